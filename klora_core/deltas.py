@@ -1,0 +1,79 @@
+"""A slot's weight change dW as factors or as a matrix, alpha/rank folded in.
+
+Convolutions are kept flat: ``[out, in * kernel]``; whoever applies them knows the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """dW = scale * up @ down, with ``up`` [out, r] and ``down`` [r, n]; ``scale`` is alpha/rank."""
+
+    up: Tensor
+    down: Tensor
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.up.shape[0], self.down.shape[1]
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    def rows(self, start: int, length: int) -> LowRank:
+        """The rows ``start .. start+length`` of dW: only ``up`` is cut."""
+        return LowRank(self.up.narrow(0, start, length), self.down, self.scale)
+
+    def dense(self, device: torch.device | str = "cpu") -> Tensor:
+        """dW as a float32 matrix [out, n]."""
+        up = self.up.to(device=device, dtype=torch.float32)
+        return (up @ self.down.to(device=device, dtype=torch.float32)) * self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """dW = scale * weight, [out, n]; ``rank_bound`` is the rank that its parametrisation allows."""
+
+    weight: Tensor
+    rank_bound: int
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.weight.shape[0], self.weight.shape[1]
+
+    @property
+    def rank(self) -> int:
+        return min(self.rank_bound, *self.shape)
+
+    def rows(self, start: int, length: int) -> Dense:
+        """The rows ``start .. start+length`` of dW."""
+        return Dense(self.weight.narrow(0, start, length), self.rank_bound, self.scale)
+
+    def dense(self, device: torch.device | str = "cpu") -> Tensor:
+        """dW as a float32 matrix [out, n]."""
+        return self.weight.to(device=device, dtype=torch.float32) * self.scale
+
+
+Delta = Union[LowRank, Dense]
+
+
+def lora(up: Tensor, down: Tensor, alpha: float | None, mid: Tensor | None = None) -> LowRank:
+    """LoRA, LoCon or Tucker LoCon (``mid``) factors as a :class:`LowRank`.
+
+    ``up`` [out, r, 1...], ``down`` [r, in, kernel...] or, with ``mid`` [r, r, kernel...], [r, in, 1...].
+    ``alpha`` None means alpha = rank.
+    """
+    rank = down.shape[0]
+    if mid is not None:
+        core = mid.to(torch.float32).flatten(2)
+        down = torch.einsum("pqk,qi->pik", core, down.to(torch.float32).flatten(1)).to(down.dtype)
+    return LowRank(up.flatten(1), down.flatten(1), 1.0 if alpha is None else alpha / rank)

@@ -1,0 +1,1 @@
+"""One file a method, each a pure function from scores and parameters to a plan."""
