@@ -32,6 +32,10 @@ class LowRank:
         """The rows ``start .. start+length`` of dW: only ``up`` is cut."""
         return LowRank(self.up.narrow(0, start, length), self.down, self.scale)
 
+    def reordered(self, order: Tensor) -> LowRank:
+        """dW with row ``order[i]`` in the place of row i."""
+        return LowRank(self.up[order], self.down, self.scale)
+
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n]."""
         up = self.up.to(device=device, dtype=torch.float32)
@@ -57,6 +61,10 @@ class Dense:
     def rows(self, start: int, length: int) -> Dense:
         """The rows ``start .. start+length`` of dW."""
         return Dense(self.weight.narrow(0, start, length), self.rank_bound, self.scale)
+
+    def reordered(self, order: Tensor) -> Dense:
+        """dW with row ``order[i]`` in the place of row i."""
+        return Dense(self.weight[order], self.rank_bound, self.scale)
 
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n]."""

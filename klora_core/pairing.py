@@ -59,8 +59,8 @@ def pair(subject: Deltas, style: Deltas) -> Pairing:
         ours, theirs = cut_subject[slot], cut_style[slot]
         if ours.shape != theirs.shape:
             raise KLoraError(
-                f"Layer {slot.name} is {_size(ours)} in the subject LoRA and {_size(theirs)} in the style LoRA: "
-                "they were trained on different base models. Use two LoRAs of the same base model."
+                f"Layer {slot.name} is {_size(ours)} in the subject LoRA and {_size(theirs)} in the style "
+                "LoRA: they were trained on different base models. Use two LoRAs of the same base model."
             )
         shared.append(SlotPair(slot, ours, theirs))
     return Pairing(tuple(shared), _without(cut_subject, cut_style), _without(cut_style, cut_subject))
@@ -97,7 +97,9 @@ def _cut(deltas: Deltas, borders: dict[str, set[int]], role: str) -> dict[Slot, 
                 "Save it again from the tool that trained it."
             )
         taken[slot.weight].append((start, start + length))
-        marks = sorted({start, start + length} | {b for b in borders[slot.weight] if start < b < start + length})
+        marks = sorted(
+            {start, start + length} | {b for b in borders[slot.weight] if start < b < start + length}
+        )
         if len(marks) == 2:
             pieces[slot] = delta
             continue

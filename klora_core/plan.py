@@ -156,7 +156,9 @@ def from_json(document: Mapping[str, Any]) -> Plan:
             gamma=Gamma(gamma["mode"], value),
             schedule=Schedule(**document["schedule"]),
             slots=slots,
-            unmatched=Unmatched(*(tuple(document["unmatched"][role]) for role in ("subject", "style"))),
+            unmatched=Unmatched(
+                subject=tuple(document["unmatched"]["subject"]), style=tuple(document["unmatched"]["style"])
+            ),
         )
     except (KeyError, TypeError) as error:
         raise KLoraError(f"The {SCHEMA} document is incomplete: {error}.") from error

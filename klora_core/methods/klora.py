@@ -47,6 +47,4 @@ def make_plan(
     unmatched: Unmatched | None = None,
 ) -> Plan:
     """The K-LoRA plan (Eq. 10) of scored slots. Raises KLoraError for an unknown gamma mode."""
-    return Plan(
-        subject, style, gamma(slots, gamma_mode), schedule, tuple(slots), unmatched or Unmatched()
-    )
+    return Plan(subject, style, gamma(slots, gamma_mode), schedule, tuple(slots), unmatched or Unmatched())
