@@ -33,7 +33,7 @@ def depth_key(name: str) -> tuple:
 
 
 def block(name: str) -> tuple[str, str]:
-    """(group, block) of a slot, as a person calls them: ``("down", "down 4")``, ``("double", "double 0")``."""
+    """(group, block) of a slot, as a person calls them: ``("down", "down 4")``."""
     parts = name.split("[", 1)[0].split(".")
     group = dict(_STAGES).get(parts[0])
     if group is None:

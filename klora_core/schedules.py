@@ -32,7 +32,8 @@ class Schedule:
                 raise KLoraError(f"Schedule {self.name}: {label} must be a finite number, got {value}.")
         if self.alpha < 0 or self.beta < 0:
             raise KLoraError(
-                f"Schedule {self.name}: alpha and beta must not be negative, got {self.alpha} and {self.beta}."
+                f"Schedule {self.name}: alpha and beta must not be negative, "
+                f"got {self.alpha} and {self.beta}."
             )
         if self.name == "s*" and self.alpha == 0:
             raise KLoraError("Schedule s*: alpha must be greater than 0, since S* wraps at alpha.")
