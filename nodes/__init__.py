@@ -1,0 +1,16 @@
+"""The ComfyUI side of the pack: thin V3 nodes over klora_core. Imported by a running ComfyUI only."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .fuse import KLoRAFuse
+from .load import KLoRALoadLora, KLoRALoadPair
+from .selection_map import KLoRASelectionMap
+
+
+class KLoRAExtension(ComfyExtension):
+    """The pack's nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [KLoRALoadLora, KLoRALoadPair, KLoRAFuse, KLoRASelectionMap]

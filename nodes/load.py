@@ -1,0 +1,66 @@
+"""The two loader nodes: LoRA files in, LORA_MODEL out."""
+
+from __future__ import annotations
+
+import folder_paths
+from comfy_api.latest import io
+
+from . import lora_file
+
+
+def _choice(id: str, tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input(id, options=folder_paths.get_filename_list("loras"), tooltip=tooltip)
+
+
+class KLoRALoadLora(io.ComfyNode):
+    """Load one LoRA file without applying it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRALoadLora",
+            display_name="Load LoRA for Fusion",
+            category="K-LoRA",
+            description="Loads one LoRA without applying it, for K-LoRA Fuse or other LoRA model inputs.",
+            search_aliases=["lora loader", "load lora", "klora"],
+            inputs=[_choice("lora_name", "A file of your loras folder.")],
+            outputs=[io.LoraModel.Output("lora", tooltip="The LoRA, not applied to anything yet.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str) -> object:
+        return lora_file.stamp(lora_name)
+
+    @classmethod
+    def execute(cls, lora_name: str) -> io.NodeOutput:
+        return io.NodeOutput(lora_file.load(lora_name))
+
+
+class KLoRALoadPair(io.ComfyNode):
+    """Load the two LoRA files of a fusion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRALoadPair",
+            display_name="Load Subject + Style LoRA",
+            category="K-LoRA",
+            description="Loads the two LoRAs of a fusion: who or what is shown, and how it is drawn.",
+            search_aliases=["klora", "character lora", "style lora", "two loras"],
+            inputs=[
+                _choice("subject_lora", "The LoRA of your character, person or object."),
+                _choice("style_lora", "The LoRA of the style to show it in, made for the same base model."),
+            ],
+            outputs=[
+                io.LoraModel.Output("subject", tooltip="Connect to subject of K-LoRA Fuse."),
+                io.LoraModel.Output("style", tooltip="Connect to style of K-LoRA Fuse."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, subject_lora: str, style_lora: str) -> object:
+        return lora_file.stamp(subject_lora), lora_file.stamp(style_lora)
+
+    @classmethod
+    def execute(cls, subject_lora: str, style_lora: str) -> io.NodeOutput:
+        return io.NodeOutput(lora_file.load(subject_lora), lora_file.load(style_lora))

@@ -1,0 +1,68 @@
+"""LoRA files of the host's loras folder as LORA_MODEL state dicts that remember their file."""
+
+from __future__ import annotations
+
+import os
+
+import comfy.utils
+import folder_paths
+
+from ..klora_core.errors import KLoraError
+
+_LORA_MARKS = (
+    ".lora_up.", ".lora_down.", "_lora.up.", "_lora.down.", ".lora_A", ".lora_B", ".lora.up.", ".lora.down.",
+    ".lora_linear_layer.", ".hada_w", ".lokr_w", ".diff", ".w_norm", ".set_weight", ".oft_", ".a1.weight",
+)  # fmt: skip
+
+
+class LoraStateDict(dict):
+    """A LORA_MODEL (tensor name -> tensor) with the file that it came from.
+
+    ``stamp`` is (path, size, mtime in ns): equal stamps mean equal contents.
+    """
+
+    def __init__(self, tensors: dict, file: str, stamp: tuple[str, int, int]) -> None:
+        super().__init__(tensors)
+        self.file = file
+        self.stamp = stamp
+
+
+def stamp(name: str) -> tuple[str, int, int]:
+    """(path, size, mtime in ns) of a file of the loras folder. Raises KLoraError where it is gone."""
+    path = folder_paths.get_full_path("loras", name)
+    if path is None:
+        raise KLoraError(
+            f"LoRA file {name!r} is not in the loras folder: choose another, or press R to refresh."
+        )
+    found = os.stat(path)
+    return path, found.st_size, found.st_mtime_ns
+
+
+def load(name: str) -> LoraStateDict:
+    """The LoRA file ``name`` of the loras folder.
+
+    Raises KLoraError for a file that can't be read or holds no LoRA.
+    """
+    mark = stamp(name)
+    try:
+        tensors = comfy.utils.load_torch_file(mark[0], safe_load=True)
+    except Exception as error:
+        reason = str(error).split("\n", 1)[0]
+        raise KLoraError(
+            f"LoRA file {name!r} can't be read ({reason}). It is damaged or no LoRA file: download it again."
+        ) from error
+    if not isinstance(tensors, dict) or not any(_is_lora_key(key) for key in tensors):
+        raise KLoraError(
+            f"{name!r} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
+            "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
+        )
+    return LoraStateDict(tensors, name, mark)
+
+
+def name_of(lora: dict, role: str) -> str:
+    """What to call a LORA_MODEL in messages: its file, or its role where it never was a file."""
+    return getattr(lora, "file", None) or f"{role} LoRA"
+
+
+def _is_lora_key(key: object) -> bool:
+    return isinstance(key, str) and any(mark in key for mark in _LORA_MARKS)

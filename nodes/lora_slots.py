@@ -1,0 +1,228 @@
+"""LORA_MODEL and model to slots and deltas, through the host's own key map and weight adapters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.lora
+import comfy.lora_convert
+import comfy.weight_adapter as adapters
+import torch
+from torch import Tensor
+
+from ..klora_core import deltas
+from ..klora_core.deltas import Delta, Dense
+from ..klora_core.errors import KLoraError
+from ..klora_core.pairing import Slot
+
+_PREFIX, _SUFFIX = "diffusion_model.", ".weight"
+_TEXT_ENCODER = (
+    "lora_te",
+    "text_encoder",
+    "lora_prior_te",
+    "clip_",
+    "t5xxl.",
+    "conditioner.",
+    "te.",
+    "te1.",
+    "te2.",
+)
+
+
+@dataclass(frozen=True)
+class HostLora:
+    """A LoRA as this model understands it.
+
+    ``slots`` holds the weight changes of linear and convolution layers; ``vectors`` what only ordinary
+    patches can carry (biases, norms), by host key; ``clip`` the text-encoder patches; ``unknown`` the
+    layers that neither the model nor the text encoder has, ``text`` those of the text encoder.
+    """
+
+    name: str
+    slots: dict[Slot, Delta]
+    vectors: dict[Any, Any] = field(default_factory=dict)
+    clip: dict[Any, Any] = field(default_factory=dict)
+    text: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) -> HostLora:
+    """Read a LORA_MODEL for ``model`` (a ModelPatcher) and ``clip`` (a CLIP or None).
+
+    Raises KLoraError, with the LoRA's ``name`` and the layer, for a LoRA of another base model, for one
+    with missing tensors or wrong shapes, and for kinds that depend on the base weight.
+    """
+    tensors = comfy.lora_convert.convert_lora(dict(lora))
+    key_map = comfy.lora.model_lora_keys_unet(model.model, {})
+    clip_map = {} if clip is None else comfy.lora.model_lora_keys_clip(clip.cond_stage_model, {})
+    found = _load(tensors, key_map, name)
+    modules = dict(model.model.named_modules())
+    slots: dict[Slot, Delta] = {}
+    vectors: dict[Any, Any] = {}
+    for key, patch in found.items():
+        weight, offset, function = _target(key)
+        shape = layer_shape(modules.get(weight.removesuffix(_SUFFIX))) if weight.endswith(_SUFFIX) else None
+        if shape is None or (offset is not None and offset[0] != 0) or _is_vector(patch):
+            vectors[key] = patch
+            continue
+        rows = None if offset is None else (offset[1], offset[2])
+        expected = shape if rows is None else (rows[1], shape[1])
+        order = _row_order(function, expected[0])
+        delta = _delta(patch, name, weight, expected)
+        if order is not None:
+            delta = delta.reordered(order)
+        slots[Slot(weight.removeprefix(_PREFIX).removesuffix(_SUFFIX), rows)] = delta
+    lost = _lost_layers(tensors, key_map, clip_map)
+    text = tuple(layer for layer in lost if layer.startswith(_TEXT_ENCODER))
+    unknown = tuple(layer for layer in lost if layer not in set(text))
+    if not slots:
+        raise KLoraError(_no_slot(name, model, unknown, text, vectors))
+    return HostLora(name, slots, vectors, _load(tensors, clip_map, name), text, unknown)
+
+
+def layer_shape(module: Any | None) -> tuple[int, int] | None:
+    """[out, in * kernel] of a linear or convolution layer, quantised ones too; None for any other module."""
+    if hasattr(module, "in_features") and hasattr(module, "out_features"):
+        return int(module.out_features), int(module.in_features)
+    if hasattr(module, "kernel_size") and hasattr(module, "out_channels"):
+        inputs = module.in_channels // getattr(module, "groups", 1)
+        return int(module.out_channels), int(inputs * math.prod(module.kernel_size))
+    return None
+
+
+def _load(tensors: dict[str, Tensor], key_map: dict, name: str) -> dict:
+    try:
+        return comfy.lora.load_lora(tensors, key_map, log_missing=False)
+    except KeyError as error:
+        raise KLoraError(
+            f"{name}: tensor {error.args[0]!r} is missing beside its counterpart. "
+            "The file is incomplete: download it or save it again."
+        ) from error
+
+
+def _target(key: Any) -> tuple[str, tuple[int, int, int] | None, Callable | None]:
+    if isinstance(key, str):
+        return key, None, None
+    return key[0], key[1], key[2] if len(key) > 2 else None
+
+
+def _is_vector(patch: Any) -> bool:
+    return isinstance(patch, tuple) and (patch[0] != "diff" or patch[1][0].ndim < 2)
+
+
+def _delta(patch: Any, name: str, weight: str, shape: tuple[int, int]) -> Delta:
+    kind = getattr(patch, "name", "diff")
+    if isinstance(patch, adapters.WeightAdapterBase):
+        _refuse_base_dependent(patch, kind, name, weight)
+    if kind == "lora":
+        up, down, alpha, mid = patch.weights[:4]
+        _check_factors(up, down, mid, name, weight)
+        delta: Delta = deltas.lora(up.detach(), down.detach(), alpha, None if mid is None else mid.detach())
+    elif kind == "diff":
+        delta = Dense(patch[1][0].detach().flatten(1), rank_bound=min(shape))
+    else:
+        delta = Dense(_dense(patch, name, weight, shape), _rank_bound(patch))
+    if delta.shape != shape:
+        raise KLoraError(
+            f"{name}: layer {weight} is {_size(delta.shape)} in the LoRA and {_size(shape)} in the model. "
+            "The LoRA was made for another base model: load the matching checkpoint or another LoRA."
+        )
+    return delta
+
+
+def _refuse_base_dependent(patch: Any, kind: str, name: str, weight: str) -> None:
+    if kind == "lora" and patch.weights[5] is not None:
+        kind = "a LoRA that reshapes the layer"
+    elif kind in ("lora", "loha", "lokr"):
+        dora = {"lora": 4, "loha": 7, "lokr": 8}[kind]
+        if patch.weights[dora] is None:
+            return
+        kind = "DoRA"
+    else:
+        kind = kind.upper()
+    raise KLoraError(
+        f"{name}: layer {weight} is {kind}, which depends on "
+        "the base weight and can't be compared layer by layer. Convert it to a plain LoRA (extract it from a "
+        "merged model), or load it with the ordinary LoRA loader."
+    )
+
+
+def _check_factors(up: Tensor, down: Tensor, mid: Tensor | None, name: str, weight: str) -> None:
+    inner = down.shape[0] if mid is None else mid.shape[1]
+    outer = up.shape[1] if up.ndim > 1 else -1
+    if outer != (down.shape[0] if mid is None else mid.shape[0]) or inner != down.shape[0]:
+        raise KLoraError(
+            f"{name}: layer {weight} has factors {tuple(up.shape)} and {tuple(down.shape)} that do not fit "
+            "together. The file is damaged: download it or save it again."
+        )
+
+
+def _dense(patch: Any, name: str, weight: str, shape: tuple[int, int]) -> Tensor:
+    """LoHa and LoKr as a matrix, by the host's own arithmetic, which only logs its errors."""
+    full = torch.zeros(_conv_shape(patch, shape), dtype=torch.float32)
+    full = patch.calculate_weight(full, weight, 1.0, 1.0, None, lambda a: a, torch.float32)
+    if not full.any() and all(w.any() for w in patch.weights if isinstance(w, Tensor)):
+        raise KLoraError(
+            f"{name}: layer {weight} ({patch.name}) does not fit a weight of {_size(shape)}. "
+            "The LoRA was made for another base model: load the matching checkpoint or another LoRA."
+        )
+    return full.flatten(1)
+
+
+def _conv_shape(patch: Any, shape: tuple[int, int]) -> tuple[int, ...]:
+    # The host multiplies kernels out only into a weight of their own number of dimensions.
+    kernel = next((tuple(w.shape[2:]) for w in patch.weights if isinstance(w, Tensor) and w.ndim > 2), ())
+    return (shape[0], shape[1] // math.prod(kernel), *kernel)
+
+
+def _rank_bound(patch: Any) -> int:
+    w = patch.weights
+    if patch.name == "loha":
+        return w[1].shape[0] * w[4].shape[0]
+    first = min(w[0].shape[:2]) if w[0] is not None else w[4].shape[0]
+    second = min(w[1].shape[0], w[1][0].numel()) if w[1] is not None else w[6].shape[0]
+    return first * second
+
+
+def _row_order(function: Callable | None, out: int) -> Tensor | None:
+    """The order that the host's key map gives to a delta's rows (FLUX stores shift and scale swapped)."""
+    return None if function is None else function(torch.arange(out).unsqueeze(1)).flatten()
+
+
+def _lost_layers(tensors: Mapping[str, Tensor], *key_maps: Mapping) -> list[str]:
+    """The layers of a LoRA that no key map knows, in the file's spelling and order."""
+    lost: dict[str, None] = {}
+    for key in tensors:
+        parts = key.split(".")
+        owners = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        owners += [owner.removesuffix("_lora") for owner in owners]
+        if not any(owner in key_map for owner in owners for key_map in key_maps):
+            lost[_layer_name(key)] = None
+    return list(lost)
+
+
+def _layer_name(key: str) -> str:
+    for mark in (".lora_", "_lora.", ".lora.", ".hada_", ".lokr_", ".alpha", ".diff", ".dora_scale"):
+        if mark in key:
+            return key.split(mark, 1)[0]
+    return key.rsplit(".", 1)[0]
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _no_slot(name: str, model: Any, unknown: tuple, text: tuple, vectors: dict) -> str:
+    kind = type(model.model).__name__
+    if unknown:
+        return (
+            f"{name}: none of its {len(unknown)} layers exists in this model ({kind}), for example "
+            f"{unknown[0]!r}. It was made for another base model: load its checkpoint or another LoRA."
+        )
+    if text:
+        return f"{name} changes the text encoder alone, nothing to fuse in the model: use a LoRA loader."
+    what = "only biases and norms" if vectors else "nothing that can be applied"
+    return f"{name} holds {what} for this model ({kind}): choose a LoRA with weight layers."

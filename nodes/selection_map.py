@@ -1,0 +1,41 @@
+"""The K-LoRA Selection Map node: the plan as a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..klora_core import picture
+from ..klora_core.plan import Plan
+from .fuse import KLoraPlan
+
+
+class KLoRASelectionMap(io.ComfyNode):
+    """Draw which LoRA each layer uses in each step."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRASelectionMap",
+            display_name="K-LoRA Selection Map",
+            category="K-LoRA",
+            description="Draws which LoRA won which layer in which step, and the style's share below.",
+            search_aliases=["klora", "lora map", "visualize lora"],
+            inputs=[
+                KLoraPlan.Input("plan", tooltip="The plan output of K-LoRA Fuse."),
+                io.Int.Input(
+                    "steps",
+                    default=30,
+                    min=1,
+                    max=1000,
+                    tooltip="The number of steps of your sampler, so that the columns are its steps.",
+                ),
+            ],
+            outputs=[io.Image.Output("image", tooltip="The map, one image.")],
+        )
+
+    @classmethod
+    def execute(cls, plan: Plan, steps: int) -> io.NodeOutput:
+        pixels = np.asarray(picture.draw(plan, steps), dtype=np.float32) / 255.0
+        return io.NodeOutput(torch.from_numpy(pixels)[None])
