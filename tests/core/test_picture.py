@@ -1,0 +1,246 @@
+"""The selection map shows the plan, whatever its size, and never writes one text over another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+from klora_core import palette, picture_text
+from klora_core.errors import KLoraError
+from klora_core.order import depth_key
+from klora_core.picture import draw
+from klora_core.picture_layout import layout, nice_ticks, step_marks
+from klora_core.plan import Gamma, LoraInfo, Plan, ScoredSlot
+from klora_core.schedules import make_schedule
+
+PARTS = ("to_q", "to_k", "to_v", "to_out.0")
+SD15 = [f"input_blocks.{i}.1.attn{a}.to_q" for i in (1, 2, 4, 5, 7, 8) for a in (1, 2)]
+SD15 += [f"middle_block.1.attn{a}.to_q" for a in (1, 2)]
+SD15 += [f"output_blocks.{i}.1.attn{a}.to_q" for i in range(3, 12) for a in (1, 2)]
+SDXL = [
+    f"{block}.1.transformer_blocks.{t}.attn{a}.{part}"
+    for block, depth in (
+        ("input_blocks.4", 4),
+        ("input_blocks.7", 20),
+        ("middle_block", 10),
+        ("output_blocks.0", 36),
+    )
+    for t in range(depth)
+    for a in (1, 2)
+    for part in PARTS
+]
+FLUX = [f"double_blocks.{i}.img_attn.qkv[{r}:{r + 3072}]" for i in range(19) for r in range(0, 43008, 3072)]
+FLUX += [f"single_blocks.{i}.linear1[{r}:{r + 3072}]" for i in range(38) for r in range(0, 18432, 3072)]
+HUGE = [f"blocks.{i}.self_attn.{part}" for i in range(150) for part in "abcdefghij"]
+UNKNOWN = [f"some_network_nobody_has_ever_seen_{i}" for i in range(90)]
+CASES = {
+    "one slot, one step": (SD15[:1], 1),
+    "sd15": (SD15, 20),
+    "sdxl": (SDXL, 30),
+    "flux": (FLUX, 28),
+    "huge": (HUGE, 200),
+    "unknown": (UNKNOWN, 7),
+    "mixed": (SD15[:3] + UNKNOWN[:2] + ["final_layer.linear", "time_embed.0"], 50),
+}
+
+
+def make_plan(names: list[str], name: str = "s", **parameters: float) -> Plan:
+    """Heavy-tailed scores, so that the flips spread over the whole run."""
+    rho = np.exp(0.5 * np.random.default_rng(7).standard_t(3, len(names)))
+    slots = tuple(
+        ScoredSlot(slot, (64, 64), 4, 4, 16, float(r), 1.0, float(r), 1.0)
+        for slot, r in zip(sorted(names, key=depth_key), rho, strict=True)
+    )
+    schedule = make_schedule(name, **parameters)
+    return Plan(
+        LoraInfo("cat.safetensors"), LoraInfo("ink.safetensors"), Gamma("global", 1.0), schedule, slots
+    )
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[Plan, int]:
+    names, steps = CASES[request.param]
+    return make_plan(names), steps
+
+
+@pytest.mark.parametrize("name", ["s", "s*"])
+def test_every_cell_has_the_colour_of_its_choice(case: tuple[Plan, int], name: str) -> None:
+    plan, steps = case
+    plan = replace(plan, schedule=make_schedule(name))
+    place, pixels = layout(plan, steps), np.asarray(draw(plan, steps))
+    cells = np.array([[place.cell(slot, step) for step in range(steps)] for slot in range(len(plan.slots))])
+    colours = np.array([palette.rgb(palette.SUBJECT), palette.rgb(palette.STYLE)])
+    assert (pixels[cells[..., 1], cells[..., 0]] == colours[plan.choices(steps)]).all()
+
+
+def test_image_is_rgb_of_the_layout_size(case: tuple[Plan, int]) -> None:
+    plan, steps = case
+    image = draw(plan, steps)
+    assert image.mode == "RGB"
+    assert image.size == layout(plan, steps).size
+    assert 700 <= image.width <= 1300
+    assert 300 <= image.height <= 2100
+
+
+def test_nothing_touches_the_border(case: tuple[Plan, int]) -> None:
+    pixels = np.asarray(draw(*case))
+    border = np.concatenate([pixels[:4].reshape(-1, 3), pixels[-4:].reshape(-1, 3)])
+    border = np.concatenate([border, pixels[:, :4].reshape(-1, 3), pixels[:, -4:].reshape(-1, 3)])
+    assert (border == palette.rgb(palette.BACKGROUND)).all()
+
+
+def test_the_same_plan_gives_the_same_picture() -> None:
+    assert draw(make_plan(SD15), 20).tobytes() == draw(make_plan(SD15), 20).tobytes()
+
+
+def test_rows_lie_below_each_other_inside_the_map(case: tuple[Plan, int]) -> None:
+    place = layout(*case)
+    assert (np.diff(place.rows) >= place.row_height).all()
+    assert place.rows[0] == place.map[1]
+    assert place.rows[-1] + place.row_height == place.map[3]
+    assert place.columns[0] == place.map[0] == place.panel[0]
+    assert place.columns[-1] == place.map[2] == place.panel[2]
+
+
+def test_labels_do_not_overlap(case: tuple[Plan, int]) -> None:
+    plan, steps = case
+    place = layout(plan, steps)
+    assert (np.diff([mark.at for mark in place.blocks]) >= 13).all()
+    marks = step_marks(place, steps)
+    assert [marks[0].text, marks[-1].text] == ["1", str(steps)]
+    spans = [
+        (m.at - picture_text.width(m.text, 12) / 2, m.at + picture_text.width(m.text, 12) / 2) for m in marks
+    ]
+    assert all(right + 3 <= left for (_, right), (left, _) in zip(spans, spans[1:], strict=False))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 11, 20, 30, 50, 99, 304, 999])
+def test_step_numbers_fit_for_any_run(steps: int) -> None:
+    marks = step_marks(layout(make_plan(SD15), steps), steps)
+    assert len({mark.text for mark in marks}) == len(marks) <= 50
+    assert (np.diff([mark.at for mark in marks]) >= 15).all()
+
+
+def test_block_says_its_number_beside_a_named_band_and_its_full_name_beside_a_nameless_one() -> None:
+    named = layout(make_plan(SD15), 20)
+    assert [band.name for band in named.bands if band.shown] == ["down", "mid", "up"]
+    assert [mark.text for mark in named.blocks][:3] == ["1", "2", "4"]
+    assert [mark.text for mark in layout(make_plan(SD15[:1]), 20).blocks] == ["down 1"]
+
+
+def test_more_steps_than_pixels_still_draw() -> None:
+    plan = make_plan(SD15[:4])
+    assert draw(plan, 9000).width <= 2200
+
+
+def test_share_bars_have_the_height_of_the_share() -> None:
+    plan, steps = make_plan(SDXL), 20
+    place = layout(plan, steps)
+    # S(x) may cross one pixel of a column, so the topmost style pixel of the left edge tells.
+    _, top, _, bottom = place.panel
+    pixels = np.asarray(draw(plan, steps))[top:bottom, place.columns[:-1]]
+    is_style = (pixels == palette.rgb(palette.STYLE)).all(axis=-1)
+    heights = np.where(is_style.any(axis=0), bottom - top - is_style.argmax(axis=0), 0)
+    assert np.abs(heights - plan.shares(steps) * (bottom - top)).max() <= 6
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"alpha": 0.0, "beta": 0.0},
+        {"alpha": 1e6},
+        {"alpha": 1e-6, "beta": 1e-6},
+        {"balance": 5.0},
+        {"balance": -5.0},
+    ],
+)
+def test_extreme_schedules_draw(parameters: dict[str, float]) -> None:
+    assert draw(make_plan(SD15, **parameters), 8).mode == "RGB"
+
+
+def test_infinite_rho_and_gamma_draw() -> None:
+    plan = make_plan(SD15)
+    slots = (
+        replace(plan.slots[0], score_style=0.0),
+        replace(plan.slots[1], score_subject=0.0),
+        *plan.slots[2:],
+    )
+    assert draw(replace(plan, slots=slots, gamma=Gamma("global", float("inf"))), 8).mode == "RGB"
+
+
+def test_empty_plan_and_no_steps_are_refused() -> None:
+    with pytest.raises(KLoraError, match="no layer in common"):
+        draw(make_plan([]), 20)
+    with pytest.raises(KLoraError, match="at least 1"):
+        draw(make_plan(SD15), 0)
+
+
+NAMES = [
+    "",
+    "水墨画_风格.safetensors",
+    "Šablóna.safetensors",
+    "a\nb\x00\t🎨",
+    "x/" * 300 + "end.safetensors",
+    "العربية",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_file_name_draws(name: str) -> None:
+    plan = replace(make_plan(SD15[:2]), subject=LoraInfo(name), style=LoraInfo(name))
+    assert isinstance(draw(plan, 4), Image.Image)
+
+
+def test_readable_keeps_what_the_font_has() -> None:
+    gap = picture_text.readable("水")
+    assert picture_text.readable("cat v2.safetensors") == "cat v2.safetensors"
+    assert picture_text.readable("水墨 ink") == f"{gap} ink"
+    for name in NAMES:
+        assert picture_text.readable(picture_text.readable(name)) == picture_text.readable(name)
+
+
+def test_elide_keeps_both_ends_and_fits() -> None:
+    text = "first_" + "middle_" * 40 + "last.safetensors"
+    short = picture_text.elide(text, 17, 300)
+    assert picture_text.width(short, 17) <= 300
+    assert short.startswith("first_") and short.endswith("last.safetensors")
+    assert picture_text.elide("short", 17, 300) == "short"
+
+
+def test_draws_where_pillow_has_no_scalable_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(ImageFont, "load_default_imagefont"):
+        pytest.skip("this Pillow has no separate bitmap font")
+    cached = (picture_text._font, picture_text._gap, picture_text._has_glyph, picture_text._mask)
+
+    def bitmap_only(size: float | None = None) -> ImageFont.ImageFont:
+        if size is not None:
+            raise TypeError("load_default() takes no size")
+        return ImageFont.load_default_imagefont()
+
+    monkeypatch.setattr(ImageFont, "load_default", bitmap_only)
+    for function in cached:
+        function.cache_clear()
+    try:
+        plan = replace(make_plan(SD15), subject=LoraInfo("水墨 Šab.safetensors"))
+        assert draw(plan, 20).mode == "RGB"
+    finally:
+        for function in cached:
+            function.cache_clear()
+
+
+@pytest.mark.parametrize("top", [1.12, 1.2, 1.68, 2.24, 7.0, 500.0, 1e6])
+def test_ticks_are_few_and_inside(top: float) -> None:
+    ticks = nice_ticks(top)
+    assert 3 <= len(ticks) <= 6
+    assert ticks[0] == 0 and ticks[-1] <= top
+
+
+def test_colours_are_far_apart() -> None:
+    pairs = [(palette.SUBJECT, palette.STYLE), (palette.SUBJECT, palette.BACKGROUND)]
+    pairs += [(palette.STYLE, palette.BACKGROUND)]
+    assert min(palette.contrast(*pair) for pair in pairs) >= 3
+    assert palette.contrast(palette.MUTED, palette.BACKGROUND) >= 4.5
+    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21)
