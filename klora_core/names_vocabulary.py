@@ -1,0 +1,52 @@
+"""Path components that contain an underscore, of the networks that ComfyUI runs.
+
+Flattened names (kohya, LyCORIS) lose the difference between such an underscore and a dot.
+"""
+
+from __future__ import annotations
+
+# fmt: off
+_UNET = (
+    "input_blocks", "middle_block", "output_blocks", "transformer_blocks", "time_embed", "label_emb",
+    "in_layers", "out_layers", "emb_layers", "skip_connection", "proj_in", "proj_out", "to_q", "to_k", "to_v",
+    "to_out",
+    "down_blocks", "mid_block", "up_blocks", "conv_in", "conv_out", "conv_norm_out", "conv_shortcut",
+    "time_emb_proj", "time_embedding", "add_embedding", "class_embedding", "linear_1", "linear_2",
+)
+_FLUX = (
+    "double_blocks", "single_blocks", "img_attn", "txt_attn", "img_mod", "txt_mod", "img_mlp", "txt_mlp",
+    "img_in", "txt_in", "time_in", "vector_in", "guidance_in", "in_layer", "out_layer", "final_layer",
+    "adaLN_modulation", "linear1_qkv", "query_norm", "key_norm", "distilled_guidance_layer", "in_proj",
+    "out_proj", "double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation",
+    "single_transformer_blocks", "norm1_context", "ff_context", "add_q_proj", "add_k_proj", "add_v_proj",
+    "to_add_out", "proj_mlp", "to_qkv_mlp_proj", "linear_in", "linear_out", "norm_out", "x_embedder",
+    "context_embedder", "time_text_embed", "timestep_embedder", "text_embedder", "guidance_embedder",
+    "norm_q", "norm_k", "norm_added_q", "norm_added_k",
+)
+_TRANSFORMERS = (
+    # SD3 and AuraFlow
+    "joint_blocks", "x_block", "context_block", "t_embedder", "y_embedder", "joint_transformer_blocks",
+    "double_layers", "single_layers", "cond_seq_linear", "init_x_linear", "final_linear", "c_fc1", "c_fc2",
+    "c_proj", "out_projection", "time_step_proj", "pos_embed",
+    # Qwen-Image, HunyuanVideo, Wan
+    "txt_norm", "individual_token_refiner", "self_attn", "cross_attn", "k_img", "v_img", "img_emb",
+    "patch_embedding", "text_embedding", "time_projection", "norm_k_img", "vace_blocks", "before_proj",
+    "after_proj", "vace_patch_embedding", "t_embedder_2", "c_embedder", "input_embedder",
+    # Lumina, Z-Image, Krea
+    "context_refiner", "noise_refiner", "cap_embedder", "feed_forward", "attention_norm1", "attention_norm2",
+    "ffn_norm1", "ffn_norm2", "q_norm", "k_norm", "to_gate", "text_fusion", "layerwise_blocks",
+    "refiner_blocks", "time_mod_proj", "all_final_layer", "all_x_embedder",
+    # Cosmos, Anima
+    "adaln_modulation", "adaln_modulation_self_attn", "adaln_modulation_cross_attn", "adaln_modulation_mlp",
+    "q_proj", "k_proj", "v_proj", "o_proj", "output_proj", "llm_adapter", "t_embedding_norm",
+    "norm_self_attn", "norm_cross_attn", "norm_mlp",
+    # HiDream, PixArt, LTX, Cascade
+    "double_stream_blocks", "single_stream_blocks", "to_q_t", "to_k_t", "to_v_t", "to_out_t", "ff_i", "ff_t",
+    "shared_experts", "caption_projection", "pooled_embedder", "p_embedder", "q_rms_norm", "k_rms_norm",
+    "q_rms_norm_t", "k_rms_norm_t", "adaln_single", "patchify_proj", "q_linear", "kv_linear", "y_proj",
+    "t_block", "csize_embedder", "ar_embedder", "clip_txt_mapper", "clip_txt_pooled_mapper",
+    "clip_img_mapper", "down_downscalers", "up_upscalers", "kv_mapper", "mapper_sca", "mapper_crp",
+)
+# fmt: on
+
+COMPOUNDS = frozenset(_UNET + _FLUX + _TRANSFORMERS)
