@@ -1,0 +1,203 @@
+"""The host lane: a real ComfyUI in this process, on the CPU, with tiny models in the real formats.
+
+Run by the host's interpreter (`make test-host`). Under any other interpreter nothing here is collected.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from tools.host import REPO, find_host
+
+_HOST = find_host()
+_INSIDE = _HOST is not None and _HOST.runs_here()
+
+if not _INSIDE:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    from tools.inprocess import enter_host
+
+    # At import, not in a fixture: the tests' own module-level imports need the host.
+    enter_host()
+    import comfy.sample
+    import comfy.samplers
+    import comfy.sd
+    import comfy.utils
+    import folder_paths
+    import torch
+
+    from tools.tiny import MODELS_DIR, loras, model_path, models
+
+
+class Loaded(NamedTuple):
+    """What CheckpointLoaderSimple hands out."""
+
+    model: Any
+    clip: Any
+    vae: Any
+
+
+class Conds(NamedTuple):
+    """A prompt and what to avoid, in the host's conditioning format."""
+
+    positive: list
+    negative: list
+
+
+@pytest.fixture(scope="session")
+def models_dir():
+    """The tiny models' folder, known to the host, with every family's LoRA pair in it."""
+    loras.ensure()
+    for folder in ("checkpoints", "diffusion_models", "vae", "loras"):
+        folder_paths.add_model_folder_path(folder, str(MODELS_DIR / folder), is_default=True)
+    return MODELS_DIR
+
+
+@pytest.fixture(autouse=True)
+def _as_the_host_runs_nodes() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="session")
+def pack() -> ModuleType:
+    """The pack, imported as the host imports a folder of custom_nodes."""
+    name = str(REPO).replace(".", "_x_")
+    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_checkpoint(name: str, with_clip: bool) -> Loaded:
+    with torch.inference_mode():
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(
+            str(model_path("checkpoints", name)), output_vae=with_clip, output_clip=with_clip
+        )
+    return Loaded(model, clip, vae)
+
+
+@pytest.fixture(scope="session")
+def _sd15(models_dir) -> Loaded:
+    models.ensure("sd15")
+    return _load_checkpoint("tiny-sd15.safetensors", with_clip=True)
+
+
+@pytest.fixture
+def sd15(_sd15: Loaded) -> Loaded:
+    """The tiny SD1.5; model and clip are this test's own clones over shared weights."""
+    return Loaded(_sd15.model.clone(), _sd15.clip.clone(), _sd15.vae)
+
+
+@pytest.fixture(scope="session")
+def sd15_conds(_sd15: Loaded) -> Conds:
+    """Two encoded prompts for the tiny SD1.5."""
+
+    def encode(text: str) -> list:
+        with torch.inference_mode():
+            return _sd15.clip.encode_from_tokens_scheduled(_sd15.clip.tokenize(text))
+
+    return Conds(encode("a corgi in a field, oil painting"), encode("blurry"))
+
+
+@pytest.fixture(scope="session")
+def _sdxl(models_dir) -> Any:
+    models.ensure("sdxl")
+    return _load_checkpoint("tiny-sdxl.safetensors", with_clip=False).model
+
+
+@pytest.fixture
+def sdxl_model(_sdxl: Any) -> Any:
+    """The tiny SDXL's diffusion model."""
+    return _sdxl.clone()
+
+
+@pytest.fixture(scope="session")
+def _flux(models_dir) -> Any:
+    models.ensure("flux")
+    with torch.inference_mode():
+        return comfy.sd.load_diffusion_model(str(model_path("diffusion_models", "tiny-flux.safetensors")))
+
+
+@pytest.fixture
+def flux_model(_flux: Any) -> Any:
+    """The tiny FLUX diffusion model."""
+    return _flux.clone()
+
+
+def _random_conds(tokens: int, width: int, pooled: int) -> Conds:
+    rng = torch.Generator().manual_seed(5)
+
+    def one() -> list:
+        context = torch.randn(1, tokens, width, generator=rng)
+        return [[context, {"pooled_output": torch.randn(1, pooled, generator=rng)}]]
+
+    return Conds(one(), one())
+
+
+@pytest.fixture
+def sdxl_conds() -> Conds:
+    """Random conditioning of SDXL's shape: its text encoders take a gigabyte and nothing here depends on them."""
+    return _random_conds(77, 2048, 1280)
+
+
+@pytest.fixture
+def flux_conds() -> Conds:
+    """Random conditioning of the tiny FLUX's shape."""
+    return _random_conds(16, 256, 768)
+
+
+@pytest.fixture
+def sample():
+    """`sample(model, positive, negative, **KSampler's settings)` -> final latent, noise fixed by the seed."""
+
+    def run(
+        model: Any,
+        positive: list,
+        negative: list,
+        steps: int = 4,
+        cfg: float = 4.0,
+        sampler_name: str = "euler",
+        scheduler: str = "normal",
+        denoise: float = 1.0,
+        seed: int = 7,
+        start_step: int | None = None,
+        last_step: int | None = None,
+        force_full_denoise: bool = False,
+        disable_noise: bool = False,
+        latent: torch.Tensor | None = None,
+        size: tuple[int, int] = (8, 8),
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        latent = torch.zeros(1, 4, *size) if latent is None else latent
+        latent = comfy.sample.fix_empty_latent_channels(model, latent)
+        noise = torch.zeros_like(latent) if disable_noise else comfy.sample.prepare_noise(latent, seed)
+        return comfy.sample.sample(
+            model,
+            noise,
+            steps,
+            cfg,
+            sampler_name,
+            scheduler,
+            positive,
+            negative,
+            latent,
+            denoise=denoise,
+            disable_noise=disable_noise,
+            start_step=start_step,
+            last_step=last_step,
+            force_full_denoise=force_full_denoise,
+            disable_pbar=True,
+            seed=seed,
+            **kwargs,
+        )
+
+    return run

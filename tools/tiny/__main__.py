@@ -1,0 +1,26 @@
+"""`python -m tools.tiny FAMILY...`: build tiny models and LoRAs; run it with the host's interpreter."""
+
+from __future__ import annotations
+
+import sys
+
+from ..inprocess import enter_host
+from . import MODELS_DIR, loras, models
+
+
+def main(families: list[str]) -> int:
+    """Build the named families (all when none is named) and say where they are."""
+    unknown = set(families) - set(models.BUILDERS)
+    if unknown:
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(models.BUILDERS)}", file=sys.stderr)
+        return 2
+    families = families or list(models.BUILDERS)
+    enter_host()
+    models.ensure(*families)
+    loras.ensure(families)
+    print(MODELS_DIR)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

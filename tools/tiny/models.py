@@ -1,0 +1,101 @@
+"""Builds the tiny checkpoints from the host's own model classes. Run inside the host's interpreter."""
+
+from __future__ import annotations
+
+import torch
+from safetensors.torch import save_file
+
+from . import MODELS_DIR, architectures, model_path
+from .weights import random_weights
+
+_SEED = 20250218
+_OP = {"dtype": torch.float16, "device": "meta"}
+
+
+def _shapes(module: torch.nn.Module, prefix: str = "") -> dict[str, torch.Size]:
+    return {prefix + key: value.shape for key, value in module.state_dict().items()}
+
+
+def _unet(config: dict[str, object]) -> dict[str, torch.Tensor]:
+    import comfy.ops
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    unet = UNetModel(**config, operations=comfy.ops.disable_weight_init, **_OP)
+    return random_weights(_shapes(unet, "model.diffusion_model."), _SEED, torch.float16)
+
+
+def _tiny_vae(latent_channels: int) -> dict[str, torch.Tensor]:
+    """A TAESD, the smallest autoencoder that the VAE loader knows."""
+    import comfy.taesd.taesd
+
+    vae = comfy.taesd.taesd.TAESD(latent_channels=latent_channels)
+    weights = random_weights(_shapes(vae), _SEED, torch.float32)
+    weights["vae_shift"] = torch.zeros(())
+    weights["vae_scale"] = torch.ones(())
+    return weights
+
+
+def _text_encoder(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A text encoder under the loader's own key names. Its size is fixed by the host, so weights are random only."""
+    return random_weights(_shapes(model), _SEED, torch.float16, gain=0.5)
+
+
+def _save(tensors: dict[str, torch.Tensor], folder: str, name: str) -> None:
+    path = model_path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata={"format": "pt"})
+    partial.replace(path)
+
+
+def build_sd15() -> None:
+    """checkpoints/tiny-sd15.safetensors: UNet, CLIP-L, VAE."""
+    import comfy.sd1_clip
+    import comfy.supported_models
+
+    config = comfy.supported_models.SD15(architectures.SD15_UNET)
+    clip = _text_encoder(comfy.sd1_clip.SD1ClipModel(**_OP))
+    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(4).items()}
+    sd = {**_unet(architectures.SD15_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
+    _save(sd, "checkpoints", "tiny-sd15.safetensors")
+
+
+def build_sdxl() -> None:
+    """checkpoints/tiny-sdxl.safetensors: UNet, CLIP-L, CLIP-G (1.4 GB: the host fixes its size), VAE."""
+    import comfy.sdxl_clip
+    import comfy.supported_models
+
+    config = comfy.supported_models.SDXL(architectures.SDXL_UNET)
+    clip = _text_encoder(comfy.sdxl_clip.SDXLClipModel(**_OP))
+    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(4).items()}
+    sd = {**_unet(architectures.SDXL_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
+    _save(sd, "checkpoints", "tiny-sdxl.safetensors")
+
+
+def build_flux() -> None:
+    """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors; text encoders see `FLUX_TEXT`."""
+    import comfy.ldm.flux.model
+    import comfy.ops
+
+    dit = comfy.ldm.flux.model.Flux(
+        **architectures.FLUX_DIT, operations=comfy.ops.disable_weight_init, dtype=torch.bfloat16, device="meta"
+    )
+    _save(random_weights(_shapes(dit), _SEED, torch.bfloat16), "diffusion_models", "tiny-flux.safetensors")
+    _save(_tiny_vae(16), "vae", "tiny-ae.safetensors")
+
+
+BUILDERS = {
+    "sd15": (build_sd15, ("checkpoints", "tiny-sd15.safetensors")),
+    "sdxl": (build_sdxl, ("checkpoints", "tiny-sdxl.safetensors")),
+    "flux": (build_flux, ("vae", "tiny-ae.safetensors")),
+}
+
+
+def ensure(*families: str) -> None:
+    """Build what is missing of the named families."""
+    MODELS_DIR.mkdir(parents=True, exist_ok=True)
+    for family in families:
+        build, last_file = BUILDERS[family]
+        if not model_path(*last_file).is_file():
+            with torch.no_grad():
+                build()
