@@ -181,6 +181,7 @@ class KLoRAFuse(io.ComfyNode):
             apply.to_clip(clip, loras, strengths),
             plan,
             report.text(plan, REPORT_STEPS),
+            ui={"klora": [plan.to_json(REPORT_STEPS)]},
         )
 
 
