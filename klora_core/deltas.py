@@ -83,5 +83,5 @@ def lora(up: Tensor, down: Tensor, alpha: float | None, mid: Tensor | None = Non
     rank = down.shape[0]
     if mid is not None:
         core = mid.to(torch.float32).flatten(2)
-        down = torch.einsum("pqk,qi->pik", core, down.to(torch.float32).flatten(1)).to(down.dtype)
+        down = torch.einsum("pqk,qi->pik", core, down.to(torch.float32).flatten(1))
     return LowRank(up.flatten(1), down.flatten(1), 1.0 if alpha is None else alpha / rank)

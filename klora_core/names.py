@@ -24,8 +24,8 @@ _XLABS = {
     "qkv_lora2": "txt_attn.qkv",
     "proj_lora1": "img_attn.proj",
     "proj_lora2": "txt_attn.proj",
-    "qkv_lora": "linear1_qkv",
-    "proj_lora": "linear2",
+    "qkv": "linear1_qkv",
+    "proj": "linear2",
 }
 _ATTENTION_IN_FIRST_UP = re.compile(r"up_blocks\.0\.attentions|output_blocks\.[0-2]\.1\.transformer_blocks")
 # SD 1.5 attends in its first down block, SDXL does not; an up block with attention but the first, neither.
@@ -48,8 +48,9 @@ def module(raw: str) -> tuple[str, bool]:
     name = _strip(raw)
     if "." not in name and raw.removesuffix(name).endswith("_"):
         return dotted(name), True
-    parts = [part for part in name.split(".") if part != "processor"]
-    parts[-1] = _XLABS.get(parts[-1], parts[-1])
+    parts = name.split(".")
+    if parts[-2:-1] == ["processor"]:
+        parts[-2:] = [_XLABS.get(parts[-1], parts[-1])]
     return ".".join(parts), False
 
 
