@@ -1,1 +1,1 @@
-"""Developer tooling: finding and driving a real ComfyUI, tiny models to run it on, the demo. Never shipped to users."""
+"""Developer tooling: finding and driving a real ComfyUI, tiny models to run it on, the demo."""

@@ -41,7 +41,9 @@ def _interpreter(path: Path, env: Mapping[str, str]) -> Path | None:
         if not python.is_file():
             raise HostError(f"COMFYUI_PYTHON names {python}, which is not a file.")
         return python
-    candidates = [path / venv / tail for venv in (".venv", "venv") for tail in ("bin/python", "Scripts/python.exe")]
+    candidates = [
+        path / venv / tail for venv in (".venv", "venv") for tail in ("bin/python", "Scripts/python.exe")
+    ]
     candidates.append(path.parent / "python_embeded" / "python.exe")
     return next((p for p in candidates if p.is_file()), None)
 

@@ -34,6 +34,9 @@ else:
 
     from tools.tiny import MODELS_DIR, loras, model_path, models
 
+    # Tiny layers gain nothing from a second thread and stall badly when another process shares the cores.
+    torch.set_num_threads(1)
+
 
 class Loaded(NamedTuple):
     """What CheckpointLoaderSimple hands out."""
@@ -145,7 +148,7 @@ def _random_conds(tokens: int, width: int, pooled: int) -> Conds:
 
 @pytest.fixture
 def sdxl_conds() -> Conds:
-    """Random conditioning of SDXL's shape: its text encoders take a gigabyte and nothing here depends on them."""
+    """Random conditioning of SDXL's shape, since its text encoders take a gigabyte."""
     return _random_conds(77, 2048, 1280)
 
 

@@ -12,7 +12,9 @@ def main(families: list[str]) -> int:
     """Build the named families (all when none is named) and say where they are."""
     unknown = set(families) - set(models.BUILDERS)
     if unknown:
-        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(models.BUILDERS)}", file=sys.stderr)
+        print(
+            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(models.BUILDERS)}", file=sys.stderr
+        )
         return 2
     families = families or list(models.BUILDERS)
     enter_host()

@@ -164,4 +164,6 @@ def clip_l_linears(layers: int = 4) -> tuple[Linear, ...]:
     """Some of CLIP-L's projections, as SD1.5 trainers name them."""
     at = "text_model.encoder.layers"
     parts = ("q_proj", "v_proj")
-    return tuple(Linear(f"{at}.{layer}.self_attn.{part}", 768, 768) for layer in range(layers) for part in parts)
+    return tuple(
+        Linear(f"{at}.{layer}.self_attn.{part}", 768, 768) for layer in range(layers) for part in parts
+    )

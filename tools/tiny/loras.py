@@ -50,7 +50,7 @@ class Recipe:
     seed: int
     dtype: torch.dtype = torch.float16
     text_linears: tuple[Linear, ...] = ()
-    strength: float = 0.6
+    strength: float = 0.25
 
 
 def _factors(linear: Linear, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,7 +74,7 @@ def build_lora(recipe: Recipe) -> dict[str, torch.Tensor]:
     out: dict[str, torch.Tensor] = {}
     spell = SPELLINGS[recipe.spelling]
     text = [("te.", linear) for linear in recipe.text_linears]
-    for prefix, linear in [*((recipe.prefix, linear) for linear in recipe.linears), *text]:
+    for prefix, linear in [*[(recipe.prefix, linear) for linear in recipe.linears], *text]:
         up_key, down_key, alpha_key = spell(prefix + linear.name)
         up, down = _factors(linear, recipe)
         out[up_key], out[down_key] = up.to(recipe.dtype), down.to(recipe.dtype)
@@ -83,11 +83,15 @@ def build_lora(recipe: Recipe) -> dict[str, torch.Tensor]:
     return out
 
 
-def _pair(linears: tuple[Linear, ...], style_spelling: str, text: tuple[Linear, ...] = ()) -> dict[str, Recipe]:
+def _pair(
+    linears: tuple[Linear, ...], style_spelling: str, text: tuple[Linear, ...] = ()
+) -> dict[str, Recipe]:
     style_prefix = {"diffusers-old": "unet.", "peft": "diffusion_model."}[style_spelling]
     return {
         "subject": Recipe("kohya", "unet.", linears, rank=8, alpha=4.0, seed=1, text_linears=text),
-        "style": Recipe(style_spelling, style_prefix, linears, rank=4, alpha=4.0, seed=2, dtype=torch.float32),
+        "style": Recipe(
+            style_spelling, style_prefix, linears, rank=4, alpha=4.0, seed=2, dtype=torch.float32
+        ),
     }
 
 

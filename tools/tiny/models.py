@@ -78,7 +78,10 @@ def build_flux() -> None:
     import comfy.ops
 
     dit = comfy.ldm.flux.model.Flux(
-        **architectures.FLUX_DIT, operations=comfy.ops.disable_weight_init, dtype=torch.bfloat16, device="meta"
+        **architectures.FLUX_DIT,
+        operations=comfy.ops.disable_weight_init,
+        dtype=torch.bfloat16,
+        device="meta",
     )
     _save(random_weights(_shapes(dit), _SEED, torch.bfloat16), "diffusion_models", "tiny-flux.safetensors")
     _save(_tiny_vae(16), "vae", "tiny-ae.safetensors")
