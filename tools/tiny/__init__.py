@@ -1,4 +1,4 @@
-"""Tiny random checkpoints and LoRAs in the real formats, so that the real loaders and nodes can be run in seconds.
+"""Tiny random checkpoints and LoRAs in the real formats: the real loaders and nodes run in seconds.
 
 `architectures` and `loras` need no host; `models` is run inside the host's interpreter.
 """

@@ -1,4 +1,4 @@
-"""The tiny models' shapes, and the linears that a LoRA trains in them, under their diffusers names. Needs no host."""
+"""The tiny models' shapes, and the linears that a LoRA trains in them. Needs no host."""
 
 from __future__ import annotations
 

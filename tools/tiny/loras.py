@@ -83,22 +83,17 @@ def build_lora(recipe: Recipe) -> dict[str, torch.Tensor]:
     return out
 
 
-def _pair(
-    linears: tuple[Linear, ...], style_spelling: str, text: tuple[Linear, ...] = ()
-) -> dict[str, Recipe]:
-    style_prefix = {"diffusers-old": "unet.", "peft": "diffusion_model."}[style_spelling]
+def _pair(linears: tuple[Linear, ...], text: tuple[Linear, ...] = ()) -> dict[str, Recipe]:
     return {
         "subject": Recipe("kohya", "unet.", linears, rank=8, alpha=4.0, seed=1, text_linears=text),
-        "style": Recipe(
-            style_spelling, style_prefix, linears, rank=4, alpha=4.0, seed=2, dtype=torch.float32
-        ),
+        "style": Recipe("diffusers-old", "unet.", linears, 4, 4.0, seed=2, dtype=torch.float32),
     }
 
 
 def recipes() -> dict[str, Recipe]:
     """Every LoRA by file stem: a subject and a style per family, of unequal ranks, types and spellings."""
-    sd15 = _pair(architectures.sd15_linears(), "diffusers-old", architectures.clip_l_linears())
-    sdxl = _pair(architectures.sdxl_linears(), "diffusers-old")
+    sd15 = _pair(architectures.sd15_linears(), architectures.clip_l_linears())
+    sdxl = _pair(architectures.sdxl_linears())
     flux = {
         "subject": Recipe("kohya", "unet.", architectures.flux_fused_linears(), rank=8, alpha=8.0, seed=1),
         "style": Recipe(

@@ -36,7 +36,7 @@ def _tiny_vae(latent_channels: int) -> dict[str, torch.Tensor]:
 
 
 def _text_encoder(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A text encoder under the loader's own key names. Its size is fixed by the host, so weights are random only."""
+    """A text encoder under the loader's own key names; its size is fixed by the host."""
     return random_weights(_shapes(model), _SEED, torch.float16, gain=0.5)
 
 
