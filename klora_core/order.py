@@ -19,7 +19,7 @@ _STAGES = (
 )
 _LAST = ("final_layer", "out", "head", "proj_out", "norm_out", "final_proj")
 _NUMBER = re.compile(r"(\d+)")
-_ATTENTION = re.compile(r"(^|\.)(\w*attn\d*|attention)(_\w+)?(\.|\[|$)")
+_ATTENTION = re.compile(r"(^|\.)(?!\w*modulation)(\w*attn\d*|attention)(_\w+)?(\.|\[|$)")
 
 
 def depth_key(name: str) -> tuple:
