@@ -86,8 +86,8 @@ def _notes(file: files.LoraFile) -> list[str]:
     notes = []
     if file.text_encoder:
         notes.append(
-            f"{file.name}: {len(file.text_encoder)} text-encoder modules; K-LoRA concerns the diffusion "
-            f"model alone: {report.abbreviated(file.text_encoder)}"
+            f"{file.name}: text-encoder layers, {len(file.text_encoder)} in all; K-LoRA concerns the "
+            f"diffusion model alone: {report.abbreviated(file.text_encoder)}"
         )
     for reason, count in Counter(item.reason for item in file.skipped).items():
         examples = report.abbreviated([item.name for item in file.skipped if item.reason == reason])
