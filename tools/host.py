@@ -68,20 +68,24 @@ def find_host(env: Mapping[str, str] = os.environ, repo: Path = REPO) -> Host | 
     return None
 
 
-def main() -> int:
-    """Print the host's folder and interpreter, one a line; status 1 where there is none."""
+def require_host() -> Host:
+    """Return the host, or fail saying where it was looked for."""
+    host = find_host()
+    if host is None:
+        raise HostError(f"no ComfyUI with an interpreter found (looked in {LOOKED_IN}).")
+    return host
+
+
+def main(arguments: list[str]) -> int:
+    """Print the host's folder, or with --python its interpreter; status 1 where there is none."""
     try:
-        host = find_host()
+        host = require_host()
     except HostError as error:
         print(error, file=sys.stderr)
         return 1
-    if host is None:
-        print(f"no ComfyUI found (looked in {LOOKED_IN})", file=sys.stderr)
-        return 1
-    print(host.path)
-    print(host.python)
+    print(host.python if "--python" in arguments else host.path)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from .host import LOOKED_IN, Host, HostError, find_host
+from .host import Host, HostError, require_host
 
 
 def enter_host() -> Host:
     """Put the host first on the path and set it to the CPU; the process must run the host's interpreter."""
-    host = find_host()
-    if host is None:
-        raise HostError(f"no ComfyUI found (looked in {LOOKED_IN})")
+    host = require_host()
     if not host.runs_here():
         raise HostError(f"this needs the host's interpreter: {host.python}")
     path = str(host.path)

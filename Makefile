@@ -1,0 +1,75 @@
+# Everything a developer runs. Needs python3 >= 3.10 and make; ComfyUI where one is found (see `make help`).
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/installed.txt
+HOST_SITE := build/host-site
+
+# Idle threads spinning for work slow tiny models down twentyfold when the cores are shared.
+export OMP_WAIT_POLICY := PASSIVE
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: help setup demo test test-core test-host test-browser lint lane-core lane-host lane-browser
+
+help:
+	@echo "make demo          a fused image, its selection map and report, into demo/"
+	@echo "make test          all lanes; a lane whose host is missing says so"
+	@echo "make test-core     the method, without a ComfyUI"
+	@echo "make test-host     inside a real ComfyUI (fails without one)"
+	@echo "make test-browser  in a real browser on a real ComfyUI"
+	@echo "make lint          ruff, formatting, types"
+	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
+	@echo "its interpreter: COMFYUI_PYTHON, else its .venv"
+
+setup: $(READY)
+
+# Compared by content: a fresh checkout touches the file without changing it.
+$(READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "$(PYTHON) is older than 3.10: name a newer one, make PYTHON=python3.12"; exit 1; }
+	@if ! cmp -s requirements-dev.txt $@; then \
+		test -x $(PY) || $(PYTHON) -m venv $(VENV); \
+		echo "Installing the development requirements into $(VENV) (once; torch is large) ..."; \
+		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+	fi
+	@cp requirements-dev.txt $@
+
+demo: $(READY)
+	@$(PY) -m tools.demo
+
+# Core comes last: it always runs, so pytest's closing line ends the output.
+test: $(READY)
+	@status=0; for lane in host browser core; do \
+		echo "== $$lane lane"; $(MAKE) --no-print-directory lane-$$lane || status=1; \
+	done; exit $$status
+
+lane-core: test-core
+
+lane-host lane-browser: lane-%:
+	@if why=$$($(PY) -m tools.lane $* 2>&1); then $(MAKE) --no-print-directory test-$*; \
+	else echo "$* lane SKIPPED: $$why"; fi
+
+test-core: $(READY)
+	@$(PY) -m pytest -q tests/core
+
+test-host: $(READY)
+	@$(PY) -m tools.lane host
+	@$(MAKE) --no-print-directory $(HOST_SITE)/installed.txt
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) "$$($(PY) -m tools.host --python)" -m pytest -q tests/host
+
+test-browser: $(READY)
+	@$(PY) -m tools.lane browser
+	@$(PY) -m pytest -q tests/browser
+
+# Beside the host's packages, never among them: the host's environment belongs to the user.
+$(HOST_SITE)/installed.txt: requirements-dev.txt
+	@mkdir -p $(HOST_SITE)
+	@$(PY) -m pip --python "$$($(PY) -m tools.host --python)" install --quiet --disable-pip-version-check \
+		--no-warn-script-location --upgrade --target $(HOST_SITE) pytest
+	@cp requirements-dev.txt $@
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
