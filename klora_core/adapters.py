@@ -191,7 +191,7 @@ def _lokr_factor(
 def _tucker(core: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """LyCORIS's Tucker form as (up, down): core [r, r, kernel...], ``a`` [r, out], ``b`` [r, in]."""
     down = torch.einsum("ijk,jn->ink", core.float().flatten(2), b.float())
-    return a.float().T, down.flatten(1)
+    return a.float().T.contiguous(), down.flatten(1)
 
 
 def _worth_factors(rank: int, out: int, n: int) -> bool:
