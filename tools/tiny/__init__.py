@@ -5,15 +5,37 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from ..host import REPO
+from ..host import REPO, Host
 
 RECIPE = 2
 """Raise it whenever a model or LoRA changes: everything built by an older recipe is rebuilt."""
 
 MODELS_DIR = REPO / "build" / "tiny" / f"recipe-{RECIPE}"
 """Laid out as a ComfyUI models folder."""
+
+
+FILES = {
+    "sd15": ("checkpoints/tiny-sd15.safetensors",),
+    "sdxl": ("checkpoints/tiny-sdxl.safetensors",),
+    "flux": ("diffusion_models/tiny-flux.safetensors", "vae/tiny-ae.safetensors"),
+}
+"""What each family's models are, below MODELS_DIR."""
+
+
+def missing(family: str) -> bool:
+    """Whether a family's models, or its LoRA pair, are still to be built."""
+    pair = [f"loras/tiny-{role}-{family}.safetensors" for role in ("subject", "style")]
+    return not all((MODELS_DIR / file).is_file() for file in [*FILES[family], *pair])
+
+
+def build_with(host: Host, *families: str) -> None:
+    """Build what is missing, in the host's interpreter: from any process."""
+    wanted = [family for family in families if missing(family)]
+    if wanted:
+        subprocess.run([str(host.python), "-m", "tools.tiny", *wanted], cwd=REPO, check=True)
 
 
 def model_path(folder: str, name: str) -> Path:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 
 from ..inprocess import enter_host
-from . import MODELS_DIR, loras, models
+from . import FILES, MODELS_DIR, loras, models
 
 
 def main(families: list[str]) -> int:
     """Build the named families (all when none is named) and say where they are."""
-    unknown = set(families) - set(models.BUILDERS)
+    unknown = set(families) - set(FILES)
     if unknown:
-        print(
-            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(models.BUILDERS)}", file=sys.stderr
-        )
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FILES)}", file=sys.stderr)
         return 2
-    families = families or list(models.BUILDERS)
+    families = families or list(FILES)
     enter_host()
     models.ensure(*families)
     loras.ensure(families)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from . import MODELS_DIR, architectures, model_path
+from . import FILES, MODELS_DIR, architectures, model_path
 from .weights import random_weights
 
 _SEED = 20250218
@@ -73,7 +73,7 @@ def build_sdxl() -> None:
 
 
 def build_flux() -> None:
-    """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors; text encoders see `FLUX_TEXT`."""
+    """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors, without text encoders."""
     import comfy.ldm.flux.model
     import comfy.ops
 
@@ -87,18 +87,13 @@ def build_flux() -> None:
     _save(_tiny_vae(16), "vae", "tiny-ae.safetensors")
 
 
-BUILDERS = {
-    "sd15": (build_sd15, ("checkpoints", "tiny-sd15.safetensors")),
-    "sdxl": (build_sdxl, ("checkpoints", "tiny-sdxl.safetensors")),
-    "flux": (build_flux, ("vae", "tiny-ae.safetensors")),
-}
+_BUILDERS = {"sd15": build_sd15, "sdxl": build_sdxl, "flux": build_flux}
 
 
 def ensure(*families: str) -> None:
     """Build what is missing of the named families."""
     MODELS_DIR.mkdir(parents=True, exist_ok=True)
     for family in families:
-        build, last_file = BUILDERS[family]
-        if not model_path(*last_file).is_file():
+        if not all((MODELS_DIR / file).is_file() for file in FILES[family]):
             with torch.no_grad():
-                build()
+                _BUILDERS[family]()

@@ -1,0 +1,98 @@
+"""The real server, as a stranger uses it: graphs in over HTTP, images, texts and clear errors out."""
+
+from __future__ import annotations
+
+import io
+
+import http_graphs
+import pytest
+from http_graphs import fused_image
+from PIL import Image
+
+from tools.server import PromptRefused, Server, serving
+
+SUBJECT, STYLE = "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    broken = tmp_path_factory.mktemp("loras")
+    http_graphs.write_broken_loras(broken)
+    with serving("sd15", "sdxl", "flux", loras=broken) as running:
+        yield running
+
+
+def _picture(server: Server, run, node: str) -> Image.Image:
+    (shown,) = run.images(node)
+    return Image.open(io.BytesIO(server.image(shown))).convert("RGB")
+
+
+def test_a_strangers_graph_gives_images_and_texts(server):
+    run = server.run(fused_image(SUBJECT, STYLE))
+    assert run.error is None
+    image = _picture(server, run, "image")
+    assert image.size == (64, 64)
+    assert len(set(image.getdata())) > 100
+    assert _picture(server, run, "map_image").width > 300
+    (report,) = run.texts("report")
+    for word in (SUBJECT, STYLE, str(http_graphs.SD15_SLOTS)):
+        assert word in report
+
+
+def test_back_to_back_runs_do_not_remember_each_other(server):
+    def pixels(steps: int, seed: int) -> bytes:
+        graph = fused_image(SUBJECT, STYLE, steps=steps)
+        graph["sampler"]["inputs"]["seed"] = seed
+        # A new prefix is a new output: the host would skip a graph that it has executed already.
+        graph["image"]["inputs"]["filename_prefix"] = f"run-{steps}-{seed}-{len(seen)}"
+        graph["sampler"]["inputs"]["denoise"] = 1.0 - 1e-9 * len(seen)
+        seen.append(graph)
+        run = server.run(graph)
+        assert run.error is None
+        return _picture(server, run, "image").tobytes()
+
+    seen: list = []
+    first = pixels(3, seed=1)
+    assert pixels(5, seed=2) != first
+    assert pixels(3, seed=1) == first
+
+
+def test_the_dials_change_the_image(server):
+    dials = [{}, {"balance": 1.0}, {"schedule": "s*"}, {"schedule": "s", "schedule.beta": 3.0}]
+    images = set()
+    for dial in dials:
+        run = server.run(fused_image(SUBJECT, STYLE, **dial))
+        assert run.error is None, dial
+        images.add(_picture(server, run, "image").tobytes())
+    assert len(images) == len(dials)
+
+
+@pytest.mark.parametrize(
+    ("subject", "node", "words"),
+    [
+        ("down-only.safetensors", "KLoRAFuse", ["share"]),
+        ("tiny-subject-flux.safetensors", "KLoRAFuse", ["tiny-subject-flux", "base model"]),
+        ("tiny-subject-sdxl.safetensors", "KLoRAFuse", ["tiny-subject-sdxl", "base model"]),
+        ("truncated.safetensors", "KLoRALoadPair", ["truncated.safetensors", "download it again"]),
+        ("web-page.safetensors", "KLoRALoadPair", ["web-page.safetensors", "download it again"]),
+        ("a-vae.safetensors", "KLoRALoadPair", ["a-vae.safetensors", "holds no LoRA"]),
+        ("dora.safetensors", "KLoRAFuse", ["dora.safetensors", "DoRA", "attn"]),
+    ],
+)
+def test_bad_input_is_a_node_error_that_says_what_to_do(server, subject, node, words):
+    run = server.run(fused_image(subject, "up-blocks-only.safetensors"))
+    assert run.error is not None
+    assert run.error["node_type"] == node
+    for word in words:
+        assert word in run.error["exception_message"]
+    assert not run.images("image")
+
+
+def test_a_file_that_is_gone_is_refused_before_the_run(server):
+    with pytest.raises(PromptRefused, match="not in"):
+        server.queue(fused_image("deleted.safetensors", STYLE))
+
+
+def test_a_good_run_after_a_bad_one(server):
+    assert server.run(fused_image("truncated.safetensors", STYLE)).error is not None
+    assert server.run(fused_image(SUBJECT, STYLE, steps=2)).error is None
