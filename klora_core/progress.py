@@ -12,6 +12,7 @@ from .schedules import step_progress
 # A sampler may hand back a sigma that float arithmetic has moved a little off its schedule value.
 _TOLERANCE = 1e-4
 _TABLE = 1000
+_END = 1e-6
 
 
 def step_of(sigma: float, sigmas: Sequence[float]) -> int:
@@ -34,12 +35,12 @@ class NoiseLevels:
     """Progress as the share of the noise schedule that is done: the same in every part of a split run."""
 
     def __init__(self, percent_to_sigma: Callable[[float], float]) -> None:
-        percents = np.arange(1, _TABLE) / _TABLE
-        sigmas = np.array([float(percent_to_sigma(float(p))) for p in percents])
-        # Rising sigmas for np.interp; the clean image is sigma 0.
-        self._sigmas = np.concatenate(([0.0], sigmas[::-1]))
-        self._percents = np.concatenate(([1.0], percents[::-1]))
+        percents = np.arange(_TABLE + 1) / _TABLE
+        # At 0 and 1 hosts answer with sentinels: the schedule's own ends lie just inside.
+        inside = np.clip(percents, _END, 1 - _END)
+        sigmas = np.array([float(percent_to_sigma(float(p))) for p in inside])
+        self._sigmas, self._percents = sigmas[::-1], percents[::-1]
 
     def __call__(self, sigma: float) -> float:
-        """Progress at ``sigma``, clamped to the table's ends."""
+        """Progress at ``sigma``: 0 at the largest sigma of the schedule and above, 1 at the smallest and below."""
         return float(np.interp(sigma, self._sigmas, self._percents))

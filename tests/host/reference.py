@@ -58,16 +58,24 @@ class Reference:
         l1 = [sum(float(side[layer][0].abs().sum()) for layer in self.shared) for side in (self.subject, self.style)]
         self.gamma = l1[0] / l1[1]
         self.used: list[float] = []
+        self._scores: dict[str, list[float]] = {}
 
     def scale(self, x):
         value = self.alpha * x + self.beta
         return (value % self.alpha if self.star else value) * 4**self.balance
 
+    def scores(self, layer):
+        if layer not in self._scores:
+            (ours, rank_ours), (theirs, rank_theirs) = self.subject[layer], self.style[layer]
+            k = min(rank_ours * rank_theirs, ours.numel())
+            self._scores[layer] = [
+                float(d.abs().flatten().sort(descending=True).values[:k].sum()) for d in (ours, theirs)
+            ]
+        return self._scores[layer]
+
     def subject_wins(self, layer, x):
-        (ours, rank_ours), (theirs, rank_theirs) = self.subject[layer], self.style[layer]
-        k = min(rank_ours * rank_theirs, ours.numel())
-        sums = [float(d.abs().flatten().sort(descending=True).values[:k].sum()) for d in (ours, theirs)]
-        return sums[0] >= self.gamma * self.scale(x) * sums[1]
+        ours, theirs = self.scores(layer)
+        return ours >= self.gamma * self.scale(x) * theirs
 
     def winners(self, x):
         return {layer: self.subject_wins(layer, x) for layer in self.shared}
@@ -92,7 +100,11 @@ class Reference:
         return patched
 
     def _call(self, apply_model, args):
-        model, c = apply_model.__self__, args["c"]
+        return self.call(apply_model, args, apply_model.__self__)
+
+    def call(self, apply_model, args, model):
+        """One model call with the weights rewritten for its moment, and restored after it."""
+        c = args["c"]
         x = self.progress(model, c["transformer_options"])
         self.used.append(x)
         changes = {}
@@ -101,7 +113,7 @@ class Reference:
             (self.style, self.strengths[1], False),
         ):
             for layer, (delta, _) in deltas.items():
-                if layer not in self.shared or self.subject_wins_cached(layer, x) is wins:
+                if layer not in self.shared or self.subject_wins(layer, x) is wins:
                     changes[layer] = changes.get(layer, 0) + strength * delta
         saved = {}
         try:
@@ -113,9 +125,3 @@ class Reference:
         finally:
             for layer, data in saved.items():
                 model.get_submodule(PREFIX + layer).weight.data = data
-
-    def subject_wins_cached(self, layer, x):
-        cache = self.__dict__.setdefault("_cache", {})
-        if (layer, x) not in cache:
-            cache[layer, x] = self.subject_wins(layer, x)
-        return cache[layer, x]

@@ -4,52 +4,139 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support import UNET_LAYERS, fuse, relative, unet_pair
 from reference import Reference, random_lora
 
-UNET_LAYERS = (
-    [f"input_blocks.1.1.transformer_blocks.0.{a}.{p}" for a in ("attn1", "attn2") for p in ("to_q", "to_k", "to_v")]
-    + [f"middle_block.1.transformer_blocks.0.{a}.{p}" for a in ("attn1", "attn2") for p in ("to_q", "to_out.0")]
-    + [f"output_blocks.{b}.1.transformer_blocks.0.attn2.to_v" for b in (0, 1, 2, 3)]
-    + [f"output_blocks.{b}.1.transformer_blocks.0.ff.net.2" for b in (0, 2)]
-    + ["input_blocks.1.1.proj_in", "input_blocks.1.0.in_layers.2", "input_blocks.1.0.emb_layers.1"]
-)
 TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def pair(sd15):
-    """Unequal ranks and alphas, convolutions among the layers, and two layers that only one LoRA has."""
-    model = sd15[0].model
-    subject = random_lora(model, [*UNET_LAYERS, "output_blocks.3.0.out_layers.3"], rank=6, seed=1, alpha=3)
-    style = random_lora(
-        model, [*UNET_LAYERS, "output_blocks.1.1.transformer_blocks.0.attn1.to_q"], rank=4, seed=2
-    )
-    return subject, style
+def pair(_sd15):
+    return unet_pair(_sd15.model.model)
 
 
-def fuse(pack, model, subject, style, **options):
-    """KLoRAFuse.execute with its defaults; returns (model, clip, plan, report)."""
-    settings = {
-        "subject_strength": 1.0,
-        "style_strength": 1.0,
-        "balance": 0.0,
-        "schedule": {"schedule": "s", "alpha": 1.5, "beta": 0.5},
-        **options,
-    }
-    return pack.nodes.KLoRAFuse.execute(model, subject, style, **settings).result
-
-
-def relative(found, expected):
-    return float((found - expected).norm() / expected.norm())
-
-
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m_sde"])
-def test_latents_equal_dense_rewriting(pack, sd15, pair, sample, sampler):
-    reference = Reference(*pair)
-    expected = sample(reference.patch(sd15[0]), steps=6, sampler_name=sampler)
-    found = sample(fuse(pack, sd15[0], *pair)[0], steps=6, sampler_name=sampler)
-    base = sample(sd15[0], steps=6, sampler_name=sampler)
+def check(found, expected, base, reference):
     flips = len({tuple(reference.winners(x).values()) for x in reference.used})
-    assert flips > 2, "the pair does not flip during the run: the comparison would prove little"
+    assert flips > 2, "hardly a slot flips during the run: the comparison would prove little"
     assert relative(base, expected) > 100 * TOLERANCE, "the LoRAs do not show"
     assert relative(found, expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m_sde", "dpmpp_sde"])
+def test_latents_equal_dense_rewriting(pack, sd15, sd15_conds, pair, sample, sampler):
+    def run(model):
+        return sample(model, *sd15_conds, steps=6, sampler_name=sampler)
+
+    reference = Reference(*pair)
+    check(run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference)
+
+
+@pytest.mark.parametrize(
+    ("options", "restated"),
+    [
+        ({"balance": 0.4}, {"balance": 0.4}),
+        ({"subject_strength": 0.7, "style_strength": 1.3}, {"strengths": (0.7, 1.3)}),
+        ({"schedule": {"schedule": "s*", "alpha": 1.5, "beta": 1.3}}, {"star": True}),
+        ({"schedule": {"schedule": "s*", "alpha": 2.0, "beta": 1.2}}, {"star": True, "alpha": 2.0, "beta": 1.2}),
+        ({"progress": "noise level"}, {"by": "noise"}),
+    ],
+)
+def test_every_control_reaches_the_latents(pack, sd15, sd15_conds, pair, sample, options, restated):
+    def run(model):
+        return sample(model, *sd15_conds, steps=7)
+
+    reference = Reference(*pair, **restated)
+    check(
+        run(fuse(pack, sd15.model, *pair, **options).model),
+        run(reference.patch(sd15.model)),
+        run(sd15.model),
+        reference,
+    )
+
+
+def test_a_run_in_two_segments_follows_the_noise_level(pack, sd15, sd15_conds, pair, sample):
+    def run(model):
+        half = sample(model, *sd15_conds, steps=8, start_step=0, last_step=4)
+        return sample(model, *sd15_conds, steps=8, start_step=4, disable_noise=True, latent=half)
+
+    reference = Reference(*pair, by="noise")
+    fused = fuse(pack, sd15.model, *pair, progress="noise level").model
+    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    assert relative(run(fused), sample(fused, *sd15_conds, steps=8)) < TOLERANCE, "the split is visible"
+
+
+def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
+    start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+
+    def run(model):
+        return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
+
+    reference = Reference(*pair)
+    check(run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files(pack, sd15, sd15_conds, pair, sample, dtype):
+    halves = [{k: v.to(dtype) for k, v in lora.items()} for lora in pair]
+    reference = Reference(*halves)
+    expected = sample(reference.patch(sd15.model), *sd15_conds, steps=4)
+    found = sample(fuse(pack, sd15.model, *halves).model, *sd15_conds, steps=4)
+    assert relative(found, expected) < TOLERANCE
+
+
+def test_dropped_layers_are_not_applied(pack, sd15, sd15_conds, pair, sample):
+    shared = [{k: v for k, v in lora.items() if any(f".{n}." in k for n in UNET_LAYERS)} for lora in pair]
+    assert all(len(mine) < len(whole) for mine, whole in zip(shared, pair, strict=True))
+    found = sample(fuse(pack, sd15.model, *pair, other_layers="drop").model, *sd15_conds)
+    assert torch.equal(found, sample(fuse(pack, sd15.model, *shared).model, *sd15_conds))
+
+
+def test_attention_only_competes_and_the_rest_adds_up(pack, sd15, sd15_conds, pair, sample):
+    fused = fuse(pack, sd15.model, *pair, layers="attention")
+    assert all("attn" in slot.name for slot in fused.plan.slots)
+    attention = [{k: v for k, v in lora.items() if "attn" in k} for lora in pair]
+    rest = [{k: v for k, v in lora.items() if "attn" not in k} for lora in pair]
+    stacked = fuse(pack, sd15.model, *attention).model
+    for lora in rest:
+        stacked = baked(stacked, lora)
+    assert relative(sample(fused.model, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
+
+
+def baked(model, lora):
+    import comfy.sd
+
+    return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0)[0]
+
+
+def test_stacks_with_an_ordinary_lora_before_or_after(pack, sd15, sd15_conds, pair, sample):
+    extra = random_lora(sd15.model.model, UNET_LAYERS[:6], rank=3, seed=9)
+    reference = Reference(*pair)
+    expected = sample(reference.patch(baked(sd15.model, extra)), *sd15_conds)
+    before = sample(fuse(pack, baked(sd15.model, extra), *pair).model, *sd15_conds)
+    after = sample(baked(fuse(pack, sd15.model, *pair).model, extra), *sd15_conds)
+    assert relative(before, expected) < TOLERANCE
+    assert torch.equal(before, after)
+
+
+def test_stacks_with_a_second_fuse(pack, sd15, sd15_conds, pair, sample):
+    others = tuple(
+        random_lora(sd15.model.model, UNET_LAYERS, rank=2, seed=seed, scale=0.2) for seed in (21, 22)
+    )
+    both = fuse(pack, fuse(pack, sd15.model, *pair).model, *others).model
+    # The reference rewrites weights, so a second one nests: the outer wrapper calls the inner one.
+    inner, outer = Reference(*pair), Reference(*others)
+
+    def nested(apply_model, args):
+        model = apply_model.__self__
+        return outer.call(lambda x, t, **c: inner.call(apply_model, {**args, "c": c}, model), args, model)
+
+    stacked = sd15.model.clone()
+    stacked.set_model_unet_function_wrapper(nested)
+    assert relative(sample(both, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
+
+
+def test_cond_and_uncond_in_separate_calls(pack, sd15, sd15_conds, pair, sample, monkeypatch):
+    fused = fuse(pack, sd15.model, *pair).model
+    together = sample(fused, *sd15_conds)
+    monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
+    assert relative(sample(fused, *sd15_conds), together) < TOLERANCE
