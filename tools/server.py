@@ -26,6 +26,7 @@ from .host import REPO, Host, require_host
 PACK_FOLDER = "k-lora"
 _START_SECONDS = 180
 _RUN_SECONDS = 300
+_FAILURES = ("execution_error", "execution_interrupted")
 
 
 class ServerError(RuntimeError):
@@ -196,9 +197,7 @@ class Server:
             entry = self.get(f"/history/{prompt_id}").get(prompt_id)
             if entry:
                 messages = entry.get("status", {}).get("messages", [])
-                errors = [
-                    data for kind, data in messages if kind in ("execution_error", "execution_interrupted")
-                ]
+                errors = [data for kind, data in messages if kind in _FAILURES]
                 return Run(prompt_id, entry.get("outputs", {}), errors[0] if errors else None)
             time.sleep(0.1)
         raise ServerError(f"prompt {prompt_id} did not end in {seconds} s:\n{self._tail()}")

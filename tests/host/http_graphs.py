@@ -62,16 +62,14 @@ def write_broken_loras(folder: Path) -> None:
     good = loras.build_lora(recipes["tiny-style-sd15"])
     half = {key: value for key, value in good.items() if ".up_blocks." in key}
     save_file(half, folder / "up-blocks-only.safetensors")
-    down = loras.build_lora(recipes["tiny-subject-sd15"])
-    save_file(
-        {key: value for key, value in down.items() if "_down_blocks_" in key},
-        folder / "down-only.safetensors",
-    )
+    subject = loras.build_lora(recipes["tiny-subject-sd15"])
+    down = {key: value for key, value in subject.items() if "_down_blocks_" in key}
+    save_file(down, folder / "down-only.safetensors")
     whole = (folder / "down-only.safetensors").read_bytes()
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     (folder / "web-page.safetensors").write_text("<!doctype html><title>401 Unauthorized</title>")
     save_file({"first_stage_model.encoder.conv_in.weight": torch.zeros(4, 4)}, folder / "a-vae.safetensors")
-    save_file({**down, **_dora_scales(down)}, folder / "dora.safetensors")
+    save_file({**subject, **_dora_scales(subject)}, folder / "dora.safetensors")
 
 
 def _dora_scales(lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

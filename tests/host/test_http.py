@@ -32,7 +32,7 @@ def test_a_strangers_graph_gives_images_and_texts(server):
     assert run.error is None
     image = _picture(server, run, "image")
     assert image.size == (64, 64)
-    assert len(set(image.getdata())) > 100
+    assert len(image.getcolors(64 * 64)) > 100
     assert _picture(server, run, "map_image").width > 300
     (report,) = run.texts("report")
     for word in (SUBJECT, STYLE, str(http_graphs.SD15_SLOTS)):
