@@ -1,0 +1,180 @@
+"""Runs do not know of each other, and nothing is left behind on the model."""
+
+from __future__ import annotations
+
+import gc
+
+import comfy.model_management
+import comfy.samplers
+import pytest
+import torch
+from support import fuse, part, unet_pair
+
+
+@pytest.fixture(scope="module")
+def pair(_sd15):
+    return unet_pair(_sd15.model.model)
+
+
+def hooks_on(model) -> int:
+    return sum(len(module._forward_hooks) for module in model.model.modules())
+
+
+@pytest.fixture
+def fresh(pack, sd15, sd15_conds, pair, sample):
+    """Latents of a Fuse that was never run before, for given sampler settings."""
+    return lambda **settings: sample(fuse(pack, sd15.model, *pair).model, *sd15_conds, **settings)
+
+
+def test_back_to_back_runs_of_different_lengths(pack, sd15, sd15_conds, pair, sample, fresh):
+    fused = fuse(pack, sd15.model, *pair).model
+    for settings in ({"steps": 5}, {"steps": 2}, {"steps": 3, "sampler_name": "heun"}, {"steps": 5}):
+        assert torch.equal(sample(fused, *sd15_conds, **settings), fresh(**settings)), settings
+
+
+@pytest.mark.parametrize("error", [comfy.model_management.InterruptProcessingException, RuntimeError])
+def test_a_run_after_one_that_was_broken_off(pack, sd15, sd15_conds, pair, sample, fresh, error):
+    fused = fuse(pack, sd15.model, *pair).model
+
+    def stop(step, *_):
+        if step == 2:
+            raise error
+
+    with pytest.raises(error):
+        sample(fused, *sd15_conds, steps=5, callback=stop)
+    assert hooks_on(fused) == 0
+    assert torch.equal(sample(fused, *sd15_conds, steps=3), fresh(steps=3))
+
+
+def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sample, fresh, monkeypatch):
+    fused = fuse(pack, sd15.model, *pair).model
+    factors = part(pack, "nodes.factors")
+    fill, calls = factors._fill, []
+
+    def breaking(*args):
+        calls.append(args)
+        if len(calls) == 41:
+            raise RuntimeError
+        fill(*args)
+
+    monkeypatch.setattr(factors, "_fill", breaking)
+    with pytest.raises(RuntimeError):
+        sample(fused, *sd15_conds, steps=5)
+    monkeypatch.undo()
+    assert torch.equal(sample(fused, *sd15_conds, steps=5), fresh(steps=5))
+
+
+def test_the_base_model_is_untouched(pack, sd15, sd15_conds, pair, sample):
+    before = sample(sd15.model, *sd15_conds)
+    weights = {k: v.clone() for k, v in sd15.model.model.state_dict().items()}
+    fused = fuse(pack, sd15.model, *pair).model
+    changed = sample(fused, *sd15_conds)
+    assert hooks_on(sd15.model) == 0
+    assert all(torch.equal(v, weights[k]) for k, v in sd15.model.model.state_dict().items())
+    assert not torch.equal(changed, before)
+    assert torch.equal(sample(sd15.model, *sd15_conds), before)
+
+
+def test_strength_zero_is_the_base_model(pack, sd15, sd15_conds, pair, sample):
+    fused = fuse(pack, sd15.model, *pair, subject_strength=0.0, style_strength=0.0)
+    assert torch.equal(sample(fused.model, *sd15_conds), sample(sd15.model, *sd15_conds))
+
+
+def test_hooks_act_in_their_own_model_calls_alone(pack, sd15, sd15_conds, pair, sample):
+    """A guider that mixes the fused with the bare model over the same weights gets both, unmixed."""
+    fused, base = fuse(pack, sd15.model, *pair).model, sd15.model
+    seen = {}
+
+    class Probe(comfy.samplers.CFGGuider):
+        def predict_noise(self, x, timestep, model_options=None, seed=None):
+            if "bare" not in seen:
+                cond = self.conds["positive"]
+                seen["fused"] = comfy.samplers.calc_cond_batch(self.inner_model, [cond], x, timestep, model_options)
+                seen["bare"] = comfy.samplers.calc_cond_batch(self.inner_model, [cond], x, timestep, {})
+            return super().predict_noise(x, timestep, model_options or {}, seed)
+
+    class Plain(comfy.samplers.CFGGuider):
+        def predict_noise(self, x, timestep, model_options=None, seed=None):
+            if "base" not in seen:
+                cond = self.conds["positive"]
+                seen["base"] = comfy.samplers.calc_cond_batch(self.inner_model, [cond], x, timestep, {})
+            return super().predict_noise(x, timestep, model_options or {}, seed)
+
+    for guider_class, model in ((Probe, fused), (Plain, base)):
+        guider = guider_class(model)
+        guider.set_conds(*sd15_conds)
+        noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+        sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", 2)
+        sampler = comfy.samplers.sampler_object("euler")
+        guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0)
+    assert torch.equal(seen["bare"][0], seen["base"][0])
+    assert not torch.equal(seen["fused"][0], seen["bare"][0])
+
+
+def test_a_clone_that_dies_during_the_run(pack, sd15, sd15_conds, pair, sample, fresh):
+    fused = fuse(pack, sd15.model, *pair).model
+    clones = [fused.clone()]
+
+    def drop(step, *_):
+        # Made while the model is in use, so that it carries the state of a running patcher.
+        clones.append(fused.clone())
+        clones.clear()
+        gc.collect()
+
+    assert torch.equal(sample(fused, *sd15_conds, steps=4, callback=drop), fresh(steps=4))
+
+
+def test_a_clone_made_during_a_run_works_after_it(pack, sd15, sd15_conds, pair, sample, fresh):
+    fused = fuse(pack, sd15.model, *pair).model
+    clones = []
+    sample(fused, *sd15_conds, steps=3, callback=lambda *_: clones.append(fused.clone()))
+    del fused
+    gc.collect()
+    assert torch.equal(sample(clones[1], *sd15_conds, steps=3), fresh(steps=3))
+
+
+def test_removing_one_of_two_fuses_leaves_the_other(pack, sd15, sd15_conds, pair, sample, fresh):
+    first = fuse(pack, sd15.model, *pair).model
+    second = fuse(pack, first, *reversed(pair)).model
+    stacked = sample(second, *sd15_conds)
+    assert not torch.equal(stacked, fresh())
+    assert torch.equal(sample(first, *sd15_conds), fresh())
+    assert torch.equal(sample(second, *sd15_conds), stacked)
+
+
+def test_coexists_with_cores_bypass_loader(pack, sd15, sd15_conds, pair, sample):
+    """Core's bypass swaps module.forward; hooks go round it, whichever was put on first."""
+    import comfy.sd
+
+    extra = {k: v * 0.5 for k, v in pair[1].items()}
+    bypass = comfy.sd.load_bypass_lora_for_models(sd15.model, None, extra, 1.0, 0)[0]
+    inside = sample(fuse(pack, bypass, *pair).model, *sd15_conds)
+    fused = fuse(pack, sd15.model, *pair).model
+    outside = sample(comfy.sd.load_bypass_lora_for_models(fused, None, extra, 1.0, 0)[0], *sd15_conds)
+    assert torch.equal(inside, outside)
+    assert not torch.equal(inside, sample(fused, *sd15_conds))
+
+
+def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, monkeypatch):
+    """Buffers are written once per slot at first and once per flip, and progress is read once per evaluation."""
+    fused = fuse(pack, sd15.model, *pair)
+    factors, side_path = part(pack, "nodes.factors"), part(pack, "nodes.side_path")
+    shown, reads = [], []
+    show, by_steps = factors.Factors.show, side_path.by_steps
+
+    def count_show(self, lane, who):
+        if self._holds[lane] != who:
+            shown.append(lane)
+        show(self, lane, who)
+
+    monkeypatch.setattr(factors.Factors, "show", count_show)
+    monkeypatch.setattr(side_path, "by_steps", lambda *args: reads.append(args) or by_steps(*args))
+    monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
+    steps = 8
+    sample(fused.model, *sd15_conds, steps=steps)
+    choices = fused.plan.choices(steps)
+    flips = int((choices[:, 1:] != choices[:, :-1]).sum())
+    alone = len(fused.plan.unmatched.subject) + len(fused.plan.unmatched.style)
+    assert flips > 5
+    assert len(shown) == len(fused.plan.slots) + alone + flips
+    assert len(reads) == steps, "cond and uncond run apart here, and share one reading"
