@@ -1,0 +1,78 @@
+"""Top-K and L1 sums are exact, whatever the tiles and blocks do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from klora_core import scoring
+from klora_core.deltas import Dense, LowRank
+from klora_core.pairing import Slot, SlotPair
+
+CPU = torch.device("cpu")
+
+
+def expected(delta, k):
+    entries = delta.dense().double().abs().flatten().sort(descending=True).values
+    return float(entries[:k].sum()), float(entries.sum())
+
+
+def heavy(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    normal = torch.randn(*shape, generator=generator)
+    return normal / torch.rand(*shape, generator=generator).clamp_min(1e-3)
+
+
+@pytest.mark.parametrize("k", [1, 2, 16, 63, 64, 1000, 4095, 4096])
+@pytest.mark.parametrize("tile", [1, 64, 100, 1 << 18])
+def test_sums_equal_a_full_sort(k, tile, monkeypatch):
+    monkeypatch.setitem(scoring._TILE_ENTRIES, "cpu", tile)
+    delta = LowRank(heavy(64, 8, seed=k), heavy(8, 64, seed=k + 1), 0.3)
+    assert scoring.sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 37), (37, 1), (13, 11)])
+@pytest.mark.parametrize("k", [1, 5, 37, 143])
+def test_odd_shapes_and_k_beyond_the_entries(shape, k):
+    delta = Dense(heavy(*shape, seed=3), 1, -2.0)
+    assert scoring.sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
+
+
+def test_large_entries_side_by_side_are_all_found():
+    weight = torch.zeros(256, 256)
+    weight[17, 100:132] = torch.arange(1.0, 33.0)
+    weight[200, 3] = -50.0
+    found = scoring.sum_entries(Dense(weight, 1), 20, CPU).tolist()
+    assert found == [50 + sum(range(14, 33)), 50 + sum(range(1, 33))]
+
+
+def test_ties_count_k_times():
+    found = scoring.sum_entries(Dense(torch.full((64, 64), -0.5), 1), 10, CPU).tolist()
+    assert found == [5.0, 2048.0]
+
+
+def test_k_is_the_product_of_the_ranks_within_the_entries():
+    def pair(r1, r2, out, n):
+        return SlotPair(
+            Slot("a"), LowRank(heavy(out, r1), heavy(r1, n)), LowRank(heavy(out, r2), heavy(r2, n))
+        )
+
+    assert scoring.top_k(pair(4, 16, 32, 32)) == 64
+    assert scoring.top_k(pair(8, 8, 5, 7)) == 35
+    (slot,) = scoring.score_pairs([pair(8, 8, 5, 7)])
+    assert (slot.k, slot.score_subject) == (35, pytest.approx(slot.l1_subject))
+
+
+def test_progress_is_told_after_each_slot():
+    pair = SlotPair(Slot("a"), Dense(heavy(4, 4), 4), Dense(heavy(4, 4), 4))
+    told = []
+    scoring.score_pairs([pair] * 3, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert scoring.score_pairs([]) == []
+
+
+def test_scoring_leaves_the_tensors_alone():
+    weight, up, down = -heavy(8, 8), -heavy(8, 2), heavy(2, 8)
+    kept = [t.clone() for t in (weight, up, down)]
+    scoring.score_pairs([SlotPair(Slot("a"), Dense(weight, 8), LowRank(up, down))])
+    assert all(torch.equal(a, b) for a, b in zip((weight, up, down), kept, strict=True))
