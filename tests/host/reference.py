@@ -49,16 +49,29 @@ class Reference:
     """Eqs. 3 to 10 over two LoRAs, applied by rewriting weights before every model call."""
 
     def __init__(
-        self, subject, style, *, star=False, alpha=1.5, beta=None, balance=0.0, by="steps", strengths=(1.0, 1.0)
+        self,
+        subject,
+        style,
+        *,
+        star=False,
+        alpha=1.5,
+        beta=None,
+        balance=0.0,
+        by="steps",
+        strengths=(1.0, 1.0),
     ):
         self.subject, self.style = dense(subject), dense(style)
         self.star, self.alpha, self.balance, self.by, self.strengths = star, alpha, balance, by, strengths
         self.beta = beta if beta is not None else (1.3 if star else 0.5)
-        self.shared = sorted(self.subject.keys() & self.style.keys())
-        l1 = [sum(float(side[layer][0].abs().sum()) for layer in self.shared) for side in (self.subject, self.style)]
-        self.gamma = l1[0] / l1[1]
         self.used: list[float] = []
         self._scores: dict[str, list[float]] = {}
+        self.compete()
+
+    def compete(self):
+        """Find the shared layers and gamma (Eq. 9); again, where a test has changed the deltas."""
+        self.shared = sorted(self.subject.keys() & self.style.keys())
+        l1 = [sum(float(d[name][0].abs().sum()) for name in self.shared) for d in (self.subject, self.style)]
+        self.gamma = l1[0] / l1[1] if l1[1] else 1.0
 
     def scale(self, x):
         value = self.alpha * x + self.beta
@@ -90,7 +103,11 @@ class Reference:
         low, high = 0.0, 1.0
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (middle, high) if float(model.model_sampling.percent_to_sigma(middle)) > sigma else (low, middle)
+            low, high = (
+                (middle, high)
+                if float(model.model_sampling.percent_to_sigma(middle)) > sigma
+                else (low, middle)
+            )
         return (low + high) / 2
 
     def patch(self, model):
@@ -117,10 +134,15 @@ class Reference:
                     changes[layer] = changes.get(layer, 0) + strength * delta
         saved = {}
         try:
-            for layer, change in changes.items():
+            for name, change in changes.items():
+                layer, _, part = name.partition("|")
                 weight = model.get_submodule(PREFIX + layer).weight
-                saved[layer] = weight.data
-                weight.data = (weight.data.double() + change.view(weight.shape)).to(weight.dtype)
+                saved.setdefault(layer, weight.data)
+                rows = weight.data.double().flatten(1)
+                # "layer|i" is the i-th slice of a fused weight, as long as the slices before it.
+                start = int(part) * (change.shape[0] if part != "3" else change.shape[0] // 4) if part else 0
+                rows[start : start + change.shape[0]] += change
+                weight.data = rows.view(weight.shape).to(weight.dtype)
             return apply_model(args["input"], args["timestep"], **c)
         finally:
             for layer, data in saved.items():

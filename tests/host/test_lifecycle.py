@@ -89,7 +89,9 @@ def test_hooks_act_in_their_own_model_calls_alone(pack, sd15, sd15_conds, pair, 
         def predict_noise(self, x, timestep, model_options=None, seed=None):
             if "bare" not in seen:
                 cond = self.conds["positive"]
-                seen["fused"] = comfy.samplers.calc_cond_batch(self.inner_model, [cond], x, timestep, model_options)
+                seen["fused"] = comfy.samplers.calc_cond_batch(
+                    self.inner_model, [cond], x, timestep, model_options
+                )
                 seen["bare"] = comfy.samplers.calc_cond_batch(self.inner_model, [cond], x, timestep, {})
             return super().predict_noise(x, timestep, model_options or {}, seed)
 
@@ -128,7 +130,6 @@ def test_a_clone_made_during_a_run_works_after_it(pack, sd15, sd15_conds, pair, 
     fused = fuse(pack, sd15.model, *pair).model
     clones = []
     sample(fused, *sd15_conds, steps=3, callback=lambda *_: clones.append(fused.clone()))
-    del fused
     gc.collect()
     assert torch.equal(sample(clones[1], *sd15_conds, steps=3), fresh(steps=3))
 
@@ -156,7 +157,7 @@ def test_coexists_with_cores_bypass_loader(pack, sd15, sd15_conds, pair, sample)
 
 
 def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, monkeypatch):
-    """Buffers are written once per slot at first and once per flip, and progress is read once per evaluation."""
+    """Buffers are written once per slot and flip, and progress is read once per evaluation."""
     fused = fuse(pack, sd15.model, *pair)
     factors, side_path = part(pack, "nodes.factors"), part(pack, "nodes.side_path")
     shown, reads = [], []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import UNET_LAYERS, fuse, relative, unet_pair
 from reference import Reference, random_lora
+from support import UNET_LAYERS, fuse, relative, unet_pair
 
 TOLERANCE = 1e-4
 
@@ -28,7 +28,9 @@ def test_latents_equal_dense_rewriting(pack, sd15, sd15_conds, pair, sample, sam
         return sample(model, *sd15_conds, steps=6, sampler_name=sampler)
 
     reference = Reference(*pair)
-    check(run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    check(
+        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,10 @@ def test_latents_equal_dense_rewriting(pack, sd15, sd15_conds, pair, sample, sam
         ({"balance": 0.4}, {"balance": 0.4}),
         ({"subject_strength": 0.7, "style_strength": 1.3}, {"strengths": (0.7, 1.3)}),
         ({"schedule": {"schedule": "s*", "alpha": 1.5, "beta": 1.3}}, {"star": True}),
-        ({"schedule": {"schedule": "s*", "alpha": 2.0, "beta": 1.2}}, {"star": True, "alpha": 2.0, "beta": 1.2}),
+        (
+            {"schedule": {"schedule": "s*", "alpha": 2.0, "beta": 1.2}},
+            {"star": True, "alpha": 2.0, "beta": 1.2},
+        ),
         ({"progress": "noise level"}, {"by": "noise"}),
     ],
 )
@@ -72,7 +77,9 @@ def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
         return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
 
     reference = Reference(*pair)
-    check(run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    check(
+        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
