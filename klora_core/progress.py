@@ -42,5 +42,5 @@ class NoiseLevels:
         self._sigmas, self._percents = sigmas[::-1], percents[::-1]
 
     def __call__(self, sigma: float) -> float:
-        """Progress at ``sigma``: 0 at the largest sigma of the schedule and above, 1 at the smallest and below."""
+        """Progress at ``sigma``: 0 at the schedule's largest sigma and above, 1 at its smallest and below."""
         return float(np.interp(sigma, self._sigmas, self._percents))
