@@ -7,12 +7,8 @@ import os
 import comfy.utils
 import folder_paths
 
+from ..klora_core import adapters
 from ..klora_core.errors import KLoraError
-
-_LORA_MARKS = (
-    ".lora_up.", ".lora_down.", "_lora.up.", "_lora.down.", ".lora_A", ".lora_B", ".lora.up.", ".lora.down.",
-    ".lora_linear_layer.", ".hada_w", ".lokr_w", ".diff", ".w_norm", ".set_weight", ".oft_", ".a1.weight",
-)  # fmt: skip
 
 
 class LoraStateDict(dict):
@@ -65,4 +61,5 @@ def name_of(lora: dict, role: str) -> str:
 
 
 def _is_lora_key(key: object) -> bool:
-    return isinstance(key, str) and any(mark in key for mark in _LORA_MARKS)
+    found = adapters.split(key) if isinstance(key, str) else None
+    return found is not None and adapters.is_adapter(found[1])

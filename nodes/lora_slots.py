@@ -9,15 +9,26 @@ from typing import Any
 
 import comfy.lora
 import comfy.lora_convert
-import comfy.weight_adapter as adapters
 import torch
 from torch import Tensor
 
-from ..klora_core import deltas
-from ..klora_core.deltas import Delta, Dense
+from ..klora_core import adapters
+from ..klora_core.deltas import Delta
 from ..klora_core.errors import KLoraError
 from ..klora_core.pairing import Slot
 
+# The order of the weights in the host's adapters.
+_WEIGHTS = {
+    "lora": ("up", "down", "alpha", "mid", "refused:DoRA", "refused:a LoRA that changes the layer's size"),
+    "loha": (
+        *("hada_w1_a", "hada_w1_b", "alpha", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"),
+        "refused:DoRA",
+    ),
+    "lokr": (
+        *("lokr_w1", "lokr_w2", "alpha", "lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
+        "refused:DoRA",
+    ),
+}
 _PREFIX, _SUFFIX = "diffusion_model.", ".weight"
 _TEXT_ENCODER = (
     "lora_te",
@@ -114,77 +125,27 @@ def _is_vector(patch: Any) -> bool:
 
 
 def _delta(patch: Any, name: str, weight: str, shape: tuple[int, int]) -> Delta:
-    kind = getattr(patch, "name", "diff")
-    if isinstance(patch, adapters.WeightAdapterBase):
-        _refuse_base_dependent(patch, kind, name, weight)
-    if kind == "lora":
-        up, down, alpha, mid = patch.weights[:4]
-        _check_factors(up, down, mid, name, weight)
-        delta: Delta = deltas.lora(up.detach(), down.detach(), alpha, None if mid is None else mid.detach())
-    elif kind == "diff":
-        delta = Dense(patch[1][0].detach().flatten(1), rank_bound=min(shape))
-    else:
-        delta = Dense(_dense(patch, name, weight, shape), _rank_bound(patch))
+    layer = weight.removesuffix(_SUFFIX)
+    try:
+        delta = adapters.delta(layer, _parts(patch))
+    except KLoraError as error:
+        raise KLoraError(f"{name}: {error}") from error
+    assert delta is not None, "vectors are sorted out before"
     if delta.shape != shape:
         raise KLoraError(
-            f"{name}: layer {weight} is {_size(delta.shape)} in the LoRA and {_size(shape)} in the model. "
+            f"{name}: layer {layer} is {_size(delta.shape)} in the LoRA and {_size(shape)} in the model. "
             "The LoRA was made for another base model: load the matching checkpoint or another LoRA."
         )
     return delta
 
 
-def _refuse_base_dependent(patch: Any, kind: str, name: str, weight: str) -> None:
-    if kind == "lora" and patch.weights[5] is not None:
-        kind = "a LoRA that reshapes the layer"
-    elif kind in ("lora", "loha", "lokr"):
-        dora = {"lora": 4, "loha": 7, "lokr": 8}[kind]
-        if patch.weights[dora] is None:
-            return
-        kind = "DoRA"
-    else:
-        kind = kind.upper()
-    raise KLoraError(
-        f"{name}: layer {weight} is {kind}, which depends on "
-        "the base weight and can't be compared layer by layer. Convert it to a plain LoRA (extract it from a "
-        "merged model), or load it with the ordinary LoRA loader."
-    )
-
-
-def _check_factors(up: Tensor, down: Tensor, mid: Tensor | None, name: str, weight: str) -> None:
-    inner = down.shape[0] if mid is None else mid.shape[1]
-    outer = up.shape[1] if up.ndim > 1 else -1
-    if outer != (down.shape[0] if mid is None else mid.shape[0]) or inner != down.shape[0]:
-        raise KLoraError(
-            f"{name}: layer {weight} has factors {tuple(up.shape)} and {tuple(down.shape)} that do not fit "
-            "together. The file is damaged: download it or save it again."
-        )
-
-
-def _dense(patch: Any, name: str, weight: str, shape: tuple[int, int]) -> Tensor:
-    """LoHa and LoKr as a matrix, by the host's own arithmetic, which only logs its errors."""
-    full = torch.zeros(_conv_shape(patch, shape), dtype=torch.float32)
-    full = patch.calculate_weight(full, weight, 1.0, 1.0, None, lambda a: a, torch.float32)
-    if not full.any() and all(w.any() for w in patch.weights if isinstance(w, Tensor)):
-        raise KLoraError(
-            f"{name}: layer {weight} ({patch.name}) does not fit a weight of {_size(shape)}. "
-            "The LoRA was made for another base model: load the matching checkpoint or another LoRA."
-        )
-    return full.flatten(1)
-
-
-def _conv_shape(patch: Any, shape: tuple[int, int]) -> tuple[int, ...]:
-    # The host multiplies kernels out only into a weight of their own number of dimensions.
-    kernel = next((tuple(w.shape[2:]) for w in patch.weights if isinstance(w, Tensor) and w.ndim > 2), ())
-    return (shape[0], shape[1] // math.prod(kernel), *kernel)
-
-
-def _rank_bound(patch: Any) -> int:
-    w = patch.weights
-    if patch.name == "loha":
-        return w[1].shape[0] * w[4].shape[0]
-    first = min(w[0].shape[:2]) if w[0] is not None else w[4].shape[0]
-    second = min(w[1].shape[0], w[1][0].numel()) if w[1] is not None else w[6].shape[0]
-    return first * second
+def _parts(patch: Any) -> dict[str, Tensor]:
+    """A host patch as the tensors of one module, under the names that the core's adapters know."""
+    if isinstance(patch, tuple):
+        return {"diff": patch[1][0].detach()}
+    names = _WEIGHTS.get(patch.name, (f"refused:{patch.name.upper()}",))
+    parts = {n: w for n, w in zip(names, patch.weights, strict=False) if n is not None and w is not None}
+    return {n: w.detach() if isinstance(w, Tensor) else torch.tensor(w) for n, w in parts.items()}
 
 
 def _row_order(function: Callable | None, out: int) -> Tensor | None:
