@@ -1,0 +1,124 @@
+"""A workflow being laid out: nodes in titled columns, wires by name, saved in the editor's format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+TITLE_BAR = 30
+GAP = 24
+GROUP_HEAD = 52
+GROUP_PAD = 20
+
+_GREEN = {"color": "#232", "bgcolor": "#353"}
+_BROWN = {"color": "#432", "bgcolor": "#653"}
+COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "KLoRALoadPair": _GREEN, "MarkdownNote": _BROWN}
+
+# (inputs, outputs) as name:type; a name in brackets is a widget that a wire drives.
+SOCKETS: dict[str, tuple[str, str]] = {
+    "CheckpointLoaderSimple": ("", "MODEL:MODEL CLIP:CLIP VAE:VAE"),
+    "UNETLoader": ("", "MODEL:MODEL"),
+    "DualCLIPLoader": ("", "CLIP:CLIP"),
+    "VAELoader": ("", "VAE:VAE"),
+    "KLoRALoadPair": ("", "subject:LORA_MODEL style:LORA_MODEL"),
+    "KLoRAFuse": (
+        "model:MODEL subject:LORA_MODEL style:LORA_MODEL clip:CLIP",
+        "model:MODEL clip:CLIP plan:KLORA_PLAN report:STRING",
+    ),
+    "KLoRASelectionMap": ("plan:KLORA_PLAN [steps]:INT", "image:IMAGE"),
+    "CLIPTextEncode": ("clip:CLIP", "CONDITIONING:CONDITIONING"),
+    "FluxGuidance": ("conditioning:CONDITIONING", "CONDITIONING:CONDITIONING"),
+    "ConditioningZeroOut": ("conditioning:CONDITIONING", "CONDITIONING:CONDITIONING"),
+    "EmptyLatentImage": ("", "LATENT:LATENT"),
+    "EmptySD3LatentImage": ("", "LATENT:LATENT"),
+    "PrimitiveInt": ("", "INT:INT"),
+    "KSampler": (
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT [steps]:INT",
+        "LATENT:LATENT",
+    ),
+    "VAEDecode": ("samples:LATENT vae:VAE", "IMAGE:IMAGE"),
+    "SaveImage": ("images:IMAGE", ""),
+    "PreviewImage": ("images:IMAGE", ""),
+    "PreviewAny": ("source:*", "STRING:STRING"),
+    "MarkdownNote": ("", ""),
+}
+
+
+@dataclass
+class Canvas:
+    """Collects columns of nodes from left to right."""
+
+    nodes: list[Json] = field(default_factory=list)
+    links: list[list[Any]] = field(default_factory=list)
+    groups: list[Json] = field(default_factory=list)
+    _named: dict[str, Json] = field(default_factory=dict)
+
+    def group(self, title: str, colour: str, at: tuple[int, int], *columns: list[Json]) -> tuple[int, int]:
+        """Put columns of nodes in a titled box; returns where the space right of it and below it begins."""
+        left, lowest = at[0] + GROUP_PAD, 0
+        for nodes in columns:
+            top, width = at[1] + GROUP_HEAD, max(node["size"][0] for node in nodes)
+            for node in nodes:
+                node["size"][0] = width
+                node["pos"] = [left, top + TITLE_BAR]
+                top += TITLE_BAR + node["size"][1] + GAP
+            left, lowest = left + width + GAP, max(lowest, top - GAP)
+        box = [*at, left - GAP + GROUP_PAD - at[0], lowest + GROUP_PAD - at[1]]
+        group = {"id": len(self.groups) + 1, "title": title, "bounding": box, "color": colour}
+        self.groups.append({**group, "font_size": 24, "flags": {}})
+        return at[0] + box[2] + 2 * GAP, at[1] + box[3] + 2 * GAP
+
+    def node(
+        self, name: str, kind: str, size: tuple[int, int], *widgets: Any, title: str = "", **wires: str
+    ) -> Json:
+        """Add a node called `name`; wires are input="other node.output name"."""
+        takes, gives = SOCKETS[kind]
+        node: Json = {"id": len(self.nodes) + 1, "type": kind, "pos": [0, 0], "size": list(size)}
+        node |= {"flags": {}, "order": len(self.nodes), "mode": 0, "inputs": [], "outputs": []}
+        for socket in takes.split():
+            label, _, type_ = socket.partition(":")
+            item: Json = {"name": label.strip("[]"), "type": type_, "link": None}
+            if label.startswith("["):
+                item["widget"] = {"name": item["name"]}
+            node["inputs"].append(item)
+        for socket in gives.split():
+            label, _, type_ = socket.partition(":")
+            node["outputs"].append({"name": label, "type": type_, "links": []})
+        node["properties"] = {"Node name for S&R": kind} if gives or takes else {}
+        node["widgets_values"] = list(widgets)
+        if title:
+            node["title"] = title
+        node |= COLOURS.get(kind, {})
+        self.nodes.append(node)
+        self._named[name] = node
+        for input_name, source in wires.items():
+            self._wire(source, node, input_name)
+        return node
+
+    def _wire(self, source: str, target: Json, input_name: str) -> None:
+        source_name, _, output_name = source.partition(".")
+        origin = self._named[source_name]
+        slot = next(i for i, out in enumerate(origin["outputs"]) if out["name"] == output_name)
+        place = next(i for i, item in enumerate(target["inputs"]) if item["name"] == input_name)
+        link_id = len(self.links) + 1
+        type_ = origin["outputs"][slot]["type"]
+        origin["outputs"][slot]["links"].append(link_id)
+        target["inputs"][place]["link"] = link_id
+        self.links.append([link_id, origin["id"], slot, target["id"], place, type_])
+
+    def saved(self, id: str) -> Json:
+        """The workflow as the editor would save it."""
+        return {
+            "id": id,
+            "revision": 0,
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": self.nodes,
+            "links": self.links,
+            "groups": self.groups,
+            "config": {},
+            "extra": {"ds": {"scale": 0.6, "offset": [40, 60]}},
+            "version": 0.4,
+        }
