@@ -18,6 +18,7 @@ from .schedules import NAMES, make_schedule
 from .scoring import score_pairs
 
 BAD_INPUT = 2
+MAX_STEPS = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace) -> None:
     check_steps(options.steps)
+    if options.steps > MAX_STEPS:
+        raise KLoraError(f"steps must be at most {MAX_STEPS}, got {options.steps}.")
     schedule = make_schedule(options.schedule, options.alpha, options.beta, options.balance)
     subject, style = files.read_pair(options.subject, options.style)
     pairing = prepare(subject.slots, style.slots, options.layers)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,10 +48,8 @@ def read(path: str | Path) -> LoraFile:
     Raises KLoraError that names the file, the layer where there is one, and the remedy.
     """
     path = Path(path)
-    try:
+    with _naming(path.name):
         return _read(path)
-    except KLoraError as error:
-        raise KLoraError(f"{path.name}: {error}") from error
 
 
 def read_pair(subject: str | Path, style: str | Path) -> tuple[LoraFile, LoraFile]:
@@ -66,10 +65,11 @@ def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     sure = [
         {names.flat(s.weight): s.weight for s, guessed in found.items() if not guessed} for found in slots
     ]
-    return (
-        replace(first, slots=_respelled(first, settled[0], sure[1])),
-        replace(second, slots=_respelled(second, settled[1], sure[0])),
-    )
+    aligned = []
+    for file, base, spelling in zip((first, second), settled, reversed(sure), strict=True):
+        with _naming(file.name):
+            aligned.append(replace(file, slots=_respelled(file, base, spelling)))
+    return aligned[0], aligned[1]
 
 
 def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
@@ -162,6 +162,15 @@ def _swapped(change: Delta) -> Delta:
     return change.reordered(rows.roll(change.shape[0] // 2))
 
 
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Puts the file's name before the message of a KLoraError."""
+    try:
+        yield
+    except KLoraError as error:
+        raise KLoraError(f"{name}: {error}") from error
+
+
 class _LazyTensors(Mapping[str, Tensor]):
     """The tensors of an open safetensors file, read on access."""
 
@@ -172,7 +181,7 @@ class _LazyTensors(Mapping[str, Tensor]):
     def __getitem__(self, key: str) -> Tensor:
         return self._file.get_tensor(key)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
     def __len__(self) -> int:

@@ -70,6 +70,7 @@ _FLUX_TOP = {
     "time_text_embed.guidance_embedder.linear_2": "guidance_in.out_layer",
     "norm_out.linear": "final_layer.adaLN_modulation.1",
     "proj_out": "final_layer.linear",
+    "controlnet_x_embedder": "pos_embed_input",
 }
 _FLUX_DOUBLE: dict[str, Target] = {
     "attn.to_q": ("img_attn.qkv", 0),

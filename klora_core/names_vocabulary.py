@@ -20,7 +20,8 @@ _FLUX = (
     "out_proj", "double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation",
     "single_transformer_blocks", "norm1_context", "ff_context", "add_q_proj", "add_k_proj", "add_v_proj",
     "to_add_out", "proj_mlp", "to_qkv_mlp_proj", "linear_in", "linear_out", "norm_out", "x_embedder",
-    "context_embedder", "time_text_embed", "timestep_embedder", "text_embedder", "guidance_embedder",
+    "context_embedder", "controlnet_x_embedder", "pos_embed_input", "time_text_embed",
+    "timestep_embedder", "text_embedder", "guidance_embedder",
     "norm_q", "norm_k", "norm_added_q", "norm_added_k",
 )
 _TRANSFORMERS = (

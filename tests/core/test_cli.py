@@ -82,6 +82,7 @@ def test_attention_only(pair, tmp_path):
     ("extra", "message"),
     [
         (["--steps", "0"], "steps must be at least 1"),
+        (["--steps", "1000000000"], "steps must be at most 10000"),
         (["--steps", "many"], "invalid int value"),
         (["--schedule", "q"], "invalid choice"),
         (["--alpha", "-1"], "must not be negative"),
@@ -128,6 +129,15 @@ def test_other_base_models(pair, capsys, tmp_path):
     other_width = {key: torch.cat((t, t)) if "up" in key else t for key, t in load_file(pair[0]).items()}
     save_file(other_width, tmp_path / "wide.safetensors")
     assert "different base models" in fails(capsys, "report", pair[0], tmp_path / "wide.safetensors")
+
+
+def test_files_are_read_as_a_pair(capsys, tmp_path):
+    """A FLUX file with nothing but double blocks is told apart from others only beside a sure one."""
+    double = [layer for layer in loras.FLUX_SPLIT if "img_attn" in layer.weight]
+    unsure = loras.make(tmp_path / "unsure.safetensors", double, "transformer")
+    sure = loras.make(tmp_path / "sure.safetensors", loras.FLUX_FUSED, "kohya-sgm")
+    assert main(["report", str(unsure.path), str(sure.path)]) == 0
+    assert "competing 4 layers" in capsys.readouterr().out
 
 
 def test_products_that_overflow_name_layer_and_lora(pair, capsys, tmp_path):

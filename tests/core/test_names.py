@@ -123,6 +123,8 @@ def test_the_first_upsampler_sits_behind_attention_where_there_is_any():
     raw = "lora_unet_up_blocks_0_upsamplers_0_conv"
     assert place(raw, base=SDXL).slot.weight == "output_blocks.2.2.conv"
     assert place(raw, base=SD15).slot.weight == "output_blocks.2.1.conv"
+    later = "lora_unet_up_blocks_1_upsamplers_0_conv"
+    assert place(later, base=SD15).slot.weight == "output_blocks.5.2.conv"
 
 
 @pytest.mark.parametrize("raw", FLUX_NAMES)
