@@ -53,11 +53,25 @@ export function stepsSet(nodes) {
   return null
 }
 
+/** A whole number set on a widget, or on the primitive node that is linked to it; null otherwise. */
 function widgetValue(node, name) {
-  if (node?.inputs?.some((input) => input.widget?.name === name && input.link != null)) return null
-  const value = node?.widgets?.find((widget) => widget.name === name)?.value
+  const slot = node?.inputs?.findIndex((input) => input.widget?.name === name && input.link != null) ?? -1
+  const [holder, asked] = slot < 0 ? [node, name] : [node.getInputNode(slot), 'value']
+  const value = holder?.widgets?.find((widget) => widget.name === asked)?.value
   return Number.isInteger(value) ? value : null
 }
+
+/** Whether the nodes at `subject` and `style` can still be loading the files that `plan` is about. */
+export function loadsFilesOf(node, plan) {
+  return ['subject', 'style'].every((role) => {
+    const slot = node.inputs?.findIndex((input) => input.name === role) ?? -1
+    const source = slot < 0 ? null : node.getInputNode(slot)
+    const files = (source?.widgets ?? []).map((widget) => widget.value).filter(isFile)
+    return !files.length || !isFile(plan[role].name) || files.includes(plan[role].name)
+  })
+}
+
+const isFile = (value) => typeof value === 'string' && /\.\w+$/.test(value)
 
 /** The node that gives a custom sampler its sigmas. */
 function sigmasOf(node) {

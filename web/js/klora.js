@@ -52,7 +52,7 @@ async function restore(node, map) {
   if (map.hasPlan) return
   const plan = await history.planOf(app.rootGraph.id, executionIdOf(node))
   if (map.hasPlan || !node.graph) return
-  if (plan) map.receive(plan)
+  if (plan) map.recall(plan)
   else map.release()
 }
 

@@ -1,6 +1,7 @@
 // The live map of one K-LoRA Fuse node: joins the node's widgets and runs to what the view shows.
 
-import { locatorOf, modelReach, stepsSet } from './graph.js'
+import { passGestures } from './gestures.js'
+import { loadsFilesOf, locatorOf, modelReach, stepsSet } from './graph.js'
 import { DEFAULT_STEPS, decide, sameSettings, settingsOf } from './maths.js'
 import { NodeRoom } from './node_room.js'
 import { readSettings, watchWidgets } from './settings.js'
@@ -19,6 +20,7 @@ export class LiveMap {
   #seen = ''
   #frame = 0
   #run = null
+  #end = new AbortController()
 
   constructor(app, node, words) {
     this.#app = app
@@ -41,6 +43,12 @@ export class LiveMap {
     this.#seen = ''
     if (!this.#view) this.#attach()
     this.update()
+  }
+
+  /** What an earlier run decided, if this node still stands for it. */
+  recall(plan) {
+    if (loadsFilesOf(this.#node, plan)) this.receive(plan)
+    else this.release()
   }
 
   /** No plan is to be had: gives back the room that a saved workflow kept for the map. */
@@ -82,13 +90,19 @@ export class LiveMap {
 
   destroy() {
     cancelAnimationFrame(this.#frame)
+    this.#end.abort()
     this.#view?.destroy()
     this.#view = null
   }
 
   #attach() {
     const node = this.#node
-    this.#view = new MapView({ words: this.#words, open: this.#room.open, onFold: (open) => this.#fold(open) })
+    this.#view = new MapView({ words: this.#words, open: this.#room.open, onFold: (open, change) => this.#room.fold(open, change) })
+    this.#end = new AbortController()
+    passGestures(this.#view.element, this.#app, this.#end.signal)
+    // A node that was removed and put back still has the widget of its first life.
+    const old = node.widgets?.find((widget) => widget.name === WIDGET)
+    if (old) node.removeWidget(old)
     const widget = node.addDOMWidget(WIDGET, WIDGET, this.#view.element, {
       serialize: false,
       getValue: () => '',
@@ -104,25 +118,27 @@ export class LiveMap {
     return this.#view?.open === false ? FOLDED_HEIGHT : OPEN_HEIGHT
   }
 
-  #fold(open) {
-    this.#room.fold(open)
-  }
-
   #show() {
     const node = this.#node
     if (!this.#view || !node.graph) return
     watchWidgets(node, this.#watched, () => this.update())
     const settings = readSettings(node, this.#plan)
     const steps = this.#steps()
-    const seen = JSON.stringify([settings, steps])
+    const hint = this.#hint(settings)
+    const seen = JSON.stringify([settings, steps, hint])
     if (seen === this.#seen) return
     this.#seen = seen
     this.#view.show({
       plan: this.#plan,
       decision: decide(this.#plan, { ...settings, steps }),
-      preview: !sameSettings(settings, settingsOf(this.#plan)),
+      hint,
       byProgress: settings.byProgress
     })
+  }
+
+  #hint(settings) {
+    if (!loadsFilesOf(this.#node, this.#plan)) return 'stale'
+    return sameSettings(settings, settingsOf(this.#plan)) ? null : 'preview'
   }
 
   /** The last run's steps until the sampler is set to another number. */

@@ -12,55 +12,66 @@ export class NodeRoom {
     this.#node = node
   }
 
+  get open() {
+    return this.#kept.open !== false
+  }
+
   get #kept() {
     return this.#node.properties?.[PROPERTY] ?? {}
   }
 
-  get open() {
-    return this.#kept.open !== false
+  /** Vue nodes are as high as their elements make them; on the canvas the node's size rules. */
+  get #byElements() {
+    return this.#app.extensionManager?.setting?.get?.('Comfy.VueNodes.Enabled') === true
   }
 
   /** Grows the node for its map, unless the saved node is as high already. */
   take(widget) {
     this.#widget = widget
-    if (!this.#kept.height) this.#resize(() => this.#wanted())
-    else this.#app.canvas?.setDirty(true, true)
-    this.#keep({ open: this.open, height: this.#wanted() })
+    if (!this.#kept.height && !this.#byElements) this.#resize(this.#wanted())
+    this.#keep({ ...this.#kept, open: this.open, height: this.#wanted() })
     widget.options.afterResize = () => this.#keep({ ...this.#kept, height: this.#taken() })
+    this.#app.canvas?.setDirty(true, true)
   }
 
   /** Shrinks the node by the room that was kept for a map that does not come. */
   giveBack() {
     const { height, ...rest } = this.#kept
     if (!height) return
-    this.#resize(() => -height)
+    this.#resize(-height)
     this.#keep(rest)
   }
 
-  /** Folds or unfolds: the node loses or gains what the map does. */
-  fold(open) {
+  /** Folds or unfolds with `change()`: the node loses or gains what the map does. */
+  fold(open, change) {
     const { graph } = this.#node
     graph?.beforeChange?.()
     const before = this.#taken()
-    const after = open ? Math.max(this.#kept.unfolded ?? 0, this.#wanted()) : this.#wanted()
-    this.#resize(() => after - before)
-    this.#keep({ open, height: after, ...(open ? {} : { unfolded: before }) })
+    change()
+    const after = this.#wanted()
+    const changed = this.#resize(open ? (this.#kept.folded ?? after - before) : after - before)
+    this.#keep({ open, height: before + changed, ...(open ? {} : { folded: -changed }) })
     graph?.afterChange?.()
   }
 
   #wanted() {
-    return this.#widget.computeLayoutSize(this.#node).minHeight
+    const { minHeight } = this.#widget.computeLayoutSize(this.#node)
+    return this.#byElements ? minHeight - 2 * this.#widget.margin : minHeight
   }
 
   #taken() {
-    return Math.max(this.#widget.computedHeight ?? 0, this.#wanted())
+    const now = this.#byElements ? this.#widget.element.offsetHeight : this.#widget.computedHeight
+    return Math.max(now ?? 0, this.#wanted())
   }
 
+  /** Changes the node's height, not below its content, and returns by how much it did. */
   #resize(difference) {
     const [width, height] = this.#node.size
-    const least = this.#node.computeSize()[1]
-    this.#node.setSize([width, Math.max(least, height + difference())])
+    const least = this.#byElements ? 0 : this.#node.computeSize()[1]
+    const wanted = Math.max(least, height + difference)
+    this.#node.setSize([width, wanted])
     this.#app.canvas?.setDirty(true, true)
+    return wanted - height
   }
 
   #keep(kept) {

@@ -24,7 +24,10 @@ const LIGHT = {
   text: '#16181d'
 }
 
-export const isDark = () => document.body.classList.contains('dark-theme')
+// The page marks its root; older front ends mark the body.
+const marked = () => [document.documentElement, document.body]
+
+export const isDark = () => marked().some((element) => element.classList.contains('dark-theme'))
 
 export const coloursNow = () => (isDark() ? DARK : LIGHT)
 
@@ -39,6 +42,6 @@ export function watchTheme(changed) {
     dark = !dark
     changed()
   })
-  observer.observe(document.body, { attributes: true, attributeFilter: ['class'] })
+  for (const element of marked()) observer.observe(element, { attributes: true, attributeFilter: ['class'] })
   return () => observer.disconnect()
 }

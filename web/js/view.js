@@ -27,7 +27,7 @@ export class MapView {
   #open = true
   #end = new AbortController()
 
-  /** `onFold(open)` is called when the person folds or unfolds the map. */
+  /** When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`. */
   constructor({ words, open, onFold }) {
     this.#words = words
     this.#onFold = onFold
@@ -44,8 +44,8 @@ export class MapView {
   }
 
   /**
-   * Shows a decision: { plan, decision, preview, byProgress }. `preview` marks settings that no run has
-   * used yet, `byProgress` columns that are progress rather than steps.
+   * Shows a decision: { plan, decision, hint, byProgress }. `hint` names the word that says why no run has
+   * used it yet, or is null; with `byProgress` columns are progress rather than steps.
    */
   show(state) {
     this.#state = state
@@ -111,8 +111,8 @@ export class MapView {
   }
 
   #toggle() {
-    this.fold(!this.#open)
-    this.#onFold(this.#open)
+    const open = !this.#open
+    this.#onFold(open, () => this.fold(open))
   }
 
   #point(event) {
@@ -158,16 +158,16 @@ export class MapView {
   }
 
   #header() {
-    const { decision, preview } = this.#state
+    const { decision, hint: why } = this.#state
     const { title, hint, bar, shareText, header } = this.#parts
     const colours = coloursNow()
     const mean = decision.shares.reduce((sum, share) => sum + share, 0) / decision.steps
     const subject = Math.round((1 - mean) * 100)
     title.textContent = this.#words.title
-    hint.textContent = preview ? this.#words.preview : ''
+    hint.textContent = why ? this.#words[why] : ''
     shareText.textContent = this.#words.share(this.#words.subject, subject)
     bar.style.background = `linear-gradient(to right, ${colours.subject} ${subject}%, ${colours.style} ${subject}%)`
-    header.title = preview ? this.#words.preview : ''
+    header.title = hint.textContent
   }
 
   /** The two lines below the map, and the same for those who can't see it. */
@@ -202,7 +202,7 @@ export class MapView {
     const [block, name] = whereOf(plan.slots[slot])
     const found = runs(decision.choices, slot, decision.steps)
     const parts = [rhoOf(decision.rho[slot], words), whenOf(found, decision.steps, byProgress, words)]
-    if (found.length > 1 && !byProgress) {
+    if (found.length === 2 && !byProgress) {
       const now = decision.choices[slot * decision.steps + step] === STYLE ? words.style : words.subject
       parts.push(`${words.atStep(step + 1)}: ${now}`)
     }

@@ -6,6 +6,7 @@ import { blockOf, nameInBlock } from './order.js'
 const EN = {
   title: 'Selection map',
   preview: 'preview, queue to apply',
+  stale: 'other LoRAs, queue to score',
   subject: 'subject',
   style: 'style',
   step: 'step',
@@ -16,11 +17,9 @@ const EN = {
   always: 'rho ∞, the style LoRA is zero here',
   never: 'rho 0, the subject LoRA is zero here',
   throughout: (role) => `${role} throughout`,
-  from: (role, step) => `${role} from ${step}`,
-  to: (role, step) => `${role} to ${step}`,
+  from: (role, start) => `${role} from ${start}`,
   atStep: (step) => `step ${step}`,
   atProgress: (x) => `x = ${x}`,
-  now: (role) => `now ${role}`,
   summary: (slots, steps, subject) =>
     `${slots} layer slots, ${steps} steps; the subject LoRA holds ${subject} % of the cells.`,
   facts: (slots, steps, gamma, mode) => `${slots} slots · ${steps} steps · gamma ${gamma} (${mode})`,
@@ -34,6 +33,7 @@ const ZH = {
   ...EN,
   title: '选择图',
   preview: '预览中，运行后生效',
+  stale: 'LoRA 已更换，运行后重新评分',
   subject: '主体',
   style: '风格',
   step: '步',
@@ -41,11 +41,9 @@ const ZH = {
   always: 'rho ∞，风格 LoRA 在此层为零',
   never: 'rho 0，主体 LoRA 在此层为零',
   throughout: (role) => `全程使用${role}`,
-  from: (role, step) => `从${step}起用${role}`,
-  to: (role, step) => `到${step}为止用${role}`,
+  from: (role, start) => `从${start}起用${role}`,
   atStep: (step) => `第 ${step} 步`,
   atProgress: (x) => ` x = ${x} `,
-  now: (role) => `当前为${role}`,
   summary: (slots, steps, subject) => `${slots} 个层槽位，${steps} 步；主体 LoRA 占 ${subject}% 的格子。`,
   facts: (slots, steps, gamma, mode) => `${slots} 个槽位 · ${steps} 步 · gamma ${gamma}（${mode}）`,
   factsProgress: (slots, gamma, mode) => `${slots} 个槽位 · 按噪声水平 · gamma ${gamma}（${mode}）`,
@@ -72,16 +70,20 @@ export function whereOf(slot) {
   return [blockOf(slot.name).block, nameInBlock(slot.name)]
 }
 
-/** When a slot switches: `style from step 12`; its runs joined by commas under S*. */
+/** When a slot switches: `style from step 12`; under S* `style 1-4, subject 5-11, style 12-30`. */
 export function whenOf(runs, steps, byProgress, words) {
   const role = (winner) => (winner === STYLE ? words.style : words.subject)
+  const x = (step) => number(step / steps)
   if (runs.length === 1) return words.throughout(role(runs[0].winner))
-  const start = ({ first }) => (byProgress ? words.atProgress(number(first / steps)) : words.atStep(first + 1))
-  const end = ({ last }) => (byProgress ? words.atProgress(number((last + 1) / steps)) : words.atStep(last + 1))
-  const later = runs.slice(1).map((run) => words.from(role(run.winner), start(run)))
-  // One switch says it all; with two, where it began would be a riddle.
-  if (runs.length === 2) return later[0]
-  return [words.to(role(runs[0].winner), end(runs[0])), ...later].join(', ')
+  if (runs.length === 2) {
+    const { winner, first } = runs[1]
+    return words.from(role(winner), byProgress ? words.atProgress(x(first)) : words.atStep(first + 1))
+  }
+  const span = ({ first, last }) => {
+    if (byProgress) return `${x(first)}-${x(last + 1)}`
+    return first === last ? `${first + 1}` : `${first + 1}-${last + 1}`
+  }
+  return runs.map((run) => `${role(run.winner)} ${span(run)}`).join(', ')
 }
 
 export function rhoOf(rho, words) {

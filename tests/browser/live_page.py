@@ -1,0 +1,162 @@
+"""A real page on a real server: opening it, running the SD1.5 workflow in it, and reading the live map."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from tools.browser import ARGUMENTS, find_browser
+from tools.host import REPO
+from tools.server import Server
+
+WORKFLOW = REPO / "workflows" / "k-lora-sd15.json"
+SHOTS = REPO / "build" / "screenshots"
+FUSE, STEPS_NODE = 4, 8
+_TINY = {
+    "CheckpointLoaderSimple": ["tiny-sd15.safetensors"],
+    "KLoRALoadPair": ["tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"],
+    "EmptyLatentImage": [64, 64, 1],
+}
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.Persist": True,
+    "Comfy.Locale": "en",
+    "Comfy.ColorPalette": "dark",
+    "Comfy.VueNodes.Enabled": False,
+}
+HELPERS = """
+window.klora = {
+  fuse: () => app.rootGraph.nodes.find((node) => node.type === 'KLoRAFuse'),
+  root: () => document.querySelector('.klora-map'),
+  widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
+  turn(name, value) {
+    const widget = klora.widget(name)
+    widget.value = value
+    widget.callback?.(value, app.canvas, klora.fuse())
+  },
+  plan: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
+  maths: () => import('/extensions/k-lora/js/maths.js'),
+}
+"""
+
+
+def workflow(steps: int = 6) -> dict[str, Any]:
+    """The shipped SD1.5 workflow on the tiny model, small and short."""
+    graph = json.loads(WORKFLOW.read_text())
+    for node in graph["nodes"]:
+        node["widgets_values"] = _TINY.get(node["type"], node.get("widgets_values"))
+        if node["type"] == "PrimitiveInt":
+            node["widgets_values"] = [steps, "fixed"]
+        node.get("properties", {}).pop("models", None)
+    return graph
+
+
+def _settings(server: Server, changes: dict[str, Any]) -> None:
+    request = urllib.request.Request(
+        server.url + "/settings",
+        json.dumps({**_SETTINGS, **changes}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium, headless."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(find_browser()), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def page(
+    chromium: Any, server: Server, *, sharpness: float = 1, width: int = 1500, **settings: Any
+) -> Iterator[Any]:
+    """The page with the given settings; `page.problems` lists its errors and our own log lines."""
+    _settings(server, {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()})
+    context = chromium.new_context(
+        viewport={"width": width, "height": 1000}, device_scale_factor=sharpness
+    )
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.problems = []
+    opened.on("pageerror", lambda error: opened.problems.append(f"{error}\n{error.stack}"))
+    opened.on("console", lambda line: opened.problems.extend(_ours(line)))
+    opened.add_init_script(HELPERS)
+    visit(opened, server)
+    yield opened
+    context.close()
+
+
+def visit(opened: Any, server: Server) -> None:
+    """Open or reload the page and wait until its graph is there."""
+    opened.goto(server.url)
+    opened.wait_for_function("window.app?.extensionManager && app.isGraphReady && app.vueAppReady")
+    opened.wait_for_timeout(500)
+
+
+def _ours(line: Any) -> list[str]:
+    place = f"{line.text} {line.location.get('url', '')}"
+    return [place] if "k-lora" in place.lower() or "klora" in place.lower() else []
+
+
+def load(opened: Any, graph: dict[str, Any]) -> None:
+    """Load a workflow into the page."""
+    opened.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    opened.wait_for_function("app.rootGraph.nodes.length > 5")
+
+
+def run(opened: Any) -> None:
+    """Queue the graph and wait for the run's end."""
+    opened.evaluate(
+        """async () => {
+          const { api } = await import('/scripts/api.js')
+          const ended = new Promise((done) => {
+            for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+              api.addEventListener(kind, () => done(kind), { once: true })
+          })
+          await app.queuePrompt(0, 1)
+          const kind = await ended
+          if (kind !== 'execution_success') throw new Error(kind)
+        }"""
+    )
+
+
+def frames(opened: Any, count: int = 3) -> None:
+    """Let a few animation frames pass."""
+    opened.evaluate(
+        """async (count) => {
+          for (let i = 0; i < count; i++) await new Promise(requestAnimationFrame)
+        }""",
+        count,
+    )
+
+
+def draws(opened: Any) -> int:
+    """How often the map was drawn."""
+    return int(opened.evaluate("klora.root()?.dataset.draws ?? 0"))
+
+
+def look_at_fuse(opened: Any, zoom: float = 1.0) -> None:
+    """Bring the Fuse node into the middle of the page."""
+    opened.evaluate(
+        """(zoom) => {
+          const { ds, canvas } = app.canvas
+          const node = klora.fuse()
+          const [width, height] = node.size
+          ds.scale = zoom
+          ds.offset = [
+            canvas.clientWidth / 2 / zoom - node.pos[0] - width / 2,
+            canvas.clientHeight / 2 / zoom - node.pos[1] - height / 2,
+          ]
+          app.canvas.setDirty(true, true)
+        }""",
+        zoom,
+    )
+    opened.wait_for_timeout(400)
