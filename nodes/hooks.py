@@ -1,35 +1,92 @@
-"""Forward hooks that add a lane's delta to the output of a layer: y = base(x) + up(down(x))."""
+"""Adding a lane's delta to the output of a layer: y = base(x) + up(down(x)).
+
+Forward hooks do it. Compiled models need another door: torch.compile does not notice hooks that come or go
+after its first call, but it does notice a ``forward`` on the instance.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import MethodType
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Hook = Callable[[Any, tuple, Tensor], None]
+Add = Callable[[Any, Tensor, Tensor], None]
 
 
-def hook_for(module: Any, rows: tuple[int, int] | None, buffers: tuple[Tensor, ...], gate: Any) -> Hook:
-    """A forward hook for a linear or convolution ``module``; adds while ``gate.open``.
+class Gate(Protocol):
+    """Says whether the model call in progress is one of ours."""
 
-    ``buffers`` are (up [out, r], down [r, n]) or (matrix [out, n],). The output is changed in place: it is
-    the layer's own fresh tensor.
+    open: bool
+
+
+class Handle(Protocol):
+    """Takes off what was put on a module."""
+
+    def remove(self) -> None: ...
+
+
+def attach(
+    module: Any, rows: tuple[int, int] | None, buffers: tuple[Tensor, ...], gate: Gate, compiled: bool
+) -> Handle:
+    """Make a linear or convolution ``module`` add a lane to its output while ``gate.open``.
+
+    ``buffers`` are (up [out, r], down [r, n]) or (matrix [out, n],); ``rows`` is (start, length) of the
+    output features or None. The output is changed in place: it is the layer's own fresh tensor.
     """
-    make = _conv_hook if hasattr(module, "kernel_size") else _linear_hook
-    return make(rows, buffers[0] if len(buffers) == 2 else None, buffers[-1], gate)
+    make = _add_convolution if hasattr(module, "kernel_size") else _add_linear
+    add = make(rows, buffers[0] if len(buffers) == 2 else None, buffers[-1])
+    return _Swap(module, add, gate) if compiled else _hook(module, add, gate)
 
 
-# The hooks hold the parameters and make views of them anew: the host may move their storage.
-
-
-def _linear_hook(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor, gate: Any) -> Hook:
+def _hook(module: Any, add: Add, gate: Gate) -> Handle:
     def hook(module: Any, args: tuple, output: Tensor) -> None:
-        if not gate.open:
+        if gate.open:
+            add(module, args[0], output)
+
+    return module.register_forward_hook(hook)
+
+
+class _Swap:
+    """A ``forward`` on the instance, over the class's or over one that somebody else put there."""
+
+    def __init__(self, module: Any, add: Add, gate: Gate) -> None:
+        self._module = module
+        self._inner = inner = module.__dict__.get("forward")
+
+        def over_class(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            output = type(self).forward(self, x, *args, **kwargs)
+            if gate.open:
+                add(self, x, output)
+            return output
+
+        def over_inner(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            output = inner(x, *args, **kwargs)
+            if gate.open:
+                add(self, x, output)
+            return output
+
+        self._ours = MethodType(over_class if inner is None else over_inner, module)
+        module.forward = self._ours
+
+    def remove(self) -> None:
+        # Under somebody else's later swap ours has to stay; its gate is closed, so that it passes on.
+        if self._module.__dict__.get("forward") is not self._ours:
             return
-        x = args[0]
+        if self._inner is None:
+            del self._module.forward
+        else:
+            self._module.forward = self._inner
+
+
+# The functions hold the parameters and make views of them anew: the host may move their storage.
+
+
+def _add_linear(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor) -> Add:
+    def add(module: Any, x: Tensor, output: Tensor) -> None:
         if x.dtype != first.dtype:
             x = x.to(first.dtype)
         if up is None:
@@ -43,19 +100,17 @@ def _linear_hook(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor,
             target = output if rows is None else output.narrow(-1, *rows)
             target += torch.mm(left, right.t()).view(target.shape).to(target.dtype)
 
-    return hook
+    return add
 
 
-def _conv_hook(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor, gate: Any) -> Hook:
-    def hook(module: Any, args: tuple, output: Tensor) -> None:
-        if not gate.open:
-            return
+def _add_convolution(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor) -> Add:
+    def add(module: Any, x: Tensor, output: Tensor) -> None:
         kernel = first.view(first.shape[0], module.in_channels // module.groups, *module.kernel_size)
         # The module's own convolution keeps its stride, padding mode and dilation, also when changed later.
-        change = module._conv_forward(args[0].to(first.dtype), kernel, None)
+        change = module._conv_forward(x.to(first.dtype), kernel, None)
         if up is not None:
             change = torch.einsum("br...,or->bo...", change, up)
         target = output if rows is None else output.narrow(1, *rows)
         target += change.to(target.dtype)
 
-    return hook
+    return add

@@ -7,6 +7,7 @@ clones, delegates and copies on other devices need no care, and nothing can be l
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from ..klora_core.plan import SUBJECT
 from ..klora_core.progress import NoiseLevels, by_steps
 from ..klora_core.switches import Switches
 from .factors import Factors, Lane
-from .hooks import hook_for
+from .hooks import attach
 
 PROGRESS_MODES = ("steps", "noise level")
 
@@ -77,7 +78,8 @@ class SidePath:
         model, x = executor.class_obj, args[0]
         attachment = self._attached.get(id(model))
         if attachment is None:
-            attachment = self._attached[id(model)] = _Attachment(model, self._factors_of(model, x.device))
+            factors = self._factors_of(model, x.device)
+            attachment = self._attached[id(model)] = _Attachment(model, factors, options)
         if self._clock is None:
             self._clock = _Clock(self._progress, model.model_sampling)
         attachment.move_to(x.device)
@@ -127,16 +129,16 @@ class _Clock:
 class _Attachment:
     """The hooks of a side path on one model object, and the gate that opens them."""
 
-    def __init__(self, model: Any, factors: Factors) -> None:
+    def __init__(self, model: Any, factors: Factors, options: dict[str, Any]) -> None:
         self.open = False
         self._factors = factors
         self._position: int | None = None
         self._handles = []
+        compiled = _is_compiled(model, options)
         for i, lane in enumerate(factors.lanes):
             # By name on the very model that runs: a copy on another device has modules of its own.
             module = model.get_submodule(lane.layer)
-            hook = hook_for(module, lane.rows, factors.buffers_of(i), self)
-            self._handles.append(module.register_forward_hook(hook))
+            self._handles.append(attach(module, lane.rows, factors.buffers_of(i), self, compiled))
 
     def show(self, switches: Switches, x: float, competing: int) -> None:
         """Bring the buffers to progress ``x``; touches the slots that flip."""
@@ -161,3 +163,14 @@ class _Attachment:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+
+def _is_compiled(model: Any, options: dict[str, Any]) -> bool:
+    """Whether torch.compile runs the model or a part of it, by core's node or by any other."""
+    if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
+        return True
+    # Never imported here: torch brings it in, slowly, once something is compiled.
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    return dynamo is not None and any(
+        isinstance(m, dynamo.OptimizedModule) or m._compiled_call_impl is not None for m in model.modules()
+    )
