@@ -25,7 +25,7 @@ export function layout({ slots, steps, width, height, k, measure }) {
   const blockRuns = runsOf(blocks.map((b) => `${b.group}/${b.block}`))
 
   const panelHeight = px(Math.min(PANEL_MOST, Math.max(PANEL_LEAST, (height / k) * PANEL_SHARE)))
-  const map = { top: px(LEGEND) + px(PAD) / 2 }
+  const map = { top: px(LEGEND + PAD / 2) }
   map.bottom = height - px(AXIS) - panelHeight - px(AXIS)
   const rows = rowLines({ count: slots.length, groupRuns, blockRuns, height: map.bottom - map.top, k })
 
