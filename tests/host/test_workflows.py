@@ -13,19 +13,10 @@ from PIL import Image
 from tools.api_format import to_api
 from tools.host import REPO
 from tools.server import serving
+from tools.tiny.prompts import shrink
 from tools.workflows import families
 
 TEST_NODE = Path(__file__).parent / "nodes_for_tests" / "tiny_flux_text.py"
-TINY_FILES = {
-    "v1-5-pruned-emaonly-fp16.safetensors": "tiny-sd15.safetensors",
-    "sd_xl_base_1.0.safetensors": "tiny-sdxl.safetensors",
-    "flux1-dev.safetensors": "tiny-flux.safetensors",
-    "ae.safetensors": "tiny-ae.safetensors",
-} | {
-    f"{role}-{family}.safetensors": f"tiny-{role}-{family}.safetensors"
-    for role in ("subject", "style")
-    for family in ("sd15", "sdxl", "flux")
-}
 STEPS, SIDE = 4, 64
 
 
@@ -36,13 +27,8 @@ def server():
 
 
 def tiny(prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with tiny models in it, few steps and a small image."""
-    for node in prompt.values():
-        inputs = node["inputs"]
-        inputs |= {key: TINY_FILES[value] for key, value in inputs.items() if str(value) in TINY_FILES}
-        inputs |= {key: SIDE for key in ("width", "height") if key in inputs}
-        if node["class_type"] == "PrimitiveInt":
-            inputs["value"] = STEPS
+    """The prompt on tiny models, with the one node that no tiny file can stand in for replaced."""
+    for node in shrink(prompt, STEPS, SIDE).values():
         if node["class_type"] == "DualCLIPLoader":
             node["class_type"] = "KLoRATestTinyFluxText"
     return prompt

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from safetensors.torch import save_file
 
 from . import FILES, MODELS_DIR, architectures, model_path
+from .taming import denoising_unet, painting_decoder
 from .weights import random_weights
 
 _SEED = 20250218
@@ -21,17 +24,18 @@ def _unet(config: dict[str, object]) -> dict[str, torch.Tensor]:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     unet = UNetModel(**config, operations=comfy.ops.disable_weight_init, **_OP)
-    return random_weights(_shapes(unet, "model.diffusion_model."), _SEED, torch.float16)
+    weights = random_weights(_shapes(unet, "model.diffusion_model."), _SEED, torch.float16)
+    denoising_unet(weights)
+    return weights
 
 
-def _tiny_vae(latent_channels: int) -> dict[str, torch.Tensor]:
+def _tiny_vae(latent_format: Any) -> dict[str, torch.Tensor]:
     """A TAESD, the smallest autoencoder that the VAE loader knows."""
     import comfy.taesd.taesd
 
-    vae = comfy.taesd.taesd.TAESD(latent_channels=latent_channels)
+    vae = comfy.taesd.taesd.TAESD(latent_channels=latent_format.latent_channels)
     weights = random_weights(_shapes(vae), _SEED, torch.float32)
-    weights["vae_shift"] = torch.zeros(())
-    weights["vae_scale"] = torch.ones(())
+    painting_decoder(weights, latent_format.scale_factor, getattr(latent_format, "shift_factor", 0.0))
     return weights
 
 
@@ -55,7 +59,7 @@ def build_sd15() -> None:
 
     config = comfy.supported_models.SD15(architectures.SD15_UNET)
     clip = _text_encoder(comfy.sd1_clip.SD1ClipModel(**_OP))
-    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(4).items()}
+    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(config.latent_format).items()}
     sd = {**_unet(architectures.SD15_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
     _save(sd, "checkpoints", "tiny-sd15.safetensors")
 
@@ -67,13 +71,14 @@ def build_sdxl() -> None:
 
     config = comfy.supported_models.SDXL(architectures.SDXL_UNET)
     clip = _text_encoder(comfy.sdxl_clip.SDXLClipModel(**_OP))
-    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(4).items()}
+    vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(config.latent_format).items()}
     sd = {**_unet(architectures.SDXL_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
     _save(sd, "checkpoints", "tiny-sdxl.safetensors")
 
 
 def build_flux() -> None:
     """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors, without text encoders."""
+    import comfy.latent_formats
     import comfy.ldm.flux.model
     import comfy.ops
 
@@ -83,8 +88,10 @@ def build_flux() -> None:
         dtype=torch.bfloat16,
         device="meta",
     )
-    _save(random_weights(_shapes(dit), _SEED, torch.bfloat16), "diffusion_models", "tiny-flux.safetensors")
-    _save(_tiny_vae(16), "vae", "tiny-ae.safetensors")
+    weights = random_weights(_shapes(dit), _SEED, torch.bfloat16)
+    weights["final_layer.linear.weight"] *= 0.3
+    _save(weights, "diffusion_models", "tiny-flux.safetensors")
+    _save(_tiny_vae(comfy.latent_formats.Flux()), "vae", "tiny-ae.safetensors")
 
 
 _BUILDERS = {"sd15": build_sd15, "sdxl": build_sdxl, "flux": build_flux}

@@ -31,6 +31,9 @@ def random_weights(
     pool = _pool(seed)
     out: dict[str, torch.Tensor] = {}
     for key, shape in shapes.items():
+        if not shape:
+            out[key] = torch.ones((), dtype=dtype)
+            continue
         if len(shape) < 2:
             ones = key.endswith(("weight", "scale"))
             out[key] = torch.ones(shape, dtype=dtype) if ones else torch.zeros(shape, dtype=dtype)
