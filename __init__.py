@@ -3,7 +3,7 @@
 WEB_DIRECTORY = "./web"
 
 
-async def comfy_entrypoint():
+async def comfy_entrypoint() -> object:
     """ComfyUI's V3 entry point. Imports the nodes here, so that the pack imports where ComfyUI is absent."""
     from .nodes import KLoRAExtension
 

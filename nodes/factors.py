@@ -84,7 +84,7 @@ class Factors(nn.Module):
         if delta is None or strength == 0:
             for buffer in self.buffers_of(i):
                 buffer.zero_()
-        elif lane.low_rank:
+        elif lane.low_rank and isinstance(delta, LowRank):
             up, down = self.buffers_of(i)
             _fill(up, delta.up, delta.scale * strength)
             _fill(down.t(), delta.down.t(), 1.0)

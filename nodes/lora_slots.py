@@ -94,7 +94,7 @@ def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) ->
     return HostLora(name, slots, vectors, _load(tensors, clip_map, name), text, unknown)
 
 
-def layer_shape(module: Any | None) -> tuple[int, int] | None:
+def layer_shape(module: Any) -> tuple[int, int] | None:
     """[out, in * kernel] of a linear or convolution layer, quantised ones too; None for any other module."""
     if hasattr(module, "in_features") and hasattr(module, "out_features"):
         return int(module.out_features), int(module.in_features)

@@ -73,7 +73,7 @@ class SidePath:
             self._clock.tick()
         return executor(*args, **kwargs)
 
-    def _apply_model(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
+    def _apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[5]
         model, x = executor.class_obj, args[0]
         attachment = self._attached.get(id(model))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core import scoring
+from klora_core import entries, scoring
 from klora_core.deltas import Dense, LowRank
 from klora_core.pairing import Slot, SlotPair
 
@@ -23,32 +23,66 @@ def heavy(*shape, seed=0):
     return normal / torch.rand(*shape, generator=generator).clamp_min(1e-3)
 
 
+@pytest.fixture(params=["_sums_cpu", "_sums_device"])
+def sum_entries(request, monkeypatch):
+    """The two ways to the sums; the one for other devices runs on the CPU as well."""
+    monkeypatch.setattr(entries, "_sums_cpu", getattr(entries, request.param))
+    return entries.sum_entries
+
+
 @pytest.mark.parametrize("k", [1, 2, 16, 63, 64, 1000, 4095, 4096])
 @pytest.mark.parametrize("tile", [1, 64, 100, 1 << 18])
-def test_sums_equal_a_full_sort(k, tile, monkeypatch):
-    monkeypatch.setitem(scoring._TILE_ENTRIES, "cpu", tile)
+def test_sums_equal_a_full_sort(sum_entries, k, tile, monkeypatch):
+    monkeypatch.setattr(entries, "_TILE_CPU", tile)
+    monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
     delta = LowRank(heavy(64, 8, seed=k), heavy(8, 64, seed=k + 1), 0.3)
-    assert scoring.sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
+    assert sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 37), (37, 1), (13, 11)])
 @pytest.mark.parametrize("k", [1, 5, 37, 143])
-def test_odd_shapes_and_k_beyond_the_entries(shape, k):
+def test_odd_shapes_and_k_beyond_the_entries(sum_entries, shape, k):
     delta = Dense(heavy(*shape, seed=3), 1, -2.0)
-    assert scoring.sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
+    assert sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
 
 
-def test_large_entries_side_by_side_are_all_found():
+def test_large_entries_side_by_side_are_all_found(sum_entries):
     weight = torch.zeros(256, 256)
     weight[17, 100:132] = torch.arange(1.0, 33.0)
     weight[200, 3] = -50.0
-    found = scoring.sum_entries(Dense(weight, 1), 20, CPU).tolist()
+    found = sum_entries(Dense(weight, 1), 20, CPU).tolist()
     assert found == [50 + sum(range(14, 33)), 50 + sum(range(1, 33))]
 
 
-def test_ties_count_k_times():
-    found = scoring.sum_entries(Dense(torch.full((64, 64), -0.5), 1), 10, CPU).tolist()
+def test_ties_count_k_times(sum_entries):
+    found = sum_entries(Dense(torch.full((64, 64), -0.5), 1), 10, CPU).tolist()
     assert found == [5.0, 2048.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_stored_dtypes_are_multiplied_in_float32(sum_entries, dtype):
+    delta = LowRank(torch.randn(40, 4).to(dtype), torch.randn(4, 56).to(dtype), 0.5)
+    assert sum_entries(delta, 16, CPU).tolist() == pytest.approx(expected(delta, 16), rel=1e-5)
+
+
+def test_no_more_than_a_tile_is_materialised(monkeypatch):
+    """Counted, not timed: the products asked for cover each row once, and none is larger than a tile."""
+    made = []
+    mm = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: made.append(len(a) * b.shape[1]) or mm(a, b, out=out))
+    entries.sum_entries(LowRank(torch.randn(3000, 4), torch.randn(4, 1000)), 16, CPU)
+    assert sum(made) == 3_000_000
+    assert max(made) <= entries._TILE_CPU
+
+
+def test_the_callers_threads_are_left_as_they_were():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        scoring.score_pairs([SlotPair(Slot("a"), Dense(heavy(4, 4), 4), Dense(heavy(4, 4), 4))] * 5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_k_is_the_product_of_the_ranks_within_the_entries():

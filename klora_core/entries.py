@@ -1,0 +1,112 @@
+"""Top-K and L1 sums of one matrix's |entries|, made tile by tile and never kept (K-LoRA, Eqs. 3, 4 and 9).
+
+The largest entries lie in the blocks with the largest maxima, so a look at the block maxima tells which
+blocks to open. On the CPU a running threshold closes nearly all of them. On other devices a fixed number is
+opened, so that no shape depends on the data and nothing waits for the device. Both are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from .deltas import Delta, LowRank
+
+_TILE_CPU = 1 << 18
+_TILE_DEVICE = 1 << 22
+
+
+def sum_entries(delta: Delta, k: int, device: torch.device) -> Tensor:
+    """(sum of the ``k`` largest |entries|, sum of all |entries|) of dW, a tensor [2] on ``device``.
+
+    Products and tile sums are float32, the sums over tiles float64 (float32 on MPS, which has no other).
+    """
+    sums = _sums_cpu if device.type == "cpu" else _sums_device
+    return sums(delta, k, device) * abs(delta.scale)
+
+
+def _sums_cpu(delta: Delta, k: int, device: torch.device) -> Tensor:
+    block = _block(math.prod(delta.shape), k)
+    kept: list[Tensor] = []
+    count, threshold, l1 = 0, 0.0, 0.0
+    for tile in _tiles(delta, device, _TILE_CPU):
+        l1 += tile.sum().item()
+        found = _above(tile, threshold, block) if threshold > 0 else _largest(tile, k)
+        if found.numel() == 0:
+            continue
+        kept.append(found)
+        count += found.numel()
+        if count > 2 * k or (threshold == 0 and count >= k):
+            kept = [torch.cat(kept).topk(k, sorted=False).values]
+            count, threshold = k, kept[0].min().item()
+    best = torch.cat(kept) if kept else torch.zeros(1)
+    if best.numel() > k:
+        best = best.topk(k, sorted=False).values
+    return torch.stack((best.sum(dtype=torch.float64), torch.tensor(l1, dtype=torch.float64)))
+
+
+def _sums_device(delta: Delta, k: int, device: torch.device) -> Tensor:
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    best: Tensor | None = None
+    l1 = torch.zeros((), dtype=wide, device=device)
+    for tile in _tiles(delta, device, _TILE_DEVICE):
+        l1 += tile.sum()
+        found = _largest(tile, k)
+        best = found if best is None else torch.cat((best, found))
+        if best.numel() > k:
+            best = best.topk(k, sorted=False).values
+    assert best is not None, "a matrix has rows"
+    return torch.stack((best.sum(dtype=wide), l1))
+
+
+def _tiles(delta: Delta, device: torch.device, entries: int) -> Iterator[Tensor]:
+    """|dW| / |scale| in flat float32 pieces of whole rows; a piece is valid until the next one."""
+    out, n = delta.shape
+    rows = max(1, min(out, entries // n))
+    piece_of = _rows_of(delta, device, rows)
+    for start in range(0, out, rows):
+        yield piece_of(start, min(rows, out - start)).abs_().view(-1)
+
+
+def _rows_of(delta: Delta, device: torch.device, rows: int) -> Callable[[int, int], Tensor]:
+    if not isinstance(delta, LowRank):
+        weight = delta.weight
+        return lambda start, length: weight.narrow(0, start, length).to(
+            device=device, dtype=torch.float32, copy=True, memory_format=torch.contiguous_format
+        )
+    up = delta.up.to(device=device, dtype=torch.float32)
+    down = delta.down.to(device=device, dtype=torch.float32)
+    buffer = torch.empty((rows, down.shape[1]), dtype=torch.float32, device=device)
+    return lambda start, length: torch.mm(up.narrow(0, start, length), down, out=buffer[:length])
+
+
+def _block(n: int, k: int) -> int:
+    # Maxima cost n / block, the opened blocks k * block: equal at sqrt(n / k).
+    return min(64, 1 << max(1, round(math.log2(math.sqrt(max(1.0, n / k))))))
+
+
+def _above(entries: Tensor, threshold: float, block: int) -> Tensor:
+    """The entries above ``threshold``; how many there are depends on the data."""
+    whole = entries.numel() - entries.numel() % block
+    blocks = entries[:whole].view(-1, block)
+    opened = blocks[(blocks.amax(dim=1) > threshold).nonzero().squeeze(1)].view(-1)
+    if whole < entries.numel():
+        opened = torch.cat((opened, entries[whole:]))
+    return opened[opened > threshold]
+
+
+def _largest(entries: Tensor, k: int) -> Tensor:
+    """The ``k`` largest of non-negative ``entries`` [n], or a copy of all of them where n <= k."""
+    n = entries.numel()
+    if n <= k:
+        return entries.clone()
+    block = _block(n, k)
+    whole = n - n % block
+    blocks = entries[:whole].view(-1, block)
+    if len(blocks) > k:
+        chosen = blocks.amax(dim=1).topk(k, sorted=False).indices
+        entries = torch.cat((blocks[chosen].flatten(), entries[whole:]))
+    return entries.topk(k, sorted=False).values
