@@ -80,9 +80,7 @@ def page(
 ) -> Iterator[Any]:
     """The page with the given settings; `page.problems` lists its errors and our own log lines."""
     _settings(server, {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()})
-    context = chromium.new_context(
-        viewport={"width": width, "height": 1000}, device_scale_factor=sharpness
-    )
+    context = chromium.new_context(viewport={"width": width, "height": 1000}, device_scale_factor=sharpness)
     opened = context.new_page()
     opened.set_default_timeout(60_000)
     opened.problems = []
@@ -119,11 +117,11 @@ def run(opened: Any) -> None:
           const { api } = await import('/scripts/api.js')
           const ended = new Promise((done) => {
             for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
-              api.addEventListener(kind, () => done(kind), { once: true })
+              api.addEventListener(kind, ({ detail }) => done({ kind, detail }), { once: true })
           })
           await app.queuePrompt(0, 1)
-          const kind = await ended
-          if (kind !== 'execution_success') throw new Error(kind)
+          const { kind, detail } = await ended
+          if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
         }"""
     )
 

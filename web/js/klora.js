@@ -101,7 +101,7 @@ function followZoom() {
   let timer = 0
   const settle = () => {
     clearTimeout(timer)
-    timer = setTimeout(() => each((map) => map.refreshZoom()), ZOOM_SETTLES)
+    timer = setTimeout(() => each((map) => map.refit()), ZOOM_SETTLES)
   }
   for (const kind of ['wheel', 'keyup', 'pointerup']) {
     window.addEventListener(kind, settle, { passive: true, capture: true })

@@ -84,8 +84,8 @@ export class LiveMap {
     this.#view?.mark(null)
   }
 
-  refreshZoom() {
-    this.#view?.refreshZoom()
+  refit() {
+    this.#view?.refit()
   }
 
   destroy() {

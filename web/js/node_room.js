@@ -1,6 +1,8 @@
 // The room that the map takes on its node, and what the workflow remembers of it.
 
 const PROPERTY = 'klora_map'
+// What the canvas puts between two widgets.
+const SPACING = 4
 
 export class NodeRoom {
   #app
@@ -28,8 +30,10 @@ export class NodeRoom {
   /** Grows the node for its map, unless the saved node is as high already. */
   take(widget) {
     this.#widget = widget
-    if (!this.#kept.height && !this.#byElements) this.#resize(this.#wanted())
-    this.#keep({ ...this.#kept, open: this.open, height: this.#wanted() })
+    // The host may have lost the saved height: choosing a schedule, as loading does, resets it.
+    const { height } = this.#kept
+    if (!this.#byElements) this.#resize(height ? Math.max(0, height - this.#taken()) : this.#wanted())
+    this.#keep({ ...this.#kept, open: this.open, height: height ?? this.#wanted() })
     widget.options.afterResize = () => this.#keep({ ...this.#kept, height: this.#taken() })
     this.#app.canvas?.setDirty(true, true)
   }
@@ -54,14 +58,16 @@ export class NodeRoom {
     graph?.afterChange?.()
   }
 
+  /** The least height of the map. */
   #wanted() {
     const { minHeight } = this.#widget.computeLayoutSize(this.#node)
-    return this.#byElements ? minHeight - 2 * this.#widget.margin : minHeight
+    return this.#byElements ? minHeight - 2 * this.#widget.margin : minHeight + SPACING
   }
 
+  /** What the map has of the node's height now. */
   #taken() {
-    const now = this.#byElements ? this.#widget.element.offsetHeight : this.#widget.computedHeight
-    return Math.max(now ?? 0, this.#wanted())
+    if (this.#byElements) return Math.max(this.#widget.element.offsetHeight, this.#wanted())
+    return this.#node.size[1] - (this.#node.computeSize()[1] - this.#wanted())
   }
 
   /** Changes the node's height, not below its content, and returns by how much it did. */

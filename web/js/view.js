@@ -64,6 +64,8 @@ export class MapView {
   mark(step) {
     if (step === this.#current) return
     this.#current = step
+    if (step === null) delete this.#parts.root.dataset.step
+    else this.#parts.root.dataset.step = String(step + 1)
     this.#schedule()
   }
 
@@ -82,9 +84,10 @@ export class MapView {
     this.#schedule()
   }
 
-  /** Draws again where zooming has made the bitmap too coarse or too fine. */
-  refreshZoom() {
-    if (this.#place && Math.abs(this.#density() - this.#place.k) > 0.01) this.refresh()
+  /** Draws again if size or zoom ask for another bitmap. */
+  refit() {
+    const { width, height } = this.#size()
+    if (this.#place?.width !== width || this.#place?.height !== height) this.refresh()
   }
 
   destroy() {
@@ -104,7 +107,7 @@ export class MapView {
     canvas.addEventListener('pointerleave', () => this.#moveTo(null), { signal })
     canvas.addEventListener('blur', () => this.#moveTo(null), { signal })
     canvas.addEventListener('keydown', (event) => this.#key(event), { signal })
-    const resized = new ResizeObserver(() => this.refresh())
+    const resized = new ResizeObserver(() => this.refit())
     resized.observe(root)
     const endTheme = watchTheme(() => this.#state && (this.#header(), this.refresh()))
     signal.addEventListener('abort', () => (resized.disconnect(), endTheme()))
@@ -224,6 +227,12 @@ export class MapView {
     return Math.min(SHARPEST, Math.max(1, devicePixelRatio * zoom))
   }
 
+  #size() {
+    const { canvas } = this.#parts
+    const k = this.#density()
+    return { k, width: Math.round(canvas.offsetWidth * k), height: Math.round(canvas.offsetHeight * k) }
+  }
+
   #draw() {
     const { canvas, root } = this.#parts
     if (!this.#state?.plan.slots.length || !this.#open || !canvas.offsetWidth || !canvas.offsetHeight) return
@@ -244,9 +253,7 @@ export class MapView {
   #rebuild(colours) {
     const { canvas } = this.#parts
     const { plan, decision, byProgress } = this.#state
-    const k = this.#density()
-    const width = Math.round(canvas.offsetWidth * k)
-    const height = Math.round(canvas.offsetHeight * k)
+    const { k, width, height } = this.#size()
     for (const target of [canvas, this.#base]) {
       if (target.width !== width) target.width = width
       if (target.height !== height) target.height = height

@@ -1,0 +1,259 @@
+"""The live map on K-LoRA Fuse, in both of the page's node renderers."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+
+import pytest
+
+from tests.browser.live_page import (
+    FUSE,
+    SHOTS,
+    STEPS_NODE,
+    draws,
+    frames,
+    load,
+    look_at_fuse,
+    page,
+    run,
+    visit,
+    workflow,
+)
+
+STEPS = 6
+HINT = "klora.root().querySelector('.klora-hint').textContent"
+STATUS = "klora.root().querySelector('.klora-status').innerText"
+LABEL = "klora.root().querySelector('canvas').getAttribute('aria-label')"
+
+
+def fresh(steps=STEPS):
+    """A workflow that no run in the server's history belongs to."""
+    graph = workflow(steps)
+    graph["id"] = str(uuid.uuid4())
+    # Another seed, or the server takes the sampler's output from its cache and nothing runs.
+    for node in graph["nodes"]:
+        if node["type"] == "KSampler":
+            node["widgets_values"][0] = uuid.uuid4().int % 2**32
+        if node["id"] == FUSE:
+            node["widgets_values"][0] = 1 + (uuid.uuid4().int % 1000) / 10000
+    return graph
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
+def opened(request, chromium, server):
+    with page(chromium, server, VueNodes__Enabled=request.param) as it:
+        it.renderer = "vue" if request.param else "classic"
+        yield it
+        assert it.problems == []
+
+
+@pytest.fixture
+def ran(opened):
+    """The page after a run of a workflow of its own."""
+    load(opened, fresh())
+    assert opened.evaluate("klora.root()") is None
+    run(opened)
+    settle(opened)
+    look_at_fuse(opened)
+    settle(opened)
+    return opened
+
+
+def settle(opened):
+    """Wait until the map is there and its size has come to rest."""
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    before = None
+    while before != (before := draws(opened)):
+        opened.wait_for_timeout(250)
+
+
+def shot(opened, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")
+
+
+def test_map_appears_with_the_first_run(ran):
+    height = ran.evaluate("klora.fuse().size[1]")
+    assert ran.evaluate("klora.root().offsetHeight") >= 340
+    assert height > 600
+    assert ran.evaluate(HINT) == ""
+    assert f"{STEPS} steps" in ran.evaluate(STATUS)
+    assert ran.evaluate("'klora_map' in klora.fuse().serialize().widgets_values_named") is False
+    shot(ran, "after-run")
+
+
+def test_moving_balance_redraws_without_queueing(ran):
+    queued = []
+    ran.on("request", lambda request: queued.append(request.url) if request.method == "POST" else None)
+    share = ran.evaluate("klora.root().querySelector('.klora-share').innerText")
+    before = draws(ran)
+    ran.evaluate("for (const value of [0.2, 0.4, 0.6]) klora.turn('balance', value)")
+    frames(ran)
+    assert draws(ran) == before + 1, "changes within a frame are drawn once"
+    assert ran.evaluate(HINT) == "preview, queue to apply"
+    assert ran.evaluate("klora.root().querySelector('.klora-share').innerText") != share
+    shot(ran, "preview")
+    ran.evaluate("klora.turn('balance', 0)")
+    frames(ran)
+    assert ran.evaluate(HINT) == ""
+    assert not [url for url in queued if url.endswith("/prompt")]
+
+
+def test_the_real_slider_moves_the_map(ran):
+    if ran.renderer == "vue":
+        ran.locator(f'[data-node-id="{FUSE}"] [role=slider]').first.focus()
+        for _ in range(4):
+            ran.keyboard.press("ArrowRight")
+    else:
+        x, y = ran.evaluate(
+            """() => {
+              const node = klora.fuse(), widget = klora.widget('balance'), { ds, canvas } = app.canvas
+              const box = canvas.getBoundingClientRect()
+              const at = (i, offset) => (node.pos[i] + offset + ds.offset[i]) * ds.scale
+              return [box.left + at(0, node.size[0] * 0.8), box.top + at(1, widget.y + 10)]
+            }"""
+        )
+        ran.mouse.click(x, y)
+    frames(ran)
+    assert ran.evaluate("klora.widget('balance').value") > 0.1
+    assert ran.evaluate(HINT) == "preview, queue to apply"
+
+
+def test_schedule_brings_its_own_widgets(ran):
+    ran.evaluate("klora.turn('schedule', 's*')")
+    frames(ran)
+    assert ran.evaluate(STATUS).startswith("S* = (1.5 x + 1.3) mod 1.5")
+    before = draws(ran)
+    ran.evaluate("klora.turn('schedule.beta', 0.9)")
+    frames(ran)
+    assert draws(ran) == before + 1
+    assert ran.evaluate(STATUS).startswith("S* = (1.5 x + 0.9) mod 1.5")
+    ran.evaluate("klora.turn('gamma', 'none')")
+    frames(ran)
+    assert "gamma 1 (none)" in ran.evaluate(STATUS)
+    shot(ran, "s-star")
+
+
+def test_steps_follow_the_sampler(ran):
+    ran.evaluate(
+        """(id) => {
+          app.rootGraph.getNodeById(id).widgets[0].value = 11
+          app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
+        }""",
+        STEPS_NODE,
+    )
+    frames(ran)
+    assert "11 steps" in ran.evaluate(STATUS)
+
+
+def test_current_step_is_marked_while_sampling(opened):
+    load(opened, fresh(8))
+    run(opened)
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    opened.evaluate(
+        """() => {
+          window.marks = []
+          new MutationObserver(() => marks.push(klora.root().dataset.step ?? null))
+            .observe(klora.root(), { attributes: true, attributeFilter: ['data-step'] })
+          const seed = app.rootGraph.nodes.find((node) => node.type === 'KSampler').widgets[0]
+          seed.value = seed.value + 1
+        }"""
+    )
+    run(opened)
+    frames(opened)
+    marks = opened.evaluate("marks")
+    steps = [int(mark) for mark in marks if mark is not None]
+    assert marks[-1] is None
+    assert len(set(steps)) >= 4
+    assert steps == sorted(steps)
+    assert set(steps) <= set(range(1, 9))
+
+
+def test_folding_is_remembered_by_the_workflow(ran):
+    before = ran.evaluate("klora.fuse().size[1]")
+    ran.click(".klora-map button")
+    frames(ran)
+    folded = ran.evaluate("klora.fuse().size[1]")
+    assert before - folded > 250
+    assert ran.evaluate("klora.root().offsetHeight") < 40
+    shot(ran, "folded")
+    saved = ran.evaluate("app.rootGraph.serialize()")
+    load(ran, saved)
+    ran.wait_for_function("klora.root()?.querySelector('button').ariaExpanded === 'false'")
+    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(folded, abs=2)
+    ran.click(".klora-map button")
+    frames(ran)
+    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(before, abs=2)
+    saved = ran.evaluate("app.rootGraph.serialize()")
+    load(ran, saved)
+    ran.wait_for_function("klora.root()?.querySelector('button').ariaExpanded === 'true'")
+    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(before, abs=2)
+
+
+def test_map_survives_a_page_reload(ran, server):
+    slots = ran.evaluate("klora.plan().slots.length")
+    saved = ran.evaluate("app.rootGraph.serialize()")
+    visit(ran, server)
+    load(ran, saved)
+    ran.wait_for_function("klora.root()?.dataset.draws > 0")
+    assert f"{slots} slots" in ran.evaluate(STATUS)
+
+
+def test_saved_room_is_given_back_where_nothing_ran(ran):
+    saved = ran.evaluate("app.rootGraph.serialize()")
+    stranger = copy.deepcopy(saved)
+    stranger["id"] = str(uuid.uuid4())
+    high = next(node for node in saved["nodes"] if node["id"] == FUSE)["size"][1]
+    load(ran, stranger)
+    ran.wait_for_function(f"klora.fuse().size[1] < {high - 200}")
+    assert ran.evaluate("klora.root()") is None
+
+
+def test_keyboard_walks_and_folds(ran):
+    ran.focus(".klora-map button")
+    ran.keyboard.press("Tab")
+    assert ran.evaluate("document.activeElement.tagName") == "CANVAS"
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        ran.keyboard.press(key)
+    name = ran.evaluate("klora.plan().slots[1].name").split(".", 2)[2]
+    label = ran.evaluate(LABEL)
+    assert label.startswith("Selection map. down 1 · ")
+    assert name in label
+    assert "rho" in label
+    assert "throughout" in label or "from step" in label
+    assert ran.evaluate("app.rootGraph.nodes.length") == len(workflow()["nodes"])
+    ran.keyboard.press("Enter")
+    assert ran.evaluate("klora.root().querySelector('button').ariaExpanded") == "false"
+    assert ran.evaluate("document.activeElement.tagName") == "BUTTON"
+    ran.keyboard.press(" ")
+    assert ran.evaluate("klora.root().querySelector('button').ariaExpanded") == "true"
+
+
+def test_hover_names_the_slot_and_when_it_switches(ran):
+    box = ran.locator(".klora-map canvas").bounding_box()
+    said = set()
+    before = draws(ran)
+    for part in range(8, 60, 2):
+        ran.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * part / 100)
+        frames(ran, 1)
+        said.add(ran.evaluate("klora.root().querySelector('.klora-when').textContent"))
+    assert any("style from step" in line for line in said)
+    assert any("throughout" in line for line in said)
+    assert draws(ran) == before, "pointing draws the cursor, not the map"
+    shot(ran, "hover")
+
+
+def test_wheel_and_middle_button_reach_the_canvas(ran):
+    box = ran.locator(".klora-map canvas").bounding_box()
+    x, y = box["x"] + 80, box["y"] + 80
+    ran.mouse.move(x, y)
+    zoom = ran.evaluate("app.canvas.ds.scale")
+    ran.mouse.wheel(0, -200)
+    ran.wait_for_function(f"app.canvas.ds.scale > {zoom}")
+    offset = ran.evaluate("[...app.canvas.ds.offset]")
+    ran.mouse.down(button="middle")
+    ran.mouse.move(x + 60, y + 20, steps=3)
+    ran.mouse.up(button="middle")
+    frames(ran)
+    assert ran.evaluate("[...app.canvas.ds.offset]") != offset
