@@ -86,20 +86,20 @@ class Factors(nn.Module):
                 buffer.zero_()
         elif lane.low_rank and isinstance(delta, LowRank):
             up, down = self.buffers_of(i)
-            _fill(up, delta.up, delta.scale * strength)
-            _fill(down.t(), delta.down.t(), 1.0)
+            _fill(up, delta.up, delta.scale * strength, dim=1)
+            _fill(down, delta.down, 1.0, dim=0)
         else:
-            _fill(self.buffers_of(i)[0], delta.dense(), strength)
+            _fill(self.buffers_of(i)[0], delta.dense(), strength, dim=0)
         self._holds[i] = who
 
 
-def _fill(buffer: Tensor, source: Tensor, scale: float) -> None:
-    """buffer[:, :r] = scale * source, the other columns zero."""
-    columns = source.shape[1]
+def _fill(buffer: Tensor, source: Tensor, scale: float, dim: int) -> None:
+    """The first rows (dim 0) or columns (dim 1) of ``buffer`` = scale * source, the others zero."""
     if scale != 1.0:
         source = source.to(torch.float32) * scale
     if buffer.is_cuda and source.device.type == "cpu":
         # Pinned memory lets the copy run behind the kernels in flight instead of waiting for them.
         source = source.to(buffer.dtype).pin_memory()
-    buffer[:, :columns].copy_(source, non_blocking=True)
-    buffer[:, columns:].zero_()
+    used = source.shape[dim]
+    buffer.narrow(dim, 0, used).copy_(source, non_blocking=True)
+    buffer.narrow(dim, used, buffer.shape[dim] - used).zero_()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
+import comfy.sd
 from reference import random_lora
 
 _BLOCK = "transformer_blocks.0"
@@ -54,3 +55,8 @@ def unet_pair(model):
 
 def relative(found, expected) -> float:
     return float((found - expected).norm() / expected.norm())
+
+
+def baked(model, lora, strength=1.0):
+    """The model with a LoRA of core's own loader."""
+    return comfy.sd.load_lora_for_models(model, None, lora, strength, 0)[0]

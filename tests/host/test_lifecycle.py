@@ -51,11 +51,11 @@ def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sam
     factors = part(pack, "nodes.factors")
     fill, calls = factors._fill, []
 
-    def breaking(*args):
+    def breaking(*args, **kwargs):
         calls.append(args)
         if len(calls) == 41:
             raise RuntimeError
-        fill(*args)
+        fill(*args, **kwargs)
 
     monkeypatch.setattr(factors, "_fill", breaking)
     with pytest.raises(RuntimeError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference import Reference, random_lora
-from support import UNET_LAYERS, fuse, relative, unet_pair
+from reference import Reference
+from support import UNET_LAYERS, baked, fuse, relative, unet_pair
 
 TOLERANCE = 1e-4
 
@@ -107,39 +107,6 @@ def test_attention_only_competes_and_the_rest_adds_up(pack, sd15, sd15_conds, pa
     for lora in rest:
         stacked = baked(stacked, lora)
     assert relative(sample(fused.model, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
-
-
-def baked(model, lora):
-    import comfy.sd
-
-    return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0)[0]
-
-
-def test_stacks_with_an_ordinary_lora_before_or_after(pack, sd15, sd15_conds, pair, sample):
-    extra = random_lora(sd15.model.model, UNET_LAYERS[:6], rank=3, seed=9)
-    reference = Reference(*pair)
-    expected = sample(reference.patch(baked(sd15.model, extra)), *sd15_conds)
-    before = sample(fuse(pack, baked(sd15.model, extra), *pair).model, *sd15_conds)
-    after = sample(baked(fuse(pack, sd15.model, *pair).model, extra), *sd15_conds)
-    assert relative(before, expected) < TOLERANCE
-    assert torch.equal(before, after)
-
-
-def test_stacks_with_a_second_fuse(pack, sd15, sd15_conds, pair, sample):
-    others = tuple(
-        random_lora(sd15.model.model, UNET_LAYERS, rank=2, seed=seed, scale=0.2) for seed in (21, 22)
-    )
-    both = fuse(pack, fuse(pack, sd15.model, *pair).model, *others).model
-    # The reference rewrites weights, so a second one nests: the outer wrapper calls the inner one.
-    inner, outer = Reference(*pair), Reference(*others)
-
-    def nested(apply_model, args):
-        model = apply_model.__self__
-        return outer.call(lambda x, t, **c: inner.call(apply_model, {**args, "c": c}, model), args, model)
-
-    stacked = sd15.model.clone()
-    stacked.set_model_unet_function_wrapper(nested)
-    assert relative(sample(both, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
 
 
 def test_cond_and_uncond_in_separate_calls(pack, sd15, sd15_conds, pair, sample, monkeypatch):

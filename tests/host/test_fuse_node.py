@@ -1,0 +1,167 @@
+"""The nodes themselves: what they score, what they refuse, what they show."""
+
+from __future__ import annotations
+
+import folder_paths
+import numpy as np
+import pytest
+import torch
+from reference import random_lora
+from safetensors.torch import save_file
+from support import UNET_LAYERS, fuse, part, unet_pair
+
+from klora_core import picture, plan
+
+ATTENTION = UNET_LAYERS[0]
+KEYS = (f"diffusion_model.{ATTENTION}.lora_A.weight", f"diffusion_model.{ATTENTION}.lora_B.weight")
+
+
+@pytest.fixture(scope="module")
+def pair(_sd15):
+    return unet_pair(_sd15.model.model)
+
+
+@pytest.fixture
+def scored(pack, monkeypatch):
+    """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
+    node, calls = part(pack, "nodes.fuse"), []
+    score_pairs = node.score_pairs
+    monkeypatch.setattr(node, "_scores", part(pack, "nodes.score_cache").ScoreCache())
+    monkeypatch.setattr(
+        node, "score_pairs", lambda pairs, *a: calls.append(len(pairs)) or score_pairs(pairs, *a)
+    )
+    return calls
+
+
+@pytest.fixture
+def loras_folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
+    return tmp_path
+
+
+def test_a_pair_is_scored_once(pack, sd15, pair, scored):
+    for options in (
+        {},
+        {"balance": 0.5},
+        {"schedule": {"schedule": "s*", "alpha": 1.2, "beta": 0.9}},
+        {"gamma": "reference"},
+        {"subject_strength": 0.3},
+        {"layers": "attention"},
+        {"progress": "noise level", "other_layers": "drop"},
+    ):
+        fuse(pack, sd15.model, *pair, **options)
+    assert scored == [len(UNET_LAYERS)]
+    fuse(pack, sd15.model, pair[1], pair[0])
+    other = {k: v.clone() for k, v in pair[0].items()}
+    fuse(pack, sd15.model, other, pair[1])
+    assert len(scored) == 3, "another pair, or another order, is another scoring"
+
+
+def test_files_are_known_by_path_size_and_time(pack, sd15, pair, scored, loras_folder):
+    load = part(pack, "nodes").KLoRALoadPair
+    for name, lora in zip(("a.safetensors", "b.safetensors"), pair, strict=True):
+        save_file(lora, loras_folder / name)
+    for _ in range(2):
+        fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+    assert len(scored) == 1
+    before = load.fingerprint_inputs("a.safetensors", "b.safetensors")
+    save_file({**pair[0], "note": torch.zeros(3)}, loras_folder / "a.safetensors")
+    assert load.fingerprint_inputs("a.safetensors", "b.safetensors") != before
+    fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+    assert len(scored) == 2
+
+
+def refusal(pack, sd15, subject, style):
+    with pytest.raises(ValueError) as caught:
+        fuse(pack, sd15.model, subject, style)
+    assert type(caught.value).__name__ == "KLoraError"
+    return str(caught.value)
+
+
+def named(pack, tensors, file):
+    return part(pack, "nodes.lora_file").LoraStateDict(tensors, file, (file, 0, 0))
+
+
+def test_a_lora_of_another_base_model(pack, sd15, pair):
+    foreign = {"lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": torch.ones(9, 1)}
+    foreign["lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight"] = torch.ones(1, 3)
+    text = refusal(pack, sd15, pair[0], named(pack, foreign, "flux-style.safetensors"))
+    assert text.startswith("flux-style.safetensors: none of its 1 layers exists in this model")
+    assert "lora_unet_double_blocks_0_img_attn_qkv" in text
+
+
+def test_a_lora_of_the_same_names_in_other_sizes(pack, sd15, pair):
+    text = refusal(pack, sd15, {KEYS[0]: torch.ones(2, 640), KEYS[1]: torch.ones(640, 2)}, pair[1])
+    assert ATTENTION in text and "640 x 640 in the LoRA and 320 x 320 in the model" in text
+
+
+def test_loras_without_a_shared_layer(pack, sd15):
+    subject, style = (random_lora(sd15.model.model, [layer], 2, 1) for layer in UNET_LAYERS[:2])
+    assert "share no layer" in refusal(pack, sd15, subject, style)
+
+
+def test_a_factor_without_its_counterpart(pack, sd15, pair):
+    text = refusal(pack, sd15, {k: v for k, v in pair[0].items() if k != KEYS[0]}, pair[1])
+    assert KEYS[0] in text and "missing" in text
+
+
+def test_values_that_are_not_finite(pack, sd15, pair):
+    broken = {**pair[0], KEYS[1]: torch.full_like(pair[0][KEYS[1]], float("nan"))}
+    assert "NaN" in refusal(pack, sd15, broken, pair[1])
+
+
+@pytest.mark.parametrize(
+    ("tensors", "kind"),
+    [
+        ({f"diffusion_model.{ATTENTION}.dora_scale": torch.ones(320, 1)}, "DoRA"),
+        ({f"diffusion_model.{UNET_LAYERS[1]}.oft_blocks": torch.zeros(4, 80, 80)}, "OFT"),
+        (
+            {f"diffusion_model.{ATTENTION}.reshape_weight": torch.tensor([320, 640])},
+            "changes the layer's size",
+        ),
+    ],
+)
+def test_kinds_that_need_the_base_weight(pack, sd15, pair, tensors, kind):
+    base = {k: v for k, v in pair[0].items() if UNET_LAYERS[1] not in k}
+    text = refusal(pack, sd15, named(pack, {**base, **tensors}, "odd.safetensors"), pair[1])
+    layer = next(iter(tensors)).removeprefix("diffusion_model.").rsplit(".", 1)[0]
+    assert text.startswith("odd.safetensors") and kind in text and layer in text and "plain LoRA" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"no tensors here, and long enough for a header", "can't be read"),
+        ({"first_stage_model.encoder.conv_in.weight": torch.ones(4, 3)}, "holds no LoRA"),
+    ],
+)
+def test_files_that_are_no_loras(pack, loras_folder, content, text):
+    path = loras_folder / "odd.safetensors"
+    path.write_bytes(content) if isinstance(content, bytes) else save_file(content, path)
+    with pytest.raises(ValueError, match=text) as caught:
+        part(pack, "nodes").KLoRALoadLora.execute("odd.safetensors")
+    assert "odd.safetensors" in str(caught.value)
+
+
+def test_a_truncated_file(pack, pair, loras_folder):
+    path = loras_folder / "cut.safetensors"
+    save_file(dict(pair[0]), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"cut.safetensors.*download it again"):
+        part(pack, "nodes").KLoRALoadLora.execute("cut.safetensors")
+
+
+def test_unknown_layers_are_reported(pack, sd15, pair):
+    more = {"lora_unet_no_such_layer.lora_up.weight": torch.ones(4, 1)}
+    more["lora_unet_no_such_layer.lora_down.weight"] = torch.ones(1, 4)
+    report = fuse(pack, sd15.model, {**pair[0], **more}, pair[1]).report
+    assert "1 layers are NOT applied" in report and "lora_unet_no_such_layer" in report
+
+
+def test_the_selection_map_is_the_picture_of_the_plan(pack, sd15, pair):
+    fused = fuse(pack, sd15.model, *pair)
+    image = part(pack, "nodes").KLoRASelectionMap.execute(fused.plan, 12).result[0]
+    here = plan.from_json(fused.plan.to_json(12))
+    expected = np.asarray(picture.draw(here, 12))
+    assert image.shape == (1, *expected.shape)
+    assert np.array_equal((image[0].numpy() * 255).round().astype(np.uint8), expected)
