@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 import torch
 
 from ..klora_core.pairing import Deltas, Pairing, Slot
 from ..klora_core.plan import Plan
+from ..klora_core.report import abbreviated
 from ..klora_core.switches import Switches
 from .factors import Lane
 from .lora_slots import HostLora
@@ -61,19 +63,23 @@ def notes(loras: Pair, strengths: Strengths, *, keep: bool, clip: bool) -> tuple
     for role, lora, strength in zip(_ROLES, loras, strengths, strict=True):
         if lora.vectors:
             fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
-            lines.append(f"{role}: {len(lora.vectors)} biases, norms and other plain tensors, {fate}.")
+            lines.append(f"{role}: {_count(lora.vectors, 'bias or norm tensor')}, {fate}.")
         if lora.clip:
-            lines.append(f"{role}: {len(lora.clip)} text-encoder layers, applied to clip at {strength:g}.")
+            lines.append(
+                f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {strength:g}."
+            )
         if lora.text:
             why = "this CLIP does not have them" if clip else "connect clip to apply them"
-            lines.append(f"{role}: {len(lora.text)} text-encoder layers are NOT applied: {why}.")
+            lines.append(f"{role}: {_count(lora.text, 'text-encoder layer')}, NOT applied: {why}.")
         if lora.unknown:
-            lines.append(
-                f"{role}: {len(lora.unknown)} layers are NOT applied, this model does not have them: "
-                + ", ".join(lora.unknown[:3])
-                + (" ..." if len(lora.unknown) > 3 else "")
-            )
+            what = _count(lora.unknown, "layer")
+            names = abbreviated(lora.unknown)
+            lines.append(f"{role}: {what} that this model does not have, NOT applied: {names}")
     return tuple(lines)
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _lane(slot: Slot, candidates: tuple, strengths: tuple[float, ...]) -> Lane:

@@ -155,7 +155,9 @@ def test_unknown_layers_are_reported(pack, sd15, pair):
     more = {"lora_unet_no_such_layer.lora_up.weight": torch.ones(4, 1)}
     more["lora_unet_no_such_layer.lora_down.weight"] = torch.ones(1, 4)
     report = fuse(pack, sd15.model, {**pair[0], **more}, pair[1]).report
-    assert "1 layers are NOT applied" in report and "lora_unet_no_such_layer" in report
+    assert (
+        "1 layer that this model does not have, NOT applied" in report and "lora_unet_no_such_layer" in report
+    )
 
 
 def test_the_selection_map_is_the_picture_of_the_plan(pack, sd15, pair):
