@@ -9,6 +9,7 @@ from .errors import KLoraError
 
 NAMES = ("s", "s*")
 DEFAULT_ALPHA = 1.5
+MAX_BALANCE = 100
 DEFAULT_BETA = {"s": 0.5, "s*": 1.3}
 
 
@@ -30,6 +31,8 @@ class Schedule:
         for label, value in (("alpha", self.alpha), ("beta", self.beta), ("balance", self.balance)):
             if not math.isfinite(value):
                 raise KLoraError(f"Schedule {self.name}: {label} must be a finite number, got {value}.")
+        if abs(self.balance) > MAX_BALANCE:
+            raise KLoraError(f"balance must be within -{MAX_BALANCE} and {MAX_BALANCE}, got {self.balance}.")
         if self.alpha < 0 or self.beta < 0:
             raise KLoraError(
                 f"Schedule {self.name}: alpha and beta must not be negative, "

@@ -49,6 +49,7 @@ def test_balance_leans_to_the_style_by_factors_of_four():
         {"beta": -0.1},
         {"alpha": math.nan},
         {"balance": math.inf},
+        {"balance": 2000.0},
         {"name": "s*", "alpha": 0.0},
     ],
 )
