@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +56,18 @@ def workflow(steps: int = 6) -> dict[str, Any]:
     return graph
 
 
+def fresh(steps: int = 6) -> dict[str, Any]:
+    """A workflow that no run belongs to yet: not in the server's history, nothing of it in its cache."""
+    graph = workflow(steps)
+    graph["id"] = str(uuid.uuid4())
+    for node in graph["nodes"]:
+        if node["type"] == "KSampler":
+            node["widgets_values"][0] = random.randrange(2**32)
+        if node["id"] == FUSE:
+            node["widgets_values"][0] = round(random.uniform(1, 1.1), 6)
+    return graph
+
+
 def _settings(server: Server, changes: dict[str, Any]) -> None:
     request = urllib.request.Request(
         server.url + "/settings",
@@ -100,8 +114,12 @@ def visit(opened: Any, server: Server) -> None:
 
 
 def _ours(line: Any) -> list[str]:
-    place = f"{line.text} {line.location.get('url', '')}"
-    return [place] if "k-lora" in place.lower() or "klora" in place.lower() else []
+    where = line.location.get("url", "")
+    # The page asks for help in its own language first; a missing page there is how it learns.
+    if "/docs/" in where and where.endswith("/en.md"):
+        return []
+    place = f"{line.text} {where}"
+    return [place] if "klora" in place.lower().replace("-", "") else []
 
 
 def load(opened: Any, graph: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.browser.live_page import SHOTS, load, look_at_fuse, page, run, workflow
+from tests.browser.live_page import SHOTS, fresh, load, look_at_fuse, page, run
 from tools.host import REPO
 
 NODES = ("KLoRAFuse", "KLoRALoadPair", "KLoRALoadLora", "KLoRASelectionMap")
@@ -57,13 +57,11 @@ def test_help_opens_in_the_page(chromium, server, language):
     with page(chromium, server, Locale=language) as opened:
         for name in NODES:
             opened.evaluate(
-                """async (name) => {
+                """(name) => {
                   app.rootGraph.clear()
                   const node = LiteGraph.createNode(name)
                   app.rootGraph.add(node)
                   app.canvas.selectNode(node)
-                  await app.extensionManager.command.execute('Comfy.Canvas.ToggleSelectedNodes.Info')
-                    .catch(() => {})
                 }""",
                 name,
             )
@@ -92,7 +90,7 @@ def show_help(opened):
 
 def test_chinese_names_stand_on_the_nodes(chromium, server):
     with page(chromium, server, Locale="zh") as opened:
-        load(opened, workflow(4))
+        load(opened, fresh(4))
         run(opened)
         opened.wait_for_function("klora.root()?.dataset.draws > 0")
         told = locale("zh")["KLoRAFuse"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import uuid
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,7 @@ from klora_core import order, palette
 from klora_core.methods.klora import GAMMA_MODES, gamma, make_plan
 from klora_core.plan import LETTERS, LoraInfo, ScoredSlot, from_json, with_schedule
 from klora_core.schedules import make_schedule
-from tests.browser.live_page import frames, load, page, run, workflow
+from tests.browser.live_page import frames, fresh, load, page, run
 
 DECIDE = """async ([plan, name, alpha, beta, balance, gammaMode, steps]) => {
   const maths = await klora.maths()
@@ -36,9 +35,7 @@ def opened(chromium, server):
 @pytest.fixture(scope="module")
 def ran(opened):
     """What a real run sent to the page."""
-    graph = workflow(4)
-    graph["id"] = str(uuid.uuid4())
-    load(opened, graph)
+    load(opened, fresh(4))
     run(opened)
     return opened.evaluate("klora.plan()")
 
