@@ -13,7 +13,7 @@ from torch import Tensor
 
 _GROUP = 10
 """Channels in a group of the UNet's last normalisation (320 in 32 groups)."""
-_KEEP, _SMOOTH, _INVENT = 1.05, 0.5, 0.2
+_KEEP, _SMOOTH, _INVENT = 1.05, 0.5, 0.5
 
 
 def _delta_kernel() -> Tensor:
@@ -44,6 +44,8 @@ def denoising_unet(unet: dict[str, Tensor], prefix: str = "model.diffusion_model
             unet[key][:signal] = 0
     first[:latent] = 0
     skip[:signal] = 0
+    # Without the mean: silu's is positive, and every image would lean to one colour.
+    out -= out[:, signal:].float().mean(dim=1, keepdim=True)
     out *= _INVENT
     out[:, :signal] = 0
     identity = _KEEP * _delta_kernel() - _SMOOTH * _blur_kernel()
