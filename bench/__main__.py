@@ -1,0 +1,43 @@
+"""`python -m bench [--gpu] [--only scoring|sampling]`: print the tables; a whole run writes RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import sampling, scoring
+from .tables import Table, machine
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
+    if only != "sampling":
+        yield from scoring.tables()
+    if only != "scoring":
+        yield from sampling.tables(gpu)
+
+
+def main() -> None:
+    """Run the benchmarks, printing each table as it is done."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Print the tables; a whole run writes RESULTS.md.")
+    parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
+    parser.add_argument("--only", choices=("scoring", "sampling"), help="one part; RESULTS.md stays as it is")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    head = f"# Benchmarks\n\n{machine()}.\n"
+    print(head, flush=True)
+    done = []
+    for table in _tables(options.only, options.gpu):
+        done.append(table.markdown())
+        print(done[-1], flush=True)
+    took = f"`make bench` took {(time.perf_counter() - start) / 60:.1f} minutes.\n"
+    print(took)
+    if options.only is None:
+        RESULTS.write_text("\n".join([head, *done, took]))
+
+
+if __name__ == "__main__":
+    main()

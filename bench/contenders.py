@@ -1,0 +1,118 @@
+"""The ways to run two LoRAs that are compared, each as a patched model. Needs the host."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import comfy.sample
+import comfy.sd
+import torch
+from comfy.patcher_extension import PatcherInjection
+
+from tools.host import REPO
+
+from .literal import Literal
+from .models import Case, attention_layers, conditioning
+
+BARE = "bare model"
+BAKED = "core's LoRA loader, both LoRAs (baked)"
+BYPASS_ONE = "core's bypass loader, one LoRA"
+BYPASS_TWO = "core's bypass, two LoRAs"
+OURS = "K-LoRA Fuse"
+LITERAL = "K-LoRA, the algorithm as published"
+
+Lora = Mapping[str, torch.Tensor]
+
+
+def load_pack() -> ModuleType:
+    """The pack, imported as the host imports a folder of custom_nodes."""
+    name = str(REPO).replace(".", "_x_")
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fused(model: Any, subject: Lora, style: Lora) -> Any:
+    """K-LoRA Fuse with the defaults of its schema."""
+    fuse = importlib.import_module(f"{load_pack().__name__}.nodes").KLoRAFuse
+    return fuse.execute(
+        model,
+        subject,
+        style,
+        subject_strength=1.0,
+        style_strength=1.0,
+        balance=0.0,
+        schedule={"schedule": "s", "alpha": 1.5, "beta": 0.5},
+    ).result[0]
+
+
+def literal(case: Case, model: Any, subject: Lora, style: Lora, evaluations: int) -> Any:
+    """The algorithm as published, for runs of ``evaluations`` evaluations."""
+    layers = attention_layers(model.model)
+    return Literal(layers, (subject, style), model.load_device, case.dtype).apply(model, evaluations)
+
+
+def contenders(case: Case, model: Any, subject: Lora, style: Lora) -> dict[str, Any]:
+    """Each way by its name, on clones of ``model``."""
+    one = _bypass(model, subject)
+    return {
+        BARE: model.clone(),
+        BAKED: _baked(_baked(model, subject), style),
+        BYPASS_ONE: one,
+        BYPASS_TWO: _both(one, _bypass(model, style)),
+        OURS: fused(model, subject, style),
+        LITERAL: literal(case, model, subject, style, case.evaluations),
+    }
+
+
+def _baked(model: Any, lora: Lora) -> Any:
+    return comfy.sd.load_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
+
+
+def _bypass(model: Any, lora: Lora) -> Any:
+    return comfy.sd.load_bypass_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
+
+
+def _both(one: Any, other: Any) -> Any:
+    """Core's second bypass loader replaces the first, so its injections are nested by hand."""
+    stack = [patcher.get_injections("bypass_lora")[0] for patcher in (one, other)]
+
+    def inject(patcher: Any) -> None:
+        for injection in stack:
+            injection.inject(patcher)
+
+    def eject(patcher: Any) -> None:
+        # Against the order of injection: each puts back the forward that it found.
+        for injection in reversed(stack):
+            injection.eject(patcher)
+
+    both = one.clone()
+    both.set_injections("bypass_lora", [PatcherInjection(inject, eject)])
+    return both
+
+
+def run(case: Case, model: Any, evaluations: int) -> torch.Tensor:
+    """Euler for ``evaluations`` steps from fixed noise; the final latent."""
+    text = conditioning(case)
+    latent = torch.zeros(1, *case.latent)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(latent, 7),
+        evaluations,
+        case.cfg,
+        "euler",
+        case.scheduler,
+        text,
+        text,
+        latent,
+        disable_pbar=True,
+        seed=7,
+    )

@@ -1,0 +1,199 @@
+"""Models in the host's own classes with random weights, and LoRAs for them. Needs the host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.supported_models
+import torch
+
+_UNET = {
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 320,
+    "use_spatial_transformer": True,
+    "legacy": False,
+    "use_checkpoint": False,
+    "use_temporal_attention": False,
+    "use_temporal_resblock": False,
+}
+_SD15 = {
+    **_UNET,
+    "adm_in_channels": None,
+    "channel_mult": [1, 2, 4, 4],
+    "num_res_blocks": [2, 2, 2, 2],
+    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+    "transformer_depth_middle": 1,
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "use_linear_in_transformer": False,
+    "context_dim": 768,
+    "num_heads": 8,
+}
+_SDXL = {
+    **_UNET,
+    "num_classes": "sequential",
+    "adm_in_channels": 2816,
+    "channel_mult": [1, 2, 4],
+    "num_res_blocks": [2, 2, 2],
+    "transformer_depth": [0, 0, 2, 2, 10, 10],
+    "transformer_depth_middle": 10,
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+    "use_linear_in_transformer": True,
+    "context_dim": 2048,
+    "num_head_channels": 64,
+}
+_SDXL_SHALLOW = {
+    **_SDXL,
+    "transformer_depth": [0, 0, 1, 1, 2, 2],
+    "transformer_depth_middle": 2,
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+}
+_FLUX = {
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 768,
+    "context_in_dim": 4096,
+    "hidden_size": 3072,
+    "mlp_ratio": 4.0,
+    "num_heads": 24,
+    "depth": 19,
+    "depth_single_blocks": 38,
+    "axes_dim": [16, 56, 56],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": True,
+    "txt_ids_dims": [],
+}
+_ATTENTION = re.compile(
+    r"attn[12]\.to_(q|k|v|out\.0)$|(img|txt)_attn\.(qkv|proj)$|single_blocks\.\d+\.linear[12]$"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, the size of its latent, and how it is run.
+
+    ``conditioning`` is (tokens, width, width of the pooled part), ``gib`` the GPU memory that it needs.
+    """
+
+    title: str
+    family: str
+    config: Mapping[str, Any] = field(repr=False)
+    latent: tuple[int, int, int]
+    conditioning: tuple[int, int, int]
+    dtype: torch.dtype
+    cfg: float
+    evaluations: int
+    rounds: int
+    gib: float = 0.0
+    scheduler: str = "normal"
+
+
+CPU_CASES = {
+    "sd15": Case(
+        "SD1.5, the whole UNet, 512 x 512, float32, CPU",
+        "SD15",
+        _SD15,
+        latent=(4, 64, 64),
+        conditioning=(77, 768, 0),
+        dtype=torch.float32,
+        cfg=1.0,
+        evaluations=2,
+        rounds=4,
+    ),
+    "sdxl-shallow": Case(
+        "SDXL layers at full width, 17 transformer blocks of 70, 512 x 512, float32, CPU",
+        "SDXL",
+        _SDXL_SHALLOW,
+        latent=(4, 64, 64),
+        conditioning=(77, 2048, 1280),
+        dtype=torch.float32,
+        cfg=1.0,
+        evaluations=2,
+        rounds=5,
+    ),
+}
+GPU_CASES = {
+    "sdxl": Case(
+        "SDXL, 1024 x 1024, bf16, GPU",
+        "SDXL",
+        _SDXL,
+        latent=(4, 128, 128),
+        conditioning=(77, 2048, 1280),
+        dtype=torch.bfloat16,
+        cfg=5.0,
+        evaluations=10,
+        rounds=5,
+        gib=12,
+    ),
+    "flux": Case(
+        "FLUX format, 1024 x 1024, bf16, GPU",
+        "Flux",
+        _FLUX,
+        latent=(16, 128, 128),
+        conditioning=(512, 4096, 768),
+        dtype=torch.bfloat16,
+        cfg=1.0,
+        evaluations=10,
+        rounds=3,
+        gib=34,
+        scheduler="simple",
+    ),
+}
+
+
+def shrunk(case: Case) -> Case:
+    """The same model on a small latent, once: to try the code, not to measure."""
+    return replace(case, latent=(case.latent[0], 16, 16), rounds=1)
+
+
+def build(case: Case) -> Any:
+    """A ModelPatcher with random weights on its compute device: variance is kept from layer to layer."""
+    device = comfy.model_management.get_torch_device()
+    config = getattr(comfy.supported_models, case.family)(case.config)
+    config.set_inference_dtype(case.dtype, None)
+    model = config.get_model({}, "", device=device)
+    torch.manual_seed(0)
+    for name, weight in model.diffusion_model.named_parameters():
+        if weight.ndim > 1:
+            weight.uniform_(-1, 1).mul_((3 / weight[0].numel()) ** 0.5)
+        else:
+            weight.fill_(1.0 if name.endswith(("weight", "scale")) else 0.0)
+    return comfy.model_patcher.ModelPatcher(
+        model, load_device=device, offload_device=comfy.model_management.unet_offload_device()
+    )
+
+
+def attention_layers(model: Any) -> list[str]:
+    """Names, below the diffusion model, of its attention projections."""
+    return [name for name, _ in model.diffusion_model.named_modules() if _ATTENTION.search(name)]
+
+
+def random_lora(model: Any, rank: int, seed: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A LoRA of all attention projections; its size against the weights differs from layer to layer."""
+    rng = torch.Generator().manual_seed(seed)
+    lora = {}
+    for name in attention_layers(model):
+        layer = model.diffusion_model.get_submodule(name)
+        size = 0.1 * torch.exp(0.5 * torch.randn((), generator=rng))
+        up = torch.randn(layer.out_features, rank, generator=rng) * size / rank**0.5
+        down = torch.randn(rank, layer.in_features, generator=rng) / layer.in_features**0.5
+        lora[f"diffusion_model.{name}.lora_B.weight"] = up.to(dtype)
+        lora[f"diffusion_model.{name}.lora_A.weight"] = down.to(dtype)
+    return lora
+
+
+def conditioning(case: Case) -> list:
+    """Random text in the host's conditioning format."""
+    rng = torch.Generator().manual_seed(5)
+    tokens, width, pooled = case.conditioning
+    extra = {"pooled_output": torch.randn(1, pooled, generator=rng)} if pooled else {}
+    return [[torch.randn(1, tokens, width, generator=rng), extra]]

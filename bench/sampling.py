@@ -1,0 +1,60 @@
+"""Sampling and memory, measured in the host's interpreter, one process a case. Needs no host to import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+from tools.host import REPO, HostError, require_host
+
+from .tables import Table, skipped
+
+CPU_CASES = ("sd15", "sdxl-shallow")
+GPU_CASES = {"gpu:sdxl": ("SDXL, 1024 x 1024, bf16", 12), "gpu:flux": ("FLUX format, 1024 x 1024, bf16", 34)}
+_GPU_TITLE = "Step time on the GPU"
+_HEAD = ("case", "figures")
+
+
+def tables(gpu: bool = False) -> Iterator[Table]:
+    """Each table as it is done; a case that can't run here is a table that says why.
+
+    With ``gpu`` a missing GPU is an error, otherwise the GPU's cases are skipped without one.
+    """
+    try:
+        python = str(require_host().python)
+    except HostError as error:
+        names = ["memory of the side path", *CPU_CASES, *GPU_CASES]
+        yield skipped("Sampling", _HEAD, names, str(error))
+        return
+    for case in ("memory", *CPU_CASES):
+        yield from _in_host(python, case)
+    why_not = {case: _why_not(python, gib) for case, (_, gib) in GPU_CASES.items()}
+    if gpu and all(why_not.values()):
+        raise SystemExit(f"--gpu: {next(iter(why_not.values()))}")
+    for case, why in why_not.items():
+        if why is None:
+            yield from _in_host(python, case)
+        else:
+            yield skipped(_GPU_TITLE, _HEAD, [GPU_CASES[case][0]], why)
+
+
+def _why_not(python: str, gib: float) -> str | None:
+    # The host's torch decides, not ours: ours may have been built without CUDA.
+    code = "import torch as t; print(t.cuda.is_available() and t.cuda.get_device_properties(0).total_memory)"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    if found == "False":
+        return "no GPU"
+    return None if int(found) >= gib * 2**30 else f"needs {gib:g} GiB of GPU memory"
+
+
+def _in_host(python: str, case: str) -> Iterator[Table]:
+    with subprocess.Popen(
+        [python, "-m", "bench.in_host", case], cwd=REPO, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield Table.from_json(json.loads(line))
+    if process.returncode:
+        raise SystemExit(f"bench.in_host {case} ended with status {process.returncode}")
