@@ -104,16 +104,19 @@ class _Clock:
         self._model_sampling = model_sampling
         self._levels: NoiseLevels | None = None
         self._schedule: tuple[Any, list[float]] | None = None
-        self._x: float | None = None
+        self._sigmas: Any = None
+        self._x = 0.0
 
     def tick(self) -> None:
         """A new evaluation begins."""
-        self._x = None
+        self._sigmas = None
 
     def read(self, options: dict[str, Any]) -> float:
         """Progress in [0, 1] of the evaluation that ``transformer_options`` belong to."""
-        if self._x is None:
-            sigma = float(options["sigmas"].flatten()[0])
+        # Cond and uncond share the tensor; an extra call at another noise level brings its own.
+        if options["sigmas"] is not self._sigmas:
+            self._sigmas = options["sigmas"]
+            sigma = float(self._sigmas.flatten()[0])
             schedule = options.get("sample_sigmas")
             if self._mode == "steps" and schedule is not None:
                 if self._schedule is None or self._schedule[0] is not schedule:
