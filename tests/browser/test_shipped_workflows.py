@@ -1,0 +1,127 @@
+"""Each shipped workflow, loaded into the real editor as a user gets it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.live_page import SHOTS, fresh, load, page, run
+from tools.api_format import to_api
+from tools.host import REPO
+
+WORKFLOWS = sorted(path.stem for path in (REPO / "workflows").glob("*.json"))
+TITLE_BAR = 30
+NODES = """app.rootGraph.nodes.map((node) => ({
+  id: node.id,
+  type: node.type,
+  known: node.type in LiteGraph.registered_node_types,
+  box: [...node.pos, ...node.size],
+  least: [...node.computeSize()],
+  widgets: (node.widgets ?? []).map(({ name, value, options, serialize }) =>
+    ({ name, value, choices: options?.values?.length ? options.values : null })),
+}))"""
+FIT = """() => {
+  const boxes = app.rootGraph.groups.map((group) => [...group.pos, ...group.size])
+  const left = Math.min(...boxes.map((box) => box[0])), top = Math.min(...boxes.map((box) => box[1]))
+  const width = Math.max(...boxes.map((box) => box[0] + box[2])) - left
+  const height = Math.max(...boxes.map((box) => box[1] + box[3])) - top
+  const { ds, canvas } = app.canvas
+  ds.scale = Math.min((canvas.clientWidth - 160) / width, (canvas.clientHeight - 160) / height)
+  ds.offset = [
+    -left + (canvas.clientWidth / ds.scale - width) / 2,
+    -top + (canvas.clientHeight / ds.scale - height) / 2,
+  ]
+  app.canvas.setDirty(true, true)
+}"""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
+def opened(request, chromium, server):
+    with page(chromium, server, width=2200, VueNodes__Enabled=request.param) as it:
+        it.renderer = "vue" if request.param else "classic"
+        yield it
+        assert it.problems == []
+
+
+def shipped(name: str) -> dict[str, Any]:
+    return json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def shot(opened: Any, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    opened.evaluate(FIT)
+    opened.wait_for_timeout(600)
+    opened.screenshot(path=SHOTS / f"{name}-{opened.renderer}.png")
+
+
+def outer(box: list[float]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a node with its title bar."""
+    x, y, width, height = box
+    return x, y - TITLE_BAR, x + width, y + height
+
+
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_loads_complete(opened, server, name):
+    workflow = shipped(name)
+    load(opened, workflow)
+    nodes = opened.evaluate(NODES)
+    assert [node["type"] for node in nodes if not node["known"]] == []
+    assert len(nodes) == len(workflow["nodes"])
+    saved = opened.evaluate("app.rootGraph.serialize()")
+    assert sorted(saved["links"]) == sorted(workflow["links"])
+    prompt = opened.evaluate("app.graphToPrompt().then(({ output }) => output)")
+    assert {key: node["inputs"] for key, node in prompt.items()} == {
+        key: node["inputs"] for key, node in to_api(workflow, server.object_info()).items()
+    }
+    shot(opened, name)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_choice_but_the_users_files_exists(opened, name):
+    load(opened, shipped(name))
+    for node in opened.evaluate(NODES):
+        for widget in node["widgets"]:
+            if widget["choices"] and not str(widget["value"]).endswith(".safetensors"):
+                assert widget["value"] in widget["choices"], (node["type"], widget)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_nothing_overlaps_and_everything_fits(opened, name):
+    workflow = shipped(name)
+    load(opened, workflow)
+    nodes = opened.evaluate(NODES)
+    boxes = {f"{node['id']} {node['type']}": outer(node["box"]) for node in nodes}
+    for (a, box_a), (b, box_b) in itertools.combinations(boxes.items(), 2):
+        assert not overlap(box_a, box_b), (a, b)
+    for key, box in boxes.items():
+        x, y, width, height = next(
+            group["bounding"] for group in workflow["groups"] if overlap(box, _corners(group["bounding"]))
+        )
+        assert box[0] >= x and box[1] >= y and box[2] <= x + width and box[3] <= y + height, key
+    for node in nodes:
+        assert node["box"][2] + 1 >= node["least"][0], node["type"]
+        assert node["box"][3] + 1 >= node["least"][1], node["type"]
+
+
+def _corners(bounding: list[float]) -> tuple[float, float, float, float]:
+    x, y, width, height = bounding
+    return x, y, x + width, y + height
+
+
+def test_runs_from_the_page(opened):
+    load(opened, fresh(8))
+    run(opened)
+    opened.wait_for_timeout(1500)
+    shown = opened.evaluate(
+        "app.rootGraph.nodes.filter((node) => node.imgs?.length).map((node) => node.type)"
+    )
+    if opened.renderer == "classic":
+        assert set(shown) == {"SaveImage", "PreviewImage"}
+    shot(opened, "ran")
