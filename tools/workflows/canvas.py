@@ -13,7 +13,7 @@ GROUP_HEAD = 52
 GROUP_PAD = 20
 
 _GREEN = {"color": "#232", "bgcolor": "#353"}
-_BROWN = {"color": "#432", "bgcolor": "#653"}
+_BROWN = {"color": "#432", "bgcolor": "#000"}
 COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "KLoRALoadPair": _GREEN, "MarkdownNote": _BROWN}
 
 # (inputs, outputs) as name:type; a name in brackets is a widget that a wire drives.

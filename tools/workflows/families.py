@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from .canvas import Canvas, Json
 
 _BLUE, _GREEN, _PURPLE, _GOLD, _GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#666"
+FUSE_WITH_MAP = 720
+"""Height of K-LoRA Fuse once its live map has appeared."""
 _HF = "https://huggingface.co"
 
 
@@ -137,12 +139,12 @@ def _models(family: Family, *names: str) -> Json:
 def _loaders(canvas: Canvas, family: Family) -> list[Json]:
     names = [name for _, name, _ in family.files]
     if family is not FLUX:
-        node = canvas.node("model", "CheckpointLoaderSimple", (380, 98), names[0], title="Checkpoint")
+        node = canvas.node("model", "CheckpointLoaderSimple", (380, 128), names[0], title="Checkpoint")
         node["properties"] |= _models(family, names[0])
         return [node]
-    unet = canvas.node("model", "UNETLoader", (380, 82), names[0], "default")
-    clip = canvas.node("clip", "DualCLIPLoader", (380, 130), names[1], names[2], "flux", "default")
-    vae = canvas.node("vae", "VAELoader", (380, 58), names[3])
+    unet = canvas.node("model", "UNETLoader", (380, 90), names[0], "default")
+    clip = canvas.node("clip", "DualCLIPLoader", (380, 144), names[1], names[2], "flux", "default")
+    vae = canvas.node("vae", "VAELoader", (380, 90), names[3])
     for node, files in ((unet, names[:1]), (clip, names[1:3]), (vae, names[3:])):
         node["properties"] |= _models(family, *files)
     return [unet, clip, vae]
@@ -157,30 +159,31 @@ def _prompts(canvas: Canvas, family: Family) -> list[Json]:
             "negative", "CLIPTextEncode", (420, 110), family.negative, title="Avoid", clip="fuse.clip"
         )
         return [positive, negative]
-    guided = canvas.node("guided", "FluxGuidance", (420, 58), 3.5, conditioning="positive.CONDITIONING")
-    nothing = canvas.node("negative", "ConditioningZeroOut", (420, 26), conditioning="positive.CONDITIONING")
+    guided = canvas.node("guided", "FluxGuidance", (420, 64), 3.5, conditioning="positive.CONDITIONING")
+    nothing = canvas.node("negative", "ConditioningZeroOut", (420, 36), conditioning="positive.CONDITIONING")
     return [positive, guided, nothing]
 
 
 def build(family: Family) -> Json:
     """Lay one family's workflow out: note, models, fuse, prompt, image; below, what K-LoRA chose."""
     canvas = Canvas()
-    note = canvas.node("note", "MarkdownNote", (400, 560), _note(family), title="Read me")
+    note = canvas.node("note", "MarkdownNote", (400, 720), _note(family), title="Read me")
     loaders = _loaders(canvas, family)
     clip, vae = ("clip.CLIP", "vae.VAE") if family is FLUX else ("model.CLIP", "model.VAE")
     pair = canvas.node(
         "pair",
         "KLoRALoadPair",
-        (380, 82),
+        (380, 160),
         f"subject-{_slug(family)}.safetensors",
         f"style-{_slug(family)}.safetensors",
     )
     fuse = canvas.node(
-        "fuse", "KLoRAFuse", (380, 400), 1.0, 1.0, 0.0, *family.schedule, "paper", "shared", "keep", "steps",
+        "fuse", "KLoRAFuse", (380, FUSE_WITH_MAP),
+        1.0, 1.0, 0.0, *family.schedule, "paper", "shared", "keep", "steps",
         model="model.MODEL", subject="pair.subject", style="pair.style", clip=clip,
     )  # fmt: skip
     prompts = _prompts(canvas, family)
-    latent = canvas.node("size", family.latent, (420, 106), family.size, family.size, 1, title="Image size")
+    latent = canvas.node("size", family.latent, (420, 118), family.size, family.size, 1, title="Image size")
     steps = canvas.node("steps", "PrimitiveInt", (420, 82), family.steps, "fixed", title="Steps")
     sampler = canvas.node(
         "sampler", "KSampler", (340, 262), 20250218, "fixed",
@@ -188,23 +191,22 @@ def build(family: Family) -> Json:
         model="fuse.model", positive="guided.CONDITIONING" if family is FLUX else "positive.CONDITIONING",
         negative="negative.CONDITIONING", latent_image="size.LATENT", steps="steps.INT",
     )  # fmt: skip
-    decode = canvas.node("decode", "VAEDecode", (340, 46), samples="sampler.LATENT", vae=vae)
-    save = canvas.node("save", "SaveImage", (480, 540), "k-lora", title="Fused image", images="decode.IMAGE")
-    report = canvas.node("report", "PreviewAny", (380, 420), title="Report", source="fuse.report")
+    decode = canvas.node("decode", "VAEDecode", (340, 56), samples="sampler.LATENT", vae=vae)
+    save = canvas.node("save", "SaveImage", (560, 640), "k-lora", title="Fused image", images="decode.IMAGE")
+    report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
     map_ = canvas.node(
-        "map", "KLoRASelectionMap", (340, 82), family.steps, plan="fuse.plan", steps="steps.INT"
+        "map", "KLoRASelectionMap", (580, 92), family.steps, plan="fuse.plan", steps="steps.INT"
     )
-    shown = canvas.node("shown", "PreviewImage", (900, 620), title="Selection map", images="map.image")
+    shown = canvas.node("shown", "PreviewImage", (640, 830), title="Selection map", images="map.image")
 
-    x, below_note = canvas.group("Start here", _GREY, (0, 0), [note])
-    x_models = x
-    x, below_models = canvas.group("1 · Model and LoRAs", _BLUE, (x, 0), [*loaders, pair])
-    x, below_fuse = canvas.group("2 · Fuse", _GREEN, (x, 0), [fuse])
-    x, below_prompt = canvas.group("3 · Prompt", _PURPLE, (x, 0), [*prompts, latent, steps])
+    x, _ = canvas.group("Start here", _GREY, (0, 0), [note])
+    x, _ = canvas.group("1 · Model and LoRAs", _BLUE, (x, 0), [*loaders, pair])
+    x_right, _ = canvas.group("2 · Fuse", _GREEN, (x, 0), [fuse])
+    x, below_prompt = canvas.group("3 · Prompt", _PURPLE, (x_right, 0), [*prompts, latent, steps])
     x, _ = canvas.group("4 · Image", _GOLD, (x, 0), [sampler, decode])
-    canvas.group("Result", _GOLD, (x, 0), [save])
-    row = max(below_models, below_fuse, below_prompt, below_note)
-    canvas.group("What K-LoRA chose", _GREEN, (x_models, row), [report], [map_], [shown])
+    _, below_result = canvas.group("Result", _GOLD, (x, 0), [save])
+    row = max(below_prompt, below_result)
+    canvas.group("What K-LoRA chose", _GREEN, (x_right, row), [map_, report], [shown])
     return canvas.saved(family.id)
 
 
