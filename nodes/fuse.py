@@ -83,6 +83,8 @@ class KLoRAFuse(io.ComfyNode):
             description="Lets each layer use either the subject or the style LoRA, step by step: "
             "the subject early, the style late. No training, no strength fiddling.",
             search_aliases=["klora", "lora fusion", "merge lora", "subject style", "combine lora"],
+            # The page gets the plan again when the result comes from the host's cache.
+            has_intermediate_output=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
                 io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
