@@ -22,7 +22,7 @@ def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
 
 def main() -> None:
     """Run the benchmarks, printing each table as it is done."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Print the tables; a whole run writes RESULTS.md.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Print the tables of benchmarks.")
     parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
     parser.add_argument("--only", choices=("scoring", "sampling"), help="one part; RESULTS.md stays as it is")
     options = parser.parse_args()
