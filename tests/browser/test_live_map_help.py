@@ -97,7 +97,9 @@ def test_chinese_names_stand_on_the_nodes(chromium, server):
         widget = "klora.fuse().widgets.find((w) => w.name === '{}').label"
         assert opened.evaluate("klora.fuse().constructor.title") == told["display_name"]
         assert opened.evaluate(widget.format("balance")) == told["inputs"]["balance"]["name"]
-        assert opened.evaluate("klora.root().querySelector('.klora-title').textContent") == "选择图"
+        assert (
+            opened.evaluate("klora.root().querySelector('.klora-title').textContent") == "\u9009\u62e9\u56fe"
+        )
         look_at_fuse(opened)
         opened.screenshot(path=SHOTS / "live-map-zh.png")
         assert opened.problems == []

@@ -5,7 +5,6 @@ const STYLESHEET = new URL('../css/live_map.css', import.meta.url).href
 
 /** The elements of one map, by role. */
 export function build() {
-  ensureStylesheet()
   const root = element('div', 'klora-map')
   const header = element('button')
   header.type = 'button'
@@ -25,7 +24,7 @@ export function build() {
   const where = element('div', 'klora-where')
   const when = element('div', 'klora-when')
   status.append(where, when)
-  root.append(header, canvas, status)
+  root.append(stylesheet(), header, canvas, status)
   return { root, header, title, hint, bar, shareText, canvas, where, when }
 }
 
@@ -46,10 +45,10 @@ function chevron() {
   return svg
 }
 
-function ensureStylesheet() {
-  if (document.querySelector(`link[href="${STYLESHEET}"]`)) return
+// In the widget's own root: the page is shared with other packs.
+function stylesheet() {
   const link = document.createElement('link')
   link.rel = 'stylesheet'
   link.href = STYLESHEET
-  document.head.append(link)
+  return link
 }
