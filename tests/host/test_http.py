@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import urllib.request
 
 import http_graphs
 import pytest
 from http_graphs import fused_image
 from PIL import Image
 
+from tools.host import REPO
 from tools.server import PromptRefused, Server, serving
 
 SUBJECT, STYLE = "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"
@@ -96,3 +98,11 @@ def test_a_file_that_is_gone_is_refused_before_the_run(server):
 def test_a_good_run_after_a_bad_one(server):
     assert server.run(fused_image("truncated.safetensors", STYLE)).error is not None
     assert server.run(fused_image(SUBJECT, STYLE, steps=2)).error is None
+
+
+def test_workflows_stand_in_the_templates_browser_with_pictures(server):
+    shipped = {path.stem for path in (REPO / "workflows").glob("*.json")}
+    assert set(server.get("/workflow_templates")["k-lora"]) == shipped
+    for name in shipped:
+        picture = urllib.request.urlopen(f"{server.url}/api/workflow_templates/k-lora/{name}.jpg").read()
+        assert Image.open(io.BytesIO(picture)).format == "JPEG"
