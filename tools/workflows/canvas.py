@@ -14,14 +14,19 @@ GROUP_PAD = 20
 
 _GREEN = {"color": "#232", "bgcolor": "#353"}
 _BROWN = {"color": "#432", "bgcolor": "#000"}
-COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "KLoRALoadPair": _GREEN, "MarkdownNote": _BROWN}
+COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "MarkdownNote": _BROWN}
 
-# (inputs, outputs) as name:type; a name in brackets is a widget that a wire drives.
+# (inputs, outputs) as name:type; a name in brackets is a widget, saved as an input where a wire drives it.
 SOCKETS: dict[str, tuple[str, str]] = {
     "CheckpointLoaderSimple": ("", "MODEL:MODEL CLIP:CLIP VAE:VAE"),
     "UNETLoader": ("", "MODEL:MODEL"),
+    "CLIPLoader": ("", "CLIP:CLIP"),
     "DualCLIPLoader": ("", "CLIP:CLIP"),
     "VAELoader": ("", "VAE:VAE"),
+    "LoadImage": ("", "IMAGE:IMAGE MASK:MASK"),
+    "LoraLoaderModelOnly": ("model:MODEL", "MODEL:MODEL"),
+    "LoraModelLoader": ("model:MODEL lora:LORA_MODEL", "model:MODEL"),
+    "ModelSamplingAuraFlow": ("model:MODEL", "MODEL:MODEL"),
     "KLoRALoadPair": ("", "subject:LORA_MODEL style:LORA_MODEL"),
     "KLoRAFuse": (
         "model:MODEL subject:LORA_MODEL style:LORA_MODEL clip:CLIP",
@@ -34,11 +39,15 @@ SOCKETS: dict[str, tuple[str, str]] = {
     "EmptyLatentImage": ("", "LATENT:LATENT"),
     "EmptySD3LatentImage": ("", "LATENT:LATENT"),
     "PrimitiveInt": ("", "INT:INT"),
+    "ImageScaleToTotalPixels": ("image:IMAGE", "IMAGE:IMAGE"),
+    "VAEEncode": ("pixels:IMAGE vae:VAE", "LATENT:LATENT"),
     "KSampler": (
-        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT [steps]:INT",
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT [seed]:INT [steps]:INT",
         "LATENT:LATENT",
     ),
     "VAEDecode": ("samples:LATENT vae:VAE", "IMAGE:IMAGE"),
+    "TextOverlay": ("images:IMAGE", "images:IMAGE"),
+    "ImageStitch": ("image1:IMAGE image2:IMAGE", "IMAGE:IMAGE"),
     "SaveImage": ("images:IMAGE", ""),
     "PreviewImage": ("images:IMAGE", ""),
     "PreviewAny": ("source:*", "STRING:STRING"),
@@ -81,6 +90,8 @@ class Canvas:
             label, _, type_ = socket.partition(":")
             item: Json = {"name": label.strip("[]"), "type": type_, "link": None}
             if label.startswith("["):
+                if item["name"] not in wires:
+                    continue
                 item["widget"] = {"name": item["name"]}
             node["inputs"].append(item)
         for socket in gives.split():
