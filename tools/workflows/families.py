@@ -167,7 +167,7 @@ def _prompts(canvas: Canvas, family: Family) -> list[Json]:
 def build(family: Family) -> Json:
     """Lay one family's workflow out: note, models, fuse, prompt, image; below, what K-LoRA chose."""
     canvas = Canvas()
-    note = canvas.node("note", "MarkdownNote", (400, 720), _note(family), title="Read me")
+    note = canvas.node("note", "MarkdownNote", (400, 480), _note(family), title="Read me")
     loaders = _loaders(canvas, family)
     clip, vae = ("clip.CLIP", "vae.VAE") if family is FLUX else ("model.CLIP", "model.VAE")
     pair = canvas.node(
