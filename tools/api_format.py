@@ -75,10 +75,11 @@ class _Graph:
     def __init__(self, workflow: Json) -> None:
         if (workflow.get("definitions") or {}).get("subgraphs"):
             raise WorkflowError("the workflow has subgraphs, which are not supported here.")
-        self.nodes: dict[int, Json] = {node["id"]: node for node in workflow["nodes"]}
-        self.links = {link[0]: (link[1], link[2]) for link in workflow["links"]}
+        # As text: some editors save a node's id as a number, some as a string.
+        self.nodes: dict[str, Json] = {str(node["id"]): node for node in workflow["nodes"]}
+        self.links = {link[0]: (str(link[1]), link[2]) for link in workflow["links"]}
 
-    def source(self, link_id: int | None) -> tuple[Json, int] | None:
+    def source(self, link_id: int | str | None) -> tuple[Json, int] | None:
         """The executing (or primitive) node and output slot at a link's far end, or None if there is none."""
         while link_id is not None:
             node_id, slot = self.links[link_id]
@@ -92,7 +93,7 @@ class _Graph:
         return None
 
     @staticmethod
-    def _around(node: Json, slot: int) -> int | None:
+    def _around(node: Json, slot: int) -> int | str | None:
         """The input link that a bypassed node passes on to one of its outputs."""
         inputs = node.get("inputs") or []
         kind = node["outputs"][slot]["type"]
