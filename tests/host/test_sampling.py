@@ -114,3 +114,22 @@ def test_cond_and_uncond_in_separate_calls(pack, sd15, sd15_conds, pair, sample,
     together = sample(fused, *sd15_conds)
     monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
     assert relative(sample(fused, *sd15_conds), together) < TOLERANCE
+
+
+def test_sampler_custom_advanced(pack, sd15, sd15_conds, pair):
+    from comfy_extras import nodes_custom_sampler as custom
+
+    def run(model):
+        guider = custom.CFGGuider.execute(model, *sd15_conds, 4.0).result[0]
+        sigmas = custom.BasicScheduler.execute(model, "karras", 5, 1.0).result[0]
+        sampler = custom.KSamplerSelect.execute("dpmpp_2m").result[0]
+        noise = custom.RandomNoise.execute(3).result[0]
+        latent = {"samples": torch.zeros(1, 4, 8, 8)}
+        return custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent).result[0][
+            "samples"
+        ]
+
+    reference = Reference(*pair)
+    check(
+        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
+    )
