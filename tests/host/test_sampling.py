@@ -66,5 +66,68 @@ def test_a_run_in_two_segments_follows_the_noise_level(pack, sd15, sd15_conds, p
 
     reference = Reference(*pair, by="noise")
     fused = fuse(pack, sd15.model, *pair, progress="noise level").model
+    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    assert relative(run(fused), sample(fused, *sd15_conds, steps=8)) < TOLERANCE, "the split is visible"
+
+
+def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
+    start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+
+    def run(model):
+        return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
+
+    reference = Reference(*pair)
+    check(
+        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files(pack, sd15, sd15_conds, pair, sample, dtype):
+    halves = [{k: v.to(dtype) for k, v in lora.items()} for lora in pair]
+    reference = Reference(*halves)
+    expected = sample(reference.patch(sd15.model), *sd15_conds, steps=4)
+    found = sample(fuse(pack, sd15.model, *halves).model, *sd15_conds, steps=4)
+    assert relative(found, expected) < TOLERANCE
+
+
+def test_dropped_layers_are_not_applied(pack, sd15, sd15_conds, pair, sample):
+    shared = [{k: v for k, v in lora.items() if any(f".{n}." in k for n in UNET_LAYERS)} for lora in pair]
+    assert all(len(mine) < len(whole) for mine, whole in zip(shared, pair, strict=True))
+    found = sample(fuse(pack, sd15.model, *pair, other_layers="drop").model, *sd15_conds)
+    assert torch.equal(found, sample(fuse(pack, sd15.model, *shared).model, *sd15_conds))
+
+
+def test_attention_only_competes_and_the_rest_adds_up(pack, sd15, sd15_conds, pair, sample):
+    fused = fuse(pack, sd15.model, *pair, layers="attention")
+    assert all("attn" in slot.name for slot in fused.plan.slots)
+    attention = [{k: v for k, v in lora.items() if "attn" in k} for lora in pair]
+    rest = [{k: v for k, v in lora.items() if "attn" not in k} for lora in pair]
+    stacked = fuse(pack, sd15.model, *attention).model
+    for lora in rest:
+        stacked = baked(stacked, lora)
+    assert relative(sample(fused.model, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
+
+
+def test_cond_and_uncond_in_separate_calls(pack, sd15, sd15_conds, pair, sample, monkeypatch):
+    fused = fuse(pack, sd15.model, *pair).model
+    together = sample(fused, *sd15_conds)
+    monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
+    assert relative(sample(fused, *sd15_conds), together) < TOLERANCE
+
+
+def test_sampler_custom_advanced(pack, sd15, sd15_conds, pair):
+    from comfy_extras import nodes_custom_sampler as custom
+
+    def run(model):
+        guider = custom.CFGGuider.execute(model, *sd15_conds, 4.0).result[0]
+        sigmas = custom.BasicScheduler.execute(model, "karras", 5, 1.0).result[0]
+        sampler = custom.KSamplerSelect.execute("dpmpp_2m").result[0]
+        noise = custom.RandomNoise.execute(3).result[0]
+        latent = {"samples": torch.zeros(1, 4, 8, 8)}
+        out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent)
+        return out.result[0]["samples"]
+
+    reference = Reference(*pair)
     fused = fuse(pack, sd15.model, *pair).model
     check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
