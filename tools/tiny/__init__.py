@@ -21,6 +21,7 @@ FILES = {
     "sd15": ("checkpoints/tiny-sd15.safetensors",),
     "sdxl": ("checkpoints/tiny-sdxl.safetensors",),
     "flux": ("diffusion_models/tiny-flux.safetensors", "vae/tiny-ae.safetensors"),
+    "zimage": ("diffusion_models/tiny-zimage.safetensors", "vae/tiny-ae.safetensors"),
 }
 """What each family's models are, below MODELS_DIR."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from . import MODELS_DIR, architectures
+from . import MODELS_DIR, architectures, z_image
 from .architectures import Linear
 
 
@@ -29,6 +29,8 @@ def _old_diffusers(module: str) -> tuple[str, str, str | None]:
 def _peft(module: str) -> tuple[str, str, str | None]:
     return f"{module}.lora_B.weight", f"{module}.lora_A.weight", None
 
+
+FAMILIES = ("sd15", "sdxl", "flux", "zimage")
 
 SPELLINGS: dict[str, Callable[[str], tuple[str, str, str | None]]] = {
     "kohya": _kohya,
@@ -100,11 +102,15 @@ def recipes() -> dict[str, Recipe]:
             "peft", "transformer.", architectures.flux_linears(), 4, 4.0, seed=2, dtype=torch.bfloat16
         ),
     }
-    families = {"sd15": sd15, "sdxl": sdxl, "flux": flux}
+    zimage = {
+        "subject": Recipe("kohya", "unet.", z_image.fused_linears(), rank=8, alpha=8.0, seed=1),
+        "style": Recipe("peft", "transformer.", z_image.linears(), 4, 4.0, seed=2, dtype=torch.bfloat16),
+    }
+    families = {"sd15": sd15, "sdxl": sdxl, "flux": flux, "zimage": zimage}
     return {f"tiny-{role}-{family}": r for family, pair in families.items() for role, r in pair.items()}
 
 
-def ensure(families: Iterable[str] = ("sd15", "sdxl", "flux"), folder: Path = MODELS_DIR / "loras") -> None:
+def ensure(families: Iterable[str] = FAMILIES, folder: Path = MODELS_DIR / "loras") -> None:
     """Write the pairs of the named families that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for stem, recipe in recipes().items():

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from . import FILES, MODELS_DIR, architectures, model_path
+from . import FILES, MODELS_DIR, architectures, model_path, z_image
 from .taming import denoising_unet, painting_decoder
 from .weights import random_weights
 
@@ -94,7 +94,17 @@ def build_flux() -> None:
     _save(_tiny_vae(comfy.latent_formats.Flux()), "vae", "tiny-ae.safetensors")
 
 
-_BUILDERS = {"sd15": build_sd15, "sdxl": build_sdxl, "flux": build_flux}
+def build_zimage() -> None:
+    """diffusion_models/tiny-zimage.safetensors and, as FLUX's, vae/tiny-ae.safetensors."""
+    import comfy.latent_formats
+
+    weights = random_weights(z_image.shapes(), _SEED, torch.bfloat16)
+    weights["final_layer.linear.weight"] *= 0.3
+    _save(weights, "diffusion_models", "tiny-zimage.safetensors")
+    _save(_tiny_vae(comfy.latent_formats.Flux()), "vae", "tiny-ae.safetensors")
+
+
+_BUILDERS = {"sd15": build_sd15, "sdxl": build_sdxl, "flux": build_flux, "zimage": build_zimage}
 
 
 def ensure(*families: str) -> None:

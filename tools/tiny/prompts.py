@@ -8,11 +8,12 @@ TINY_FILES = {
     "v1-5-pruned-emaonly-fp16.safetensors": "tiny-sd15.safetensors",
     "sd_xl_base_1.0.safetensors": "tiny-sdxl.safetensors",
     "flux1-dev.safetensors": "tiny-flux.safetensors",
+    "z_image_turbo_bf16.safetensors": "tiny-zimage.safetensors",
     "ae.safetensors": "tiny-ae.safetensors",
 } | {
     f"{role}-{family}.safetensors": f"tiny-{role}-{family}.safetensors"
     for role in ("subject", "style")
-    for family in ("sd15", "sdxl", "flux")
+    for family in ("sd15", "sdxl", "flux", "zimage")
 }
 """The tiny file for each file name in the shipped workflows."""
 
