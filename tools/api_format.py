@@ -11,7 +11,7 @@ from typing import Any
 
 ALWAYS, MUTED, BYPASSED = 0, 2, 4
 UNSEEN_BY_THE_SERVER = {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}
-_WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
+_WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR", "COMFY_DYNAMICCOMBO_V3"}
 _SEEDS = {"seed", "noise_seed"}
 
 Json = dict[str, Any]

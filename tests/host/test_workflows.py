@@ -4,46 +4,75 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from tools.api_format import to_api
 from tools.host import REPO
-from tools.server import serving
+from tools.server import Run, Server, serving
+from tools.tiny import architectures, loras
 from tools.tiny.prompts import shrink
-from tools.workflows import families
+from tools.workflows.shipped import SHIPPED
 
-TEST_NODE = Path(__file__).parent / "nodes_for_tests" / "tiny_flux_text.py"
-STEPS, SIDE = 4, 64
+NODES = Path(__file__).parent / "nodes_for_tests"
+TEST_NODES = [NODES / "tiny_flux_text.py", NODES / "tiny_z_image.py"]
+STAND_INS = {
+    "DualCLIPLoader": "KLoRATestTinyFluxText",
+    "CLIPLoader": "KLoRATestTinyZImageText",
+}
+SHEETS = {"k-lora-compare", "k-lora-balance-sweep"}
+STEPS, SIDE, SPACING = 4, 64, 8
 
 
 @pytest.fixture(scope="module")
-def server():
-    with serving("sd15", "sdxl", "flux", extra_nodes=[TEST_NODE]) as running:
+def server(tmp_path_factory):
+    extra = tmp_path_factory.mktemp("loras")
+    lightning = loras.Recipe("kohya", "unet.", architectures.sdxl_linears(), rank=4, alpha=4.0, seed=9)
+    save_file(loras.build_lora(lightning), extra / "sdxl_lightning_4step_lora.safetensors")
+    with serving("sd15", "sdxl", "flux", "zimage", extra_nodes=TEST_NODES, loras=extra) as running:
+        # The picture that every ComfyUI comes with.
+        shutil.copy(running.host.path / "input" / "example.png", running.base / "input")
         yield running
 
 
 def tiny(prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt on tiny models, with the one node that no tiny file can stand in for replaced."""
+    """The prompt on tiny models, with the nodes that no tiny file can stand in for replaced."""
     for node in shrink(prompt, STEPS, SIDE).values():
-        if node["class_type"] == "DualCLIPLoader":
-            node["class_type"] = "KLoRATestTinyFluxText"
+        node["class_type"] = STAND_INS.get(node["class_type"], node["class_type"])
+        if str(node["inputs"].get("unet_name")) == "tiny-zimage.safetensors":
+            node["class_type"] = "KLoRATestTinyZImage"
+        if node["class_type"] == "ImageScaleToTotalPixels":
+            node["inputs"]["megapixels"] = 0.01  # the least it takes
     return prompt
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
-def test_shipped_workflow_runs(server, name):
-    workflow = json.loads((REPO / "workflows" / f"{name}.json").read_text())
+def execute(server: Server, name: str) -> tuple[dict[str, Any], dict[str, str], Run]:
+    """Run a shipped workflow; the prompt, a node's key by its kind, and the run."""
+    workflow = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     prompt = tiny(to_api(workflow, server.object_info()))
-    node_of = {node["class_type"]: key for key, node in prompt.items()}
     run = server.run(prompt)
     assert run.error is None, run.error
-    image = Image.open(io.BytesIO(server.image(run.images(node_of["SaveImage"])[0])))
-    assert image.size == (SIDE, SIDE)
-    assert len(image.convert("RGB").getcolors(SIDE * SIDE)) > 100
+    return prompt, {node["class_type"]: key for key, node in prompt.items()}, run
+
+
+def picture(server: Server, run: Run, node: str) -> Image.Image:
+    (shown,) = run.images(node)
+    return Image.open(io.BytesIO(server.image(shown))).convert("RGB")
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in SHEETS])
+def test_shipped_workflow_runs(server, name):
+    prompt, node_of, run = execute(server, name)
+    image = picture(server, run, node_of["SaveImage"])
+    side = 104 if "LoadImage" in node_of else SIDE
+    assert image.size == (side, side)
+    assert len(image.getcolors(side * side)) > 100
     assert run.images(node_of["PreviewImage"])
     (report,) = run.texts(node_of["PreviewAny"])
     pair = prompt[node_of["KLoRALoadPair"]]["inputs"]
@@ -51,7 +80,19 @@ def test_shipped_workflow_runs(server, name):
     assert pair["style_lora"] in report
 
 
-@pytest.mark.parametrize(("name", "family"), families.FAMILIES.items())
-def test_workflow_file_is_what_the_tool_writes(name, family):
-    saved = json.loads((REPO / "workflows" / f"{name}.json").read_text())
-    assert saved == json.loads(json.dumps(families.build(family)))
+@pytest.mark.parametrize("name", sorted(SHEETS))
+def test_sheet_joins_five_images_that_differ(server, name):
+    _, node_of, run = execute(server, name)
+    sheet = picture(server, run, node_of["SaveImage"])
+    assert sheet.size == (5 * SIDE + 4 * SPACING, SIDE)
+    # Below the labels, which differ anyway.
+    cells = [np.asarray(sheet.crop((x, 16, x + SIDE, SIDE)), np.float32) for x in range(0, sheet.width, 72)]
+    for i, cell in enumerate(cells):
+        for other in cells[:i]:
+            assert np.abs(cell - other).mean() > 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_workflow_file_is_what_the_tool_writes(name):
+    saved = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    assert saved == json.loads(json.dumps(SHIPPED[name]()))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from ..host import REPO
-from .families import FAMILIES, build
+from .shipped import SHIPPED
 
 
 def main() -> None:
-    """Write one file a family."""
-    for name, family in FAMILIES.items():
+    """Write one file a workflow."""
+    for name, build in SHIPPED.items():
         path = REPO / "workflows" / f"{name}.json"
-        path.write_text(json.dumps(build(family), indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(build(), indent=2, ensure_ascii=False) + "\n")
         print(path.relative_to(REPO))
 
 
