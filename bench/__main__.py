@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import sampling, scoring
-from .tables import Table, machine
+from .tables import Table, load, machine
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -33,7 +33,7 @@ def main() -> None:
     for table in _tables(options.only, options.gpu):
         done.append(table.markdown())
         print(done[-1], flush=True)
-    took = f"`make bench` took {(time.perf_counter() - start) / 60:.1f} minutes.\n"
+    took = f"`make bench` took {(time.perf_counter() - start) / 60:.1f} minutes{load(' at the end')}.\n"
     print(took)
     if options.only is None:
         RESULTS.write_text("\n".join([head, *done, took]))

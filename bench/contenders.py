@@ -61,15 +61,13 @@ def literal(case: Case, model: Any, subject: Lora, style: Lora, evaluations: int
 
 
 def contenders(case: Case, model: Any, subject: Lora, style: Lora) -> dict[str, Any]:
-    """Each way by its name, on clones of ``model``."""
+    """The ways that need no clocks of their own, by name, on clones of ``model``."""
     one = _bypass(model, subject)
     return {
         BARE: model.clone(),
         BAKED: _baked(_baked(model, subject), style),
         BYPASS_ONE: one,
         BYPASS_TWO: _both(one, _bypass(model, style)),
-        OURS: fused(model, subject, style),
-        LITERAL: literal(case, model, subject, style, case.evaluations),
     }
 
 

@@ -106,8 +106,8 @@ CPU_CASES = {
         conditioning=(77, 768, 0),
         dtype=torch.float32,
         cfg=1.0,
-        evaluations=2,
-        rounds=3,
+        evaluations=1,
+        rounds=4,
     ),
     "sdxl-shallow": Case(
         "SDXL layers at full width, 17 transformer blocks of 70, 512 x 512, float32, CPU",
@@ -117,7 +117,7 @@ CPU_CASES = {
         conditioning=(77, 2048, 1280),
         dtype=torch.float32,
         cfg=1.0,
-        evaluations=2,
+        evaluations=1,
         rounds=4,
     ),
 }
@@ -152,7 +152,7 @@ GPU_CASES = {
 
 def shrunk(case: Case) -> Case:
     """The same model on a small latent, once: to try the code, not to measure."""
-    return replace(case, latent=(case.latent[0], 16, 16), rounds=1)
+    return replace(case, latent=(case.latent[0], 8, 8), rounds=1)
 
 
 def build(case: Case) -> Any:

@@ -11,77 +11,91 @@ from comfy.patcher_extension import WrappersMP
 
 _KEY = "bench/clock"
 
+Times = tuple[float, float]
+"""Seconds on the wall, and seconds of CPU time: a machine's other work shows in the first alone."""
+
 
 class Stopwatch:
-    """Seconds of every model evaluation of a run. Goes on first: it is the outermost wrapper."""
+    """(seconds, seconds of CPU time) of every evaluation. Goes on first: it is the outermost wrapper."""
 
     def __init__(self, model: Any) -> None:
-        self.seconds: list[float] = []
+        self.times: list[Times] = []
         self._cuda = model.load_device.type == "cuda"
         model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, _KEY, self._evaluate)
 
     def _evaluate(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        start = self._now()
+        self._wait()
+        start = _clocks()
         try:
             return executor(*args, **kwargs)
         finally:
-            self.seconds.append(self._now() - start)
+            self._wait()
+            self.times.append(_since(start))
 
-    def _now(self) -> float:
+    def _wait(self) -> None:
         if self._cuda:
             torch.cuda.synchronize()
-        return time.perf_counter()
 
 
 class Added:
-    """What a method adds to an evaluation, on the CPU: before the model runs, and in its layers.
+    """What a method adds to its evaluations on the CPU: before the model runs, and in its layers.
 
-    ``before`` seconds lie between the outermost and the innermost wrapper of the model call: the progress
-    read, hooks, switches. ``layers`` seconds lie between two hooks on each layer, one before the method's
-    hook and one after it. Each list has one number an evaluation.
+    ``before`` lies between the outermost and the innermost wrapper of the model call: the progress read,
+    hooks, switches. ``layers`` lies between two hooks on each layer, one before the method's hook and one
+    after it. Each has one (seconds, seconds of CPU time) an evaluation.
     """
 
-    def __init__(self, layers: list[str]) -> None:
-        self.before: list[float] = []
-        self.layers: list[float] = []
+    def __init__(self, layers: list[str], model: Any, method: Callable[[Any], Any]) -> None:
+        """``patched`` is ``method`` (patcher -> patcher) on a clone of ``model``, with clocks around it."""
+        self.before: list[Times] = []
+        self.layers: list[Times] = []
         self._names = layers
-        self._started = 0.0
+        self._started = (0.0, 0.0)
         self._handles: list[Any] = []
-
-    def around(self, model: Any, method: Callable[[Any], Any]) -> Any:
-        """``method`` (patcher -> patcher) on a clone of ``model``, with the clocks around it."""
         outer = model.clone()
         outer.add_wrapper_with_key(WrappersMP.APPLY_MODEL, f"{_KEY}/outer", self._outer)
-        inner = method(outer).clone()
-        inner.add_wrapper_with_key(WrappersMP.APPLY_MODEL, f"{_KEY}/inner", self._inner)
-        return inner
+        self.patched = method(outer).clone()
+        self.patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, f"{_KEY}/inner", self._inner)
 
-    def put_on(self, patcher: Any) -> None:
-        """The first of each layer's two hooks: before the run, so that it comes before the method's."""
-        modules = [patcher.model.diffusion_model.get_submodule(name) for name in self._names]
-        self._handles += [module.register_forward_hook(self._layer_starts) for module in modules]
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        """``work(patched)``, which is one sampler run, with clocks on the layers."""
+        self._hook(self.patched.model, self._layer_starts)
+        try:
+            return work(self.patched)
+        finally:
+            for handle in self._handles:
+                handle.remove()
+            self._handles.clear()
 
-    def take_off(self) -> None:
-        """Take all of this clock's hooks off."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+    def _hook(self, model: Any, hook: Callable) -> None:
+        for name in self._names:
+            module = model.diffusion_model.get_submodule(name)
+            self._handles.append(module.register_forward_hook(hook))
 
     def _outer(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        self._started = time.perf_counter()
+        self._started = _clocks()
         return executor(*args, **kwargs)
 
     def _inner(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        self.before.append(time.perf_counter() - self._started)
-        self.layers.append(0.0)
-        if len(self.layers) == 1:
-            model = executor.class_obj.diffusion_model
-            modules = [model.get_submodule(name) for name in self._names]
-            self._handles += [module.register_forward_hook(self._layer_ends) for module in modules]
+        self.before.append(_since(self._started))
+        self.layers.append((0.0, 0.0))
+        if len(self._handles) == len(self._names):
+            # The method's own hooks are on by now: these come after them.
+            self._hook(executor.class_obj, self._layer_ends)
         return executor(*args, **kwargs)
 
     def _layer_starts(self, *_: Any) -> None:
-        self._started = time.perf_counter()
+        self._started = _clocks()
 
     def _layer_ends(self, *_: Any) -> None:
-        self.layers[-1] += time.perf_counter() - self._started
+        wall, busy = _since(self._started)
+        self.layers[-1] = self.layers[-1][0] + wall, self.layers[-1][1] + busy
+
+
+def _clocks() -> Times:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(start: Times) -> Times:
+    now = _clocks()
+    return now[0] - start[0], now[1] - start[1]

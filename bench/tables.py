@@ -76,13 +76,19 @@ def cpu() -> str:
     return f"{name or platform.processor() or platform.machine()}, {cores} cores"
 
 
+def load(when: str) -> str:
+    """``, load average WHEN 0.42``, so that a reader sees what else ran; nothing where it is unknown."""
+    return f", load average{when} {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
+
+
 def machine() -> str:
-    """One line: date, processor, threads, torch, GPU, and how busy the machine was."""
+    """One line: date, processor, threads, GPU, torch, and how busy the machine was."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    load = f", load average at the start {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
+    waiting = os.environ.get("OMP_WAIT_POLICY", "default").lower()
     return (
-        f"{date.today()}; {cpu()}, {torch.get_num_threads()} threads; {gpu}; torch {torch.__version__}; "
-        f"Python {platform.python_version()}, {platform.system()}{load}"
+        f"{date.today()}; {cpu()}, {torch.get_num_threads()} threads (OMP_WAIT_POLICY {waiting}); {gpu}; "
+        f"torch {torch.__version__}; Python {platform.python_version()}, {platform.system()}"
+        f"{load(' at the start')}"
     )
