@@ -10,7 +10,7 @@ HOST_SITE := build/host-site
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test test-core test-host test-browser lint lane-core lane-host lane-browser
+.PHONY: help setup demo test test-core test-host test-browser bench lint lane-core lane-host lane-browser
 
 help:
 	@echo "make demo          a fused image, its selection map and report, into demo/"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI"
+	@echo "make bench         speed and memory, into bench/RESULTS.md (about ten minutes)"
 	@echo "make lint          ruff, formatting, types"
 	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
 	@echo "its interpreter: COMFYUI_PYTHON, else its .venv"
@@ -61,6 +62,9 @@ test-host: $(READY)
 test-browser: $(READY)
 	@$(PY) -m tools.lane browser
 	@$(PY) -m pytest -q tests/browser
+
+bench: $(READY)
+	@$(PY) -m bench $(BENCH)
 
 # Beside the host's packages, never among them: the host's environment belongs to the user.
 $(HOST_SITE)/installed.txt: requirements-dev.txt
