@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import save_file
 
 from tools.api_format import to_api
 from tools.host import REPO
 from tools.server import Run, Server, serving
-from tools.tiny import architectures, loras
+from tools.tiny import loras
 from tools.tiny.prompts import shrink
 from tools.workflows.shipped import SHIPPED
 
@@ -33,11 +31,8 @@ STEPS, SIDE, SPACING = 4, 64, 8
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     extra = tmp_path_factory.mktemp("loras")
-    lightning = loras.Recipe("kohya", "unet.", architectures.sdxl_linears(), rank=4, alpha=4.0, seed=9)
-    save_file(loras.build_lora(lightning), extra / "sdxl_lightning_4step_lora.safetensors")
+    loras.write_lightning(extra)
     with serving("sd15", "sdxl", "flux", "zimage", extra_nodes=TEST_NODES, loras=extra) as running:
-        # The picture that every ComfyUI comes with.
-        shutil.copy(running.host.path / "input" / "example.png", running.base / "input")
         yield running
 
 

@@ -85,6 +85,12 @@ def build_lora(recipe: Recipe) -> dict[str, torch.Tensor]:
     return out
 
 
+def write_lightning(folder: Path) -> None:
+    """A LoRA that stays on beside a pair, under the name that the Lightning workflow ships with."""
+    recipe = Recipe("kohya", "unet.", architectures.sdxl_linears(), rank=4, alpha=4.0, seed=9)
+    save_file(build_lora(recipe), folder / "sdxl_lightning_4step_lora.safetensors")
+
+
 def _pair(linears: tuple[Linear, ...], text: tuple[Linear, ...] = ()) -> dict[str, Recipe]:
     return {
         "subject": Recipe("kohya", "unet.", linears, rank=8, alpha=4.0, seed=1, text_linears=text),
