@@ -1,63 +1,92 @@
 """Photographs each shipped workflow's live map, after a run on tiny models, for the Templates browser.
 
-`python -m tests.browser.thumbnails` rewrites workflows/*.jpg.
+`python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones. Where a workflow
+makes a sheet of images, the sheet is shown above the map.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tests.browser.live_page import browser, load, look_at_fuse, page, run
 from tools.host import REPO
-from tools.server import serving
+from tools.server import Server, serving
+from tools.tiny import loras
 from tools.tiny.prompts import TINY_FILES
 
-TEST_NODE = REPO / "tests" / "host" / "nodes_for_tests" / "tiny_flux_text.py"
-SIDE, MARGIN, ROUNDING = 640, 24, 18
+NODES = REPO / "tests" / "host" / "nodes_for_tests"
+STAND_INS = {"DualCLIPLoader": "KLoRATestTinyFluxText", "CLIPLoader": "KLoRATestTinyZImageText"}
+SIDE, MARGIN, ROUNDING, CELL = 640, 24, 18, 128
+SAVED = "app.nodeOutputs[app.rootGraph.nodes.find((node) => node.type === 'SaveImage').id].images[0]"
 
 
 def tiny(graph: dict[str, Any]) -> dict[str, Any]:
     """The saved workflow with tiny files and sizes in its widgets."""
     for node in graph["nodes"]:
-        node["widgets_values"] = [TINY_FILES.get(value, value) for value in node["widgets_values"]]
+        values = node["widgets_values"] = [TINY_FILES.get(value, value) for value in node["widgets_values"]]
         node["properties"].pop("models", None)
+        node["type"] = STAND_INS.get(node["type"], node["type"])
         if node["type"].startswith("Empty"):
-            node["widgets_values"][:2] = [64, 64]
-        if node["type"] == "DualCLIPLoader":
-            node["type"] = "KLoRATestTinyFluxText"
+            values[:2] = [CELL, CELL]
+        if node["type"] == "ImageScaleToTotalPixels":
+            values[1] = 0.01
+        if node["type"] == "UNETLoader" and values[0] == "tiny-zimage.safetensors":
+            node["type"] = "KLoRATestTinyZImage"
     return graph
 
 
-def framed(map_: Image.Image) -> Image.Image:
-    """The map in the middle of a square of its own background."""
-    map_ = map_.crop((ROUNDING, ROUNDING, map_.width - ROUNDING, map_.height - ROUNDING))
-    inside = SIDE - 2 * MARGIN
-    scale = inside / max(map_.size)
-    small = map_.resize((round(map_.width * scale), round(map_.height * scale)), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (SIDE, SIDE), map_.getpixel((map_.width // 2, 6)))
-    square.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
+def framed(*pictures: Image.Image) -> Image.Image:
+    """Pictures below each other in the middle of a square of the last one's background."""
+    widest = max(picture.width for picture in pictures)
+    fitted = [
+        p.resize((widest, round(p.height * widest / p.width)), Image.Resampling.LANCZOS) for p in pictures
+    ]
+    height = sum(picture.height for picture in fitted)
+    scale = (SIDE - 2 * MARGIN) / max(widest, height)
+    square = Image.new("RGB", (SIDE, SIDE), fitted[-1].getpixel((widest // 2, 6)))
+    top = round((SIDE - height * scale) / 2)
+    for picture in fitted:
+        size = round(widest * scale), round(picture.height * scale)
+        square.paste(picture.resize(size, Image.Resampling.LANCZOS), ((SIDE - size[0]) // 2, top))
+        top += size[1]
     return square
 
 
-def main() -> None:
+def photograph(chromium: Any, server: Server, path: Path) -> Image.Image:
+    """Load, run and photograph one workflow."""
+    with page(chromium, server, width=1600, sharpness=2, VueNodes__Enabled=True) as opened:
+        opened.set_default_timeout(400_000)
+        load(opened, tiny(json.loads(path.read_text(encoding="utf-8"))))
+        run(opened)
+        look_at_fuse(opened, zoom=1.2)
+        opened.wait_for_timeout(2000)
+        shot = Image.open(io.BytesIO(opened.locator(".klora-map").first.screenshot())).convert("RGB")
+        saved = opened.evaluate(SAVED)
+    map_ = shot.crop((ROUNDING, ROUNDING, shot.width - ROUNDING, shot.height - ROUNDING))
+    made = Image.open(io.BytesIO(server.image(saved))).convert("RGB")
+    return framed(made, map_) if made.width > 2 * made.height else framed(map_)
+
+
+def main(names: list[str]) -> None:
     """One JPEG a workflow."""
-    with serving("sd15", "sdxl", "flux", extra_nodes=[TEST_NODE]) as server, browser() as chromium:
-        for path in sorted((REPO / "workflows").glob("*.json")):
-            with page(chromium, server, width=1600, sharpness=2, VueNodes__Enabled=True) as opened:
-                opened.set_default_timeout(300_000)
-                load(opened, tiny(json.loads(path.read_text(encoding="utf-8"))))
-                run(opened)
-                look_at_fuse(opened, zoom=1.2)
-                opened.wait_for_timeout(2000)
-                shot = opened.locator(".klora-map").screenshot()
-            picture = framed(Image.open(io.BytesIO(shot)).convert("RGB"))
-            picture.save(path.with_suffix(".jpg"), quality=88, optimize=True)
-            print(path.with_suffix(".jpg").name)
+    paths = [path for path in sorted((REPO / "workflows").glob("*.json")) if not names or path.stem in names]
+    with tempfile.TemporaryDirectory() as folder:
+        loras.write_lightning(Path(folder))
+        test_nodes = sorted(NODES.glob("*.py"))
+        families = ("sd15", "sdxl", "flux", "zimage")
+        with serving(*families, extra_nodes=test_nodes, loras=Path(folder)) as server, browser() as chromium:
+            for path in paths:
+                picture = photograph(chromium, server, path)
+                picture.save(path.with_suffix(".jpg"), quality=88, optimize=True)
+                print(path.with_suffix(".jpg").name, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
