@@ -56,7 +56,7 @@ test-core: $(READY)
 
 test-host: $(READY)
 	@$(PY) -m tools.lane host
-	@$(MAKE) --no-print-directory $(HOST_SITE)/installed.txt
+	@$(MAKE) --no-print-directory --silent $(HOST_SITE)/installed.txt
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) "$$($(PY) -m tools.host --python)" -m pytest -q tests/host
 
 test-browser: $(READY)
