@@ -90,8 +90,8 @@ def serving(*families: str, extra_nodes: Iterable[Path] = (), loras: Path | None
     with tempfile.TemporaryDirectory(prefix="klora-") as folder:
         base = Path(folder)
         make_base(base, tiny.MODELS_DIR, extra_nodes)
-        # The picture that every ComfyUI comes with; a base directory of its own lacks it.
-        _link(host.path / "input" / "example.png", base / "input" / "example.png")
+        # The picture that every ComfyUI comes with; copied, since the host opens no link out of its folder.
+        shutil.copy2(host.path / "input" / "example.png", base / "input")
         for source in loras.iterdir() if loras else ():
             _link(source.absolute(), base / "models" / "loras" / source.name)
         with Server(host, base) as server:
