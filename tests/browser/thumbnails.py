@@ -1,7 +1,7 @@
 """Photographs each shipped workflow's live map, after a run on tiny models, for the Templates browser.
 
 `python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones. Where a workflow
-makes a sheet of images, the sheet is shown above the map.
+makes a sheet of images, the sheet is shown instead of the map.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from tools.tiny.prompts import TINY_FILES
 
 NODES = REPO / "tests" / "host" / "nodes_for_tests"
 STAND_INS = {"DualCLIPLoader": "KLoRATestTinyFluxText", "CLIPLoader": "KLoRATestTinyZImageText"}
-SIDE, MARGIN, ROUNDING, CELL = 640, 24, 18, 128
+SIDE, MARGIN, ROUNDING = 640, 24, 18
+IMAGE_SIDE, CELL_SIDE, CELL_STEPS = 128, 192, 12
+GROUND, BADGE, GUTTER = "#15161b", 84, 8
+"""BADGE is the height that the Templates browser covers with a badge of its own."""
 SAVED = "app.nodeOutputs[app.rootGraph.nodes.find((node) => node.type === 'SaveImage').id].images[0]"
 
 
 def tiny(graph: dict[str, Any]) -> dict[str, Any]:
     """The saved workflow with tiny files and sizes in its widgets."""
+    sheet = any(node["type"] == "ImageStitch" for node in graph["nodes"])
     for node in graph["nodes"]:
         values = node["widgets_values"] = [TINY_FILES.get(value, value) for value in node["widgets_values"]]
         node["properties"].pop("models", None)
         node["type"] = STAND_INS.get(node["type"], node["type"])
         if node["type"].startswith("Empty"):
-            values[:2] = [CELL, CELL]
+            values[:2] = [CELL_SIDE if sheet else IMAGE_SIDE] * 2
+        if sheet and node.get("title") == "Steps":
+            values[0] = CELL_STEPS
         if node["type"] == "ImageScaleToTotalPixels":
             values[1] = 0.01
         if node["type"] == "UNETLoader" and values[0] == "tiny-zimage.safetensors":
@@ -42,20 +48,28 @@ def tiny(graph: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
-def framed(*pictures: Image.Image) -> Image.Image:
-    """Pictures below each other in the middle of a square of the last one's background."""
-    widest = max(picture.width for picture in pictures)
-    fitted = [
-        p.resize((widest, round(p.height * widest / p.width)), Image.Resampling.LANCZOS) for p in pictures
-    ]
-    height = sum(picture.height for picture in fitted)
-    scale = (SIDE - 2 * MARGIN) / max(widest, height)
-    square = Image.new("RGB", (SIDE, SIDE), fitted[-1].getpixel((widest // 2, 6)))
-    top = round((SIDE - height * scale) / 2)
-    for picture in fitted:
-        size = round(widest * scale), round(picture.height * scale)
-        square.paste(picture.resize(size, Image.Resampling.LANCZOS), ((SIDE - size[0]) // 2, top))
-        top += size[1]
+def framed(map_: Image.Image) -> Image.Image:
+    """The map in the middle of a square of its own background."""
+    map_ = map_.crop((ROUNDING, ROUNDING, map_.width - ROUNDING, map_.height - ROUNDING))
+    inside = SIDE - 2 * MARGIN
+    scale = inside / max(map_.size)
+    small = map_.resize((round(map_.width * scale), round(map_.height * scale)), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (SIDE, SIDE), map_.getpixel((map_.width // 2, 6)))
+    square.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    return square
+
+
+def rearranged(sheet: Image.Image) -> Image.Image:
+    """The five cells of a sheet in a square, three above two, so that their labels can be read."""
+    step = (sheet.width - sheet.height) // 4
+    cells = [sheet.crop((x, 0, x + sheet.height, sheet.height)) for x in range(0, sheet.width, step)]
+    square, top = Image.new("RGB", (SIDE, SIDE), GROUND), BADGE
+    for row in (cells[:3], cells[3:]):
+        side = (SIDE - 2 * MARGIN - GUTTER * (len(row) - 1)) // len(row)
+        for i, cell in enumerate(row):
+            small = cell.resize((side, side), Image.Resampling.LANCZOS)
+            square.paste(small, (MARGIN + i * (side + GUTTER), top))
+        top += side + GUTTER
     return square
 
 
@@ -69,9 +83,8 @@ def photograph(chromium: Any, server: Server, path: Path) -> Image.Image:
         opened.wait_for_timeout(2000)
         shot = Image.open(io.BytesIO(opened.locator(".klora-map").first.screenshot())).convert("RGB")
         saved = opened.evaluate(SAVED)
-    map_ = shot.crop((ROUNDING, ROUNDING, shot.width - ROUNDING, shot.height - ROUNDING))
     made = Image.open(io.BytesIO(server.image(saved))).convert("RGB")
-    return framed(made, map_) if made.width > 2 * made.height else framed(map_)
+    return rearranged(made) if made.width > 2 * made.height else framed(shot)
 
 
 def main(names: list[str]) -> None:
