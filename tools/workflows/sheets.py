@@ -17,9 +17,9 @@ _FIRST = """**Change first**
 2. *Prompt*: the trigger words of **both** LoRAs (`sks` and `xyz` stand in for them).
 3. Run."""
 
-_SWAP = """**Another base model:** pick it in *Checkpoint*, with two LoRAs made for it. For SDXL also set \
-*Image size* to 1024 x 1024. For FLUX or Z-Image put the loaders of `k-lora-flux` or `k-lora-z-image` in its \
-place."""
+_SWAP = """**Another base model:** pick it in *Checkpoint*, with two LoRAs made for it; for SDXL also set \
+*Image size* to 1024 x 1024. FLUX and Z-Image need loaders, latent and cfg of their own: copy them from \
+`k-lora-flux` and `k-lora-z-image`."""
 
 _COMPARE_NOTE = f"""# Five ways to use two LoRAs
 
@@ -108,7 +108,7 @@ def balance_sweep() -> Json:
 
 def _start(canvas: Canvas, text: str) -> tuple[list[Json], list[Json]]:
     """The note; the checkpoint and the two LoRAs."""
-    note = parts.note(canvas, text, SD15.files, 680)
+    note = parts.note(canvas, text, SD15.files, 580)
     checkpoint = parts.loader(
         canvas, "model", "CheckpointLoaderSimple", 128, SD15.files[0], title="Checkpoint"
     )

@@ -53,8 +53,8 @@ _LIGHTNING_NOTE = """# Four steps, two LoRAs, one Lightning LoRA
 not compete, and works in every layer and step. Any other LoRA that should always be on (turbo, DMD2, \
 detail) goes in the same place.
 
-It sets the sampler: **4 steps, cfg 1, euler, sgm_uniform**. With cfg 1 there is nothing to avoid. For the \
-8-step file set *Steps* to 8.
+It sets the sampler: **4 steps, cfg 1, euler, sgm_uniform**. At cfg 1 a negative prompt has no \
+effect, so there is none. For the 8-step file set *Steps* to 8.
 
 - subject lost? **balance** toward **-1**
 - style too weak? **balance** toward **+1**
@@ -73,15 +73,15 @@ _Z_IMAGE_NOTE = """# Your subject in your style, on Z-Image-Turbo
 - subject lost? toward **-1**
 - style too weak? toward **+1**
 
-Files with q, k, v apart and files with one qkv matrix pair up. Turbo wants **8 steps and cfg 1**, so there \
-is nothing to avoid.
+Files with q, k, v apart and files with one qkv matrix pair up. Turbo wants **8 steps and cfg 1**; at cfg 1 \
+a negative prompt has no effect, so there is none.
 """
 
 
 def img2img() -> Json:
     """SD1.5 from a picture: denoise 0.6, progress read off the noise."""
     canvas = Canvas()
-    start = parts.note(canvas, _IMG2IMG_NOTE, SD15.files, 520)
+    start = parts.note(canvas, _IMG2IMG_NOTE, SD15.files, 500)
     checkpoint = parts.loader(
         canvas, "model", "CheckpointLoaderSimple", 128, SD15.files[0], title="Checkpoint"
     )
@@ -105,7 +105,7 @@ def img2img() -> Json:
 def lightning() -> Json:
     """SDXL in four steps: a Lightning LoRA by the core loader, then K-LoRA."""
     canvas = Canvas()
-    start = parts.note(canvas, _LIGHTNING_NOTE, (*SDXL.files, _LIGHTNING), 560)
+    start = parts.note(canvas, _LIGHTNING_NOTE, (*SDXL.files, _LIGHTNING), 520)
     checkpoint = parts.loader(
         canvas, "model", "CheckpointLoaderSimple", 128, SDXL.files[0], title="Checkpoint"
     )
@@ -128,7 +128,7 @@ def lightning() -> Json:
 def z_image() -> Json:
     """Z-Image-Turbo, with the settings of ComfyUI's own template."""
     canvas = Canvas()
-    start = parts.note(canvas, _Z_IMAGE_NOTE, _Z_IMAGE_FILES, 500)
+    start = parts.note(canvas, _Z_IMAGE_NOTE, _Z_IMAGE_FILES, 480)
     unet, text, vae = _Z_IMAGE_FILES
     models = [
         parts.loader(canvas, "model", "UNETLoader", 90, unet, "default"),
