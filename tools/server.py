@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -26,6 +26,7 @@ from .host import REPO, Host, require_host
 PACK_FOLDER = "k-lora"
 _START_SECONDS = 180
 _RUN_SECONDS = 300
+_STOP_SECONDS = 30
 _FAILURES = ("execution_error", "execution_interrupted")
 
 
@@ -91,7 +92,8 @@ def serving(*families: str, extra_nodes: Iterable[Path] = (), loras: Path | None
         base = Path(folder)
         make_base(base, tiny.MODELS_DIR, extra_nodes)
         # The picture that every ComfyUI comes with; copied, since the host opens no link out of its folder.
-        shutil.copy2(host.path / "input" / "example.png", base / "input")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(host.path / "input" / "example.png", base / "input")
         for source in loras.iterdir() if loras else ():
             _link(source.absolute(), base / "models" / "loras" / source.name)
         with Server(host, base) as server:
@@ -121,9 +123,17 @@ class Server:
         # PYTHONPATH would put this repository's folders before the host's modules of the same names.
         env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        leash = [sys.executable, str(REPO / "tools" / "leash.py")]
         with self.log.open("wb") as log:
+            # A session of its own: Ctrl-C is for us, and the leash may end the whole group.
             self._process = subprocess.Popen(
-                command, cwd=self.host.path, env=env, stdout=log, stderr=log, start_new_session=True
+                [*leash, *command],
+                cwd=self.host.path,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         try:
             self._await_start()
@@ -138,17 +148,10 @@ class Server:
     def stop(self) -> None:
         """End the server and whatever it started."""
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait(10)
+        if process is not None:
+            if process.stdin:
+                process.stdin.close()
+            process.wait(_STOP_SECONDS)
 
     def _tail(self, lines: int = 25) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
