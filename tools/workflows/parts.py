@@ -108,7 +108,7 @@ def one_image(
     prompts: list[list[Json]],
     image: list[Json],
     prefix: str,
-) -> Json:
+) -> None:
     """Lay out a workflow that ends in one image, with the report and the selection map below."""
     save = canvas.node("save", "SaveImage", (560, 640), prefix, title="Fused image", images="decode.IMAGE")
     report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
@@ -123,4 +123,3 @@ def one_image(
     _, below_result = canvas.group("Result", GOLD, (x, 0), [save])
     row = max(below_prompt, below_image, below_result)
     canvas.group("What K-LoRA chose", GREEN, (x_right, row), [map_, report], [shown])
-    return canvas
