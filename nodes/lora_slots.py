@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.lora
 import comfy.lora_convert
+import comfy.utils
 import torch
 from torch import Tensor
 
@@ -67,7 +68,7 @@ def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) ->
     with missing tensors or wrong shapes, and for kinds that depend on the base weight.
     """
     tensors = comfy.lora_convert.convert_lora(dict(lora))
-    key_map = comfy.lora.model_lora_keys_unet(model.model, {})
+    key_map = _key_map(model.model)
     clip_map = {} if clip is None else comfy.lora.model_lora_keys_clip(clip.cond_stage_model, {})
     found = _load(tensors, key_map, name)
     modules = dict(model.model.named_modules())
@@ -102,6 +103,22 @@ def layer_shape(module: Any) -> tuple[int, int] | None:
         inputs = module.in_channels // getattr(module, "groups", 1)
         return int(module.out_channels), int(inputs * math.prod(module.kernel_size))
     return None
+
+
+def _key_map(model: Any) -> dict[str, Any]:
+    """The host's key map, and beside it the dotted names that PEFT and newer diffusers write."""
+    known = comfy.lora.model_lora_keys_unet(model, {})
+    more = {}
+    for name, weight in comfy.utils.unet_to_diffusers(model.model_config.unet_config).items():
+        if name.endswith(_SUFFIX):
+            layer = name.removesuffix(_SUFFIX)
+            for prefix in ("unet.", "base_model.model.", "unet.base_model.model."):
+                more[prefix + layer] = _PREFIX + weight
+    for name, target in known.items():
+        prefix, _, layer = name.partition(".")
+        if prefix in ("diffusion_model", "transformer"):
+            more[f"base_model.model.{layer}"] = target
+    return {**more, **known}
 
 
 def _load(tensors: dict[str, Tensor], key_map: dict, name: str) -> dict:

@@ -44,6 +44,23 @@ def test_kohya_names_give_the_same_plan(pack, sd15, pair):
     assert decisions(fuse(pack, sd15.model, kohya(pair[0]), pair[1]).plan) == decisions(plan)
 
 
+@pytest.mark.parametrize("prefix", ["unet.", "base_model.model.", "unet.base_model.model."])
+@pytest.mark.parametrize("ends", [("lora_A.weight", "lora_B.weight"), ("lora.down.weight", "lora.up.weight")])
+def test_dotted_diffusers_names_give_the_same_plan(pack, sd15, pair, prefix, ends):
+    """Spellings that core's own key map leaves out."""
+    import comfy.utils
+
+    theirs = comfy.utils.unet_to_diffusers(sd15.model.model.model_config.unet_config)
+    layers = {weight: name for name, weight in theirs.items()}
+    renamed = {}
+    for key, tensor in pair[1].items():
+        layer, _, end = key.removeprefix("diffusion_model.").partition(".lora_")
+        name = layers[f"{layer}.weight"].removesuffix(".weight")
+        renamed[f"{prefix}{name}.{ends[0] if end.startswith('A') else ends[1]}"] = tensor
+    plan = fuse(pack, sd15.model, *pair).plan
+    assert decisions(fuse(pack, sd15.model, pair[0], renamed).plan) == decisions(plan)
+
+
 def test_files_nodes_and_command_line_agree(pack, sd15, pair, tmp_path, monkeypatch):
     """The loader node, the loaded state dict and the CLI, which shares no key map with the host."""
     import folder_paths
