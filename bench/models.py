@@ -107,7 +107,7 @@ CPU_CASES = {
         dtype=torch.float32,
         cfg=1.0,
         evaluations=1,
-        rounds=4,
+        rounds=3,
     ),
     "sdxl-shallow": Case(
         "SDXL layers at full width, 17 transformer blocks of 70, 512 x 512, float32, CPU",
@@ -118,7 +118,7 @@ CPU_CASES = {
         dtype=torch.float32,
         cfg=1.0,
         evaluations=1,
-        rounds=4,
+        rounds=5,
     ),
 }
 GPU_CASES = {
