@@ -62,12 +62,10 @@ def literal(case: Case, model: Any, subject: Lora, style: Lora, evaluations: int
 
 def contenders(case: Case, model: Any, subject: Lora, style: Lora) -> dict[str, Any]:
     """The ways that need no clocks of their own, by name, on clones of ``model``."""
-    one = _bypass(model, subject)
     return {
         BARE: model.clone(),
         BAKED: _baked(_baked(model, subject), style),
-        BYPASS_ONE: one,
-        BYPASS_TWO: _both(one, _bypass(model, style)),
+        BYPASS_TWO: _both(bypass(model, subject), bypass(model, style)),
     }
 
 
@@ -75,7 +73,8 @@ def _baked(model: Any, lora: Lora) -> Any:
     return comfy.sd.load_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
 
 
-def _bypass(model: Any, lora: Lora) -> Any:
+def bypass(model: Any, lora: Lora) -> Any:
+    """Core's bypass loader with one LoRA."""
     return comfy.sd.load_bypass_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
 
 
