@@ -61,14 +61,15 @@ class Literal:
         self._eject(patcher)
         for name in self._factors:
             module = patcher.model.diffusion_model.get_submodule(name)
-            self._handles.append(module.register_forward_hook(self._hook(name)))
+            self._handles.append(module.register_forward_hook(self.hook(name)))
 
     def _eject(self, patcher: Any) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
-    def _hook(self, name: str) -> Any:
+    def hook(self, name: str) -> Any:
+        """What the layer ``name`` does after its own product."""
         def hook(module: Any, args: tuple, output: Tensor) -> Tensor:
             (up, down), (up_style, down_style) = self._factors[name]
             k = up.shape[1] * up_style.shape[1]

@@ -7,6 +7,7 @@ from statistics import median
 
 import torch
 
+from .clocks import on_bypass, on_literal, on_ours
 from .contenders import (
     BAKED,
     BARE,
@@ -46,9 +47,9 @@ class _Bench:
         self.loras = tuple(random_lora(model.model, RANK, seed, case.dtype) for seed in (1, 2))
         self.models = contenders(case, model, *self.loras)
         self.clocks = {
-            BYPASS_ONE: Added(self.layers, model, lambda m: bypass(m, self.loras[0])),
-            OURS: Added(self.layers, model, lambda m: fused(m, *self.loras)),
-            LITERAL: Added(self.layers, model, lambda m: literal(case, m, *self.loras, case.evaluations)),
+            BYPASS_ONE: Added(model, lambda m: bypass(m, self.loras[0]), on_bypass),
+            OURS: Added(model, lambda m: fused(m, *self.loras), on_ours),
+            LITERAL: Added(model, lambda m: literal(case, m, *self.loras, case.evaluations), on_literal),
         }
         self.names = [*self.models, *self.clocks]
         self.times: dict[str, list[float]] = {name: [] for name in self.names}
@@ -159,7 +160,7 @@ class _Bench:
             ("contender", "an image / ours", "of the rest", "ms an evaluation", "s an image"),
             tuple(map(row, self.clocks)),
             (
-                f"{SPREAD}, by clocks around each layer's addition and around the model call, in the runs of "
+                f"{SPREAD}, by clocks around what a method computes in a layer and around the model call, in the runs of "
                 "the table above. `Of the rest`: added time against the rest of the same evaluation, a finer "
                 "answer to `within 5 %` than a ratio of two evaluations, since the bare model's differ too.",
                 f"An image: {IMAGE_STEPS} times the median in the layers, and for ours the work before them "
