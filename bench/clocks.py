@@ -18,7 +18,8 @@ from .probes import Added
 @contextmanager
 def on_ours(clock: Added) -> Iterator[None]:
     """Additions to an output, and weights that are folded, with the decision which of the two."""
-    hooks, fold = (importlib.import_module(f"{load_pack().__name__}.nodes.{name}") for name in ("hooks", "fold"))
+    nodes = f"{load_pack().__name__}.nodes"
+    hooks, fold = (importlib.import_module(f"{nodes}.{name}") for name in ("hooks", "fold"))
     with ExitStack() as stack:
         for name in ("_add_linear", "_add_convolution"):
             stack.enter_context(patch.object(hooks, name, _made_timed(clock, getattr(hooks, name))))

@@ -11,7 +11,6 @@ from typing import Any
 import comfy.sample
 import comfy.sd
 import torch
-from comfy.patcher_extension import PatcherInjection
 
 from tools.host import REPO
 
@@ -21,7 +20,6 @@ from .models import Case, attention_layers, conditioning
 BARE = "bare model"
 BAKED = "core's LoRA loader, both LoRAs (baked)"
 BYPASS_ONE = "core's bypass loader, one LoRA"
-BYPASS_TWO = "core's bypass, two LoRAs"
 OURS = "K-LoRA Fuse"
 LITERAL = "K-LoRA, the algorithm as published"
 
@@ -65,7 +63,6 @@ def contenders(case: Case, model: Any, subject: Lora, style: Lora) -> dict[str, 
     return {
         BARE: model.clone(),
         BAKED: _baked(_baked(model, subject), style),
-        BYPASS_TWO: _both(bypass(model, subject), bypass(model, style)),
     }
 
 
@@ -76,24 +73,6 @@ def _baked(model: Any, lora: Lora) -> Any:
 def bypass(model: Any, lora: Lora) -> Any:
     """Core's bypass loader with one LoRA."""
     return comfy.sd.load_bypass_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
-
-
-def _both(one: Any, other: Any) -> Any:
-    """Core's second bypass loader replaces the first, so its injections are nested by hand."""
-    stack = [patcher.get_injections("bypass_lora")[0] for patcher in (one, other)]
-
-    def inject(patcher: Any) -> None:
-        for injection in stack:
-            injection.inject(patcher)
-
-    def eject(patcher: Any) -> None:
-        # Against the order of injection: each puts back the forward that it found.
-        for injection in reversed(stack):
-            injection.eject(patcher)
-
-    both = one.clone()
-    both.set_injections("bypass_lora", [PatcherInjection(inject, eject)])
-    return both
 
 
 def run(case: Case, model: Any, evaluations: int) -> torch.Tensor:

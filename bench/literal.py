@@ -70,6 +70,7 @@ class Literal:
 
     def hook(self, name: str) -> Any:
         """What the layer ``name`` does after its own product."""
+
         def hook(module: Any, args: tuple, output: Tensor) -> Tensor:
             (up, down), (up_style, down_style) = self._factors[name]
             k = up.shape[1] * up_style.shape[1]

@@ -9,7 +9,7 @@ import torch
 from reference import Reference, random_lora
 from support import baked, fuse, part, relative, unet_pair
 
-LARGE = 24  # pixels of the latent: 576 tokens on layers 320 wide, 288 where the model halves them
+LARGE = 18  # pixels of the latent, cond and uncond together: 648 tokens on layers 320 wide
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def pair(_sd15):
 @pytest.fixture
 def large(sample, sd15_conds):
     start = torch.randn(1, 4, LARGE, LARGE, generator=torch.Generator().manual_seed(9))
-    return lambda model, **settings: sample(model, *sd15_conds, latent=start, **settings)
+    return lambda model, **settings: sample(model, *sd15_conds, latent=start, **{"steps": 2, **settings})
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_two_fuses_and_a_bypass_on_the_same_layers(pack, sd15, pair, large, fold
     first = fuse(pack, sd15.model, *pair).model
     both = fuse(pack, first, *reversed(pair)).model
     all_three = comfy.sd.load_bypass_lora_for_models(both, None, pair[1], 0.5, 0)[0]
-    with_fold = [large(model) for model in (first, both, all_three, first)]
+    with_fold = [large(model) for model in (first, both, all_three)]
     assert folded
     never()
-    beside = [large(model) for model in (first, both, all_three, first)]
+    beside = [large(model) for model in (first, both, all_three)]
     assert all(relative(a, b) < 1e-5 for a, b in zip(with_fold, beside, strict=True))
     assert relative(beside[1], beside[0]) > 1e-3
     assert relative(beside[2], beside[1]) > 1e-3
