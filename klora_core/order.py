@@ -55,10 +55,10 @@ def is_attention(name: str) -> bool:
 
 
 def _is_feed_forward_slice(name: str) -> bool:
-    # linear1 holds q, k, v and the feed-forward rows (4 widths): a slice that is not one width long
-    # and starts at the fourth width is the feed-forward part.
+    # linear1 holds q, k, v, a width each, then the feed-forward rows: 4 widths in FLUX.1, 6 in FLUX.2.
+    # They alone are longer than all that lies before them.
     found = re.search(r"linear1\[(\d+):(\d+)\]$", name)
     if found is None:
         return False
     start, stop = int(found[1]), int(found[2])
-    return start > 0 and (stop - start) * 3 == start * 4
+    return 0 < start < stop - start
