@@ -118,7 +118,7 @@ CPU_CASES = {
         dtype=torch.float32,
         cfg=1.0,
         evaluations=1,
-        rounds=4,
+        rounds=3,
     ),
 }
 GPU_CASES = {

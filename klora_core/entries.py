@@ -1,8 +1,8 @@
 """Top-K and L1 sums of one matrix's |entries|, made tile by tile and never kept (K-LoRA, Eqs. 3, 4 and 9).
 
-The largest entries lie in the blocks with the largest maxima, so a look at the block maxima tells which
-blocks to open. On the CPU a running threshold closes nearly all of them. On other devices a fixed number is
-opened, so that no shape depends on the data and nothing waits for the device. Both are exact.
+On the CPU a threshold that rises with what was seen drops nearly all entries of a tile at one comparison.
+On other devices the largest entries are sought in the blocks with the largest maxima, a fixed number of
+them, so that no shape depends on the data and nothing waits for the device. Both are exact.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from .deltas import Delta, LowRank
 
 _TILE_CPU = 1 << 18
 _TILE_DEVICE = 1 << 22
+_HEAD = 1 << 14
 
 
 def sum_entries(delta: Delta, k: int, device: torch.device) -> Tensor:
@@ -29,23 +31,28 @@ def sum_entries(delta: Delta, k: int, device: torch.device) -> Tensor:
 
 
 def _sums_cpu(delta: Delta, k: int, device: torch.device) -> Tensor:
-    block = _block(math.prod(delta.shape), k)
-    kept: list[Tensor] = []
-    count, threshold, l1 = 0, 0.0, 0.0
+    # NumPy compares, selects and partitions in a fifth to a tenth of torch's time on a CPU.
+    kept, threshold, l1 = np.empty(0, np.float32), -1.0, 0.0
+    above = np.empty(max(_TILE_CPU, delta.shape[1]), np.bool_)
     for tile in _tiles(delta, device, _TILE_CPU):
         l1 += tile.sum().item()
-        found = _above(tile, threshold, block) if threshold > 0 else _largest(tile, k)
-        if found.numel() == 0:
-            continue
-        kept.append(found)
-        count += found.numel()
-        if count > 2 * k or (threshold == 0 and count >= k):
-            kept = [torch.cat(kept).topk(k, sorted=False).values]
-            count, threshold = k, kept[0].min().item()
-    best = torch.cat(kept) if kept else torch.zeros(1)
-    if best.numel() > k:
-        best = best.topk(k, sorted=False).values
-    return torch.stack((best.sum(dtype=torch.float64), torch.tensor(l1, dtype=torch.float64)))
+        for piece in _pieces(tile.numpy(), 0 if threshold >= 0 else max(_HEAD, 4 * k)):
+            found = piece[np.greater(piece, threshold, out=above[: len(piece)])]
+            kept = np.concatenate((kept, found)) if len(found) else kept
+            if len(kept) > 2 * k or (threshold < 0 and len(kept) >= k):
+                kept = _largest_of(kept, k)
+                threshold = float(kept.min())
+    best = _largest_of(kept, k) if len(kept) > k else kept
+    return torch.tensor((best.sum(dtype=np.float64), l1), dtype=torch.float64)
+
+
+def _pieces(entries: np.ndarray, head: int) -> tuple[np.ndarray, ...]:
+    """The first ``head`` entries, which give a threshold, and the others, which meet it."""
+    return (entries[:head], entries[head:]) if 0 < head < len(entries) else (entries,)
+
+
+def _largest_of(entries: np.ndarray, k: int) -> np.ndarray:
+    return np.partition(entries, len(entries) - k)[-k:]
 
 
 def _sums_device(delta: Delta, k: int, device: torch.device) -> Tensor:
@@ -86,16 +93,6 @@ def _rows_of(delta: Delta, device: torch.device, rows: int) -> Callable[[int, in
 def _block(n: int, k: int) -> int:
     # Maxima cost n / block, the opened blocks k * block: equal at sqrt(n / k).
     return min(64, 1 << max(1, round(math.log2(math.sqrt(max(1.0, n / k))))))
-
-
-def _above(entries: Tensor, threshold: float, block: int) -> Tensor:
-    """The entries above ``threshold``; how many there are depends on the data."""
-    whole = entries.numel() - entries.numel() % block
-    blocks = entries[:whole].view(-1, block)
-    opened = blocks[(blocks.amax(dim=1) > threshold).nonzero().squeeze(1)].view(-1)
-    if whole < entries.numel():
-        opened = torch.cat((opened, entries[whole:]))
-    return opened[opened > threshold]
 
 
 def _largest(entries: Tensor, k: int) -> Tensor:
