@@ -16,25 +16,26 @@ from torch import Tensor
 
 from .deltas import Delta, LowRank
 
-_TILE_CPU = 1 << 18
+TILE_CPU = 1 << 18
 _TILE_DEVICE = 1 << 22
 _HEAD = 1 << 14
 
 
-def sum_entries(delta: Delta, k: int, device: torch.device) -> Tensor:
+def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None = None) -> Tensor:
     """(sum of the ``k`` largest |entries|, sum of all |entries|) of dW, a tensor [2] on ``device``.
 
     Products and tile sums are float32, the sums over tiles float64 (float32 on MPS, which has no other).
+    ``room``, float32 on ``device``, is overwritten with the tiles, where it is large enough for one.
     """
     sums = _sums_cpu if device.type == "cpu" else _sums_device
-    return sums(delta, k, device) * abs(delta.scale)
+    return sums(delta, k, device, room) * abs(delta.scale)
 
 
-def _sums_cpu(delta: Delta, k: int, device: torch.device) -> Tensor:
+def _sums_cpu(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> Tensor:
     # NumPy compares, selects and partitions in a fifth to a tenth of torch's time on a CPU.
     kept, threshold, l1 = np.empty(0, np.float32), -1.0, 0.0
-    above = np.empty(max(_TILE_CPU, delta.shape[1]), np.bool_)
-    for tile in _tiles(delta, device, _TILE_CPU):
+    above = np.empty(max(TILE_CPU, delta.shape[1]), np.bool_)
+    for tile in _tiles(delta, device, TILE_CPU, room):
         l1 += tile.sum().item()
         for piece in _pieces(tile.numpy(), 0 if threshold >= 0 else max(_HEAD, 4 * k)):
             found = piece[np.greater(piece, threshold, out=above[: len(piece)])]
@@ -55,11 +56,11 @@ def _largest_of(entries: np.ndarray, k: int) -> np.ndarray:
     return np.partition(entries, len(entries) - k)[-k:]
 
 
-def _sums_device(delta: Delta, k: int, device: torch.device) -> Tensor:
+def _sums_device(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> Tensor:
     wide = torch.float32 if device.type == "mps" else torch.float64
     best: Tensor | None = None
     l1 = torch.zeros((), dtype=wide, device=device)
-    for tile in _tiles(delta, device, _TILE_DEVICE):
+    for tile in _tiles(delta, device, _TILE_DEVICE, room):
         l1 += tile.sum()
         found = _largest(tile, k)
         best = found if best is None else torch.cat((best, found))
@@ -69,25 +70,26 @@ def _sums_device(delta: Delta, k: int, device: torch.device) -> Tensor:
     return torch.stack((best.sum(dtype=wide), l1))
 
 
-def _tiles(delta: Delta, device: torch.device, entries: int) -> Iterator[Tensor]:
+def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None) -> Iterator[Tensor]:
     """|dW| / |scale| in flat float32 pieces of whole rows; a piece is valid until the next one."""
     out, n = delta.shape
     rows = max(1, min(out, entries // n))
-    piece_of = _rows_of(delta, device, rows)
+    if room is None or room.numel() < rows * n:
+        room = torch.empty(rows * n, dtype=torch.float32, device=device)
+    make = _maker(delta, device)
     for start in range(0, out, rows):
-        yield piece_of(start, min(rows, out - start)).abs_().view(-1)
+        length = min(rows, out - start)
+        yield make(start, length, room[: length * n].view(length, n)).abs_().view(-1)
 
 
-def _rows_of(delta: Delta, device: torch.device, rows: int) -> Callable[[int, int], Tensor]:
+def _maker(delta: Delta, device: torch.device) -> Callable[[int, int, Tensor], Tensor]:
+    """(start, length, into) -> these rows of dW / scale."""
     if not isinstance(delta, LowRank):
         weight = delta.weight
-        return lambda start, length: weight.narrow(0, start, length).to(
-            device=device, dtype=torch.float32, copy=True, memory_format=torch.contiguous_format
-        )
+        return lambda start, length, into: into.copy_(weight.narrow(0, start, length))
     up = delta.up.to(device=device, dtype=torch.float32)
     down = delta.down.to(device=device, dtype=torch.float32)
-    buffer = torch.empty((rows, down.shape[1]), dtype=torch.float32, device=device)
-    return lambda start, length: torch.mm(up.narrow(0, start, length), down, out=buffer[:length])
+    return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)
 
 
 def _block(n: int, k: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .entries import sum_entries
+from .entries import TILE_CPU, sum_entries
 from .pairing import SlotPair
 from .plan import ScoredSlot
 
@@ -41,11 +42,11 @@ def score_pairs(
     return [_scored(pair, *subject_and_style) for pair, subject_and_style in zip(pairs, numbers, strict=True)]
 
 
-def _score(pair: SlotPair, device: torch.device) -> Tensor:
+def _score(pair: SlotPair, device: torch.device, room: Tensor | None = None) -> Tensor:
     """[[top-K, L1] of the subject, the same of the style]."""
     with torch.inference_mode():
         k = top_k(pair)
-        return torch.stack((sum_entries(pair.subject, k, device), sum_entries(pair.style, k, device)))
+        return torch.stack([sum_entries(delta, k, device, room) for delta in (pair.subject, pair.style)])
 
 
 def _in_threads(pairs: Sequence[SlotPair]) -> Iterator[Tensor]:
@@ -55,10 +56,16 @@ def _in_threads(pairs: Sequence[SlotPair]) -> Iterator[Tensor]:
     than the operation, and far more on a busy machine.
     """
     threads = torch.get_num_threads()
-    cpu = torch.device("cpu")
+    cpu, own = torch.device("cpu"), threading.local()
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        # Made once: one for each slot, between results that stay, would leave holes that nothing fits.
+        own.room = torch.empty(TILE_CPU)
+
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(lambda pair: _score(pair, cpu), pairs)
+        with ThreadPoolExecutor(threads, initializer=start) as pool:
+            yield from pool.map(lambda pair: _score(pair, cpu, own.room), pairs)
     finally:
         # The setting above is the thread's own, and also the default of threads to come.
         torch.set_num_threads(threads)

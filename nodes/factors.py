@@ -97,9 +97,11 @@ def _fill(buffer: Tensor, source: Tensor, scale: float, dim: int) -> None:
     """The first rows (dim 0) or columns (dim 1) of ``buffer`` = scale * source, the others zero."""
     if scale != 1.0:
         source = source.to(torch.float32) * scale
-    if buffer.is_cuda and source.device.type == "cpu":
+    pinned = buffer.is_cuda and source.device.type == "cpu"
+    if pinned:
         # Pinned memory lets the copy run behind the kernels in flight instead of waiting for them.
         source = source.to(buffer.dtype).pin_memory()
     used = source.shape[dim]
-    buffer.narrow(dim, 0, used).copy_(source, non_blocking=True)
+    # Elsewhere (MPS) a copy that does not wait may read memory that is gone.
+    buffer.narrow(dim, 0, used).copy_(source, non_blocking=pinned)
     buffer.narrow(dim, used, buffer.shape[dim] - used).zero_()

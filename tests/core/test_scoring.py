@@ -33,7 +33,7 @@ def sum_entries(request, monkeypatch):
 @pytest.mark.parametrize("k", [1, 2, 16, 63, 64, 1000, 4095, 4096])
 @pytest.mark.parametrize("tile", [1, 64, 100, 1 << 18])
 def test_sums_equal_a_full_sort(sum_entries, k, tile, monkeypatch):
-    monkeypatch.setattr(entries, "_TILE_CPU", tile)
+    monkeypatch.setattr(entries, "TILE_CPU", tile)
     monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
     delta = LowRank(heavy(64, 8, seed=k), heavy(8, 64, seed=k + 1), 0.3)
     assert sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
@@ -72,7 +72,32 @@ def test_no_more_than_a_tile_is_materialised(monkeypatch):
     monkeypatch.setattr(torch, "mm", lambda a, b, out: made.append(len(a) * b.shape[1]) or mm(a, b, out=out))
     entries.sum_entries(LowRank(torch.randn(3000, 4), torch.randn(4, 1000)), 16, CPU)
     assert sum(made) == 3_000_000
-    assert max(made) <= entries._TILE_CPU
+    assert max(made) <= entries.TILE_CPU
+
+
+def test_room_is_used_where_it_is_large_enough():
+    delta = LowRank(heavy(30, 4), heavy(4, 20))
+    for size in (1, 600, 1 << 18):
+        room = torch.full((size,), torch.nan)
+        assert entries.sum_entries(delta, 16, CPU, room).tolist() == pytest.approx(
+            expected(delta, 16), rel=1e-5
+        )
+        assert bool(room.isnan().any()) is (size != 600)
+
+
+def test_scoring_makes_one_tile_a_thread_however_many_slots_there_are(monkeypatch):
+    made, empty = [], torch.empty
+
+    def counted(*size, **options):
+        made.append(size)
+        return empty(*size, **options)
+
+    pairs = [
+        SlotPair(Slot(str(i)), Dense(heavy(4, 4), 4), LowRank(heavy(4, 2), heavy(2, 4))) for i in range(20)
+    ]
+    monkeypatch.setattr(torch, "empty", counted)
+    scoring.score_pairs(pairs)
+    assert 1 <= len(made) <= torch.get_num_threads()
 
 
 def test_the_callers_threads_are_left_as_they_were():
