@@ -17,7 +17,7 @@ from torch import Tensor
 
 _OPS = comfy.ops.disable_weight_init
 _PLAIN = {kind.forward for kind in (_OPS.Linear, _OPS.Conv1d, _OPS.Conv2d, _OPS.Conv3d)}
-# A sum as large as the weight goes through main memory, one as large as the output mostly does not.
+# By multiplications alone 1. Timed on a CPU, the two ways break even at 1.6 for 1280 x 1280.
 _MARGIN = 2
 
 
@@ -26,7 +26,8 @@ def can_fold(module: Any, buffers: tuple[Tensor, ...]) -> bool:
     mine, usual = module.__dict__.get("forward"), type(module).forward
     if usual not in _PLAIN or not (mine is None or getattr(mine, "__func__", None) is usual):
         return False
-    weight = module._parameters["weight"]
+    # A parametrised layer has its weight elsewhere.
+    weight = module._parameters.get("weight")
     return weight is not None and weight.dtype is buffers[0].dtype is torch.float32
 
 

@@ -165,6 +165,10 @@ def test_only_plain_float32_weights_are_folded(pack):
     swapped.forward = lambda x: x
     assert not folds(swapped)
 
+    parametrised = layer()
+    torch.nn.utils.parametrize.register_parametrization(parametrised, "weight", torch.nn.Identity())
+    assert not folds(parametrised), "its weight is computed"
+
     class Other(comfy.ops.disable_weight_init.Linear):
         def forward(self, x):
             return super().forward(x) + 1
