@@ -1,15 +1,31 @@
-"""A slot's weight change dW as factors or as a matrix, alpha/rank folded in.
+"""The ground floor: a slot, and its weight change dW as factors or as a matrix, alpha/rank folded in.
 
 Convolutions are kept flat: ``[out, in * kernel]``; whoever applies them knows the kernel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A weight, or some of its rows: ``rows`` is (start, length), None the whole weight."""
+
+    weight: str
+    rows: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """``double_blocks.0.img_attn.qkv[0:3072]``; without brackets for a whole weight."""
+        if self.rows is None:
+            return self.weight
+        return f"{self.weight}[{self.rows[0]}:{sum(self.rows)}]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +88,7 @@ class Dense:
 
 
 Delta = Union[LowRank, Dense]
+Deltas = Mapping[Slot, Delta]
 
 
 def lora(up: Tensor, down: Tensor, alpha: float | None, mid: Tensor | None = None) -> LowRank:

@@ -13,9 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from . import adapters, names
-from .deltas import Delta
+from .deltas import Delta, Slot
 from .errors import KLoraError
-from .pairing import Slot
 
 
 @dataclass(frozen=True)

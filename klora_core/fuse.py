@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from .deltas import Delta
+from .deltas import Delta, Slot
 from .errors import KLoraError
 from .methods.klora import make_plan
 from .order import depth_key, is_attention
-from .pairing import Pairing, Slot, pair
+from .pairing import Pairing, pair
 from .plan import LoraInfo, Plan, ScoredSlot, Unmatched
 from .schedules import Schedule
 

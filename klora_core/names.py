@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from . import names_maps as maps
+from .deltas import Slot
 from .names_vocabulary import COMPOUNDS
-from .pairing import Slot
 
 _PREFIXES = (
     "model.diffusion_model.", "diffusion_model.", "base_model.model.", "transformer.", "unet.",

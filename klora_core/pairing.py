@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .deltas import Delta
+from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
 from .order import depth_key
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A weight, or some of its rows: ``rows`` is (start, length), None the whole weight."""
-
-    weight: str
-    rows: tuple[int, int] | None = None
-
-    @property
-    def name(self) -> str:
-        """``double_blocks.0.img_attn.qkv[0:3072]``; without brackets for a whole weight."""
-        if self.rows is None:
-            return self.weight
-        return f"{self.weight}[{self.rows[0]}:{sum(self.rows)}]"
-
-
-Deltas = Mapping[Slot, Delta]
 
 
 @dataclass(frozen=True)

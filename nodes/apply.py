@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ..klora_core.pairing import Deltas, Pairing, Slot
+from ..klora_core.deltas import Deltas, Slot
+from ..klora_core.pairing import Pairing
 from ..klora_core.plan import Plan
 from ..klora_core.report import abbreviated
 from ..klora_core.switches import Switches

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from ..klora_core import adapters
-from ..klora_core.deltas import Delta
+from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError
-from ..klora_core.pairing import Slot
 
 # The order of the weights in the host's adapters.
 _WEIGHTS = {

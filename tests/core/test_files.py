@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core import files
+from klora_core.deltas import Slot
 from klora_core.errors import KLoraError
-from klora_core.pairing import Slot, pair
+from klora_core.pairing import pair
 
 from . import loras
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from klora_core import names
+from klora_core.deltas import Slot
 from klora_core.names import Base, Place
-from klora_core.pairing import Slot
 
 SDXL, SD15, FLUX = Base(False, True), Base(False, False), Base(flux=True)
 H = 3072

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import LowRank
+from klora_core.deltas import LowRank, Slot
 from klora_core.errors import KLoraError
 from klora_core.fuse import plan_from, prepare
 from klora_core.order import block, depth_key, is_attention
-from klora_core.pairing import Slot, pair
+from klora_core.pairing import pair
 from klora_core.plan import LoraInfo, ScoredSlot
 from klora_core.schedules import make_schedule
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from klora_core import entries, scoring
-from klora_core.deltas import Dense, LowRank
-from klora_core.pairing import Slot, SlotPair
+from klora_core.deltas import Dense, LowRank, Slot
+from klora_core.pairing import SlotPair
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from klora_core import adapters, names
-from klora_core.pairing import Slot
+from klora_core.deltas import Slot
 
 SDXL = {
     "num_res_blocks": [2, 2, 2],
