@@ -15,6 +15,7 @@ from ..klora_core.plan import KEEP, Plan
 from .live import announce
 from .lora_slots import HostLora
 from .side_path import SidePath
+from .warnings import warn_on_save
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -30,12 +31,13 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
         return patched
     if plan.other_layers == KEEP:
         for lora, strength in zip(loras, strengths, strict=True):
-            patched.add_patches(lora.vectors, strength)
+            patched.add_patches({**lora.vectors, **lora.before}, strength)
     dtype = model.model.get_dtype_inference()
     side = SidePath(
         compose(plan, rows, _module), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
     )
     side.apply(patched)
+    warn_on_save(patched)
     return patched
 
 
