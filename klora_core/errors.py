@@ -18,8 +18,8 @@ class KLoraError(ValueError):
 def printable(name: object) -> str:
     """A name from a file, fit for a terminal and a report.
 
-    Control and other invisible characters become escapes (``\\x1b``), bytes that were no UTF-8 the replacement
-    character; a name longer than 240 characters is cut in its middle.
+    Control and other invisible characters become escapes (``\\x1b``), bytes that were no UTF-8 the
+    replacement character; a name longer than 240 characters is cut in its middle.
     """
     text = _escaped(str(name))
     if len(text) <= _LONGEST:

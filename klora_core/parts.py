@@ -30,8 +30,8 @@ _SUFFIXES = {
 }
 # The kinds that are more than a sum onto the weight, by the tensors that only they have.
 _KINDS = {
-    "DoRA": r"dora_scale|lora_magnitude_vector(?:\.[\w-]+)?",
-    "OFT or BOFT": r"oft_blocks|oft_diag|b?oft_[Rs](?:\.[\w-]+)?|rescale",
+    "DoRA": r"dora_scale|lora_magnitude_vector(?:\.[\w-]+){0,2}",
+    "OFT or BOFT": r"oft_blocks|oft_diag|b?oft_[Rs](?:\.[\w-]+){0,2}|rescale",
     "GLoRA": r"[ab][12]\.weight",
     "a LoRA that changes the layer's size": r"reshape_weight",
 }
@@ -47,15 +47,14 @@ _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
 def split(key: str) -> tuple[str, str] | None:
     """(module, part) of a tensor's name, None where it is no adapter's or holds invisible characters.
 
-    ``part`` is one that :func:`klora_core.adapters.change` knows, ``bias`` for an addition to the layer's bias,
-    ``lora_bias`` for the same at the scale of the LoRA, ``whole`` for a value that replaces instead of adding,
-    or ``refused:<kind>`` for changes that are more than a sum onto the weight.
+    ``part`` is one that :func:`klora_core.adapters.change` knows, ``bias`` for an addition to the layer's
+    bias, ``lora_bias`` for the same at the scale of the LoRA, ``whole`` for a value that replaces instead of
+    adding, or ``refused:<kind>`` for changes that are more than a sum onto the weight.
     """
     if not key.isprintable():
         return None
     if found := _PEFT.fullmatch(key):
-        if not found[1].endswith((".lora_A", ".lora_B")):
-            return found[1], "up" if found[2] == "B" else "down"
+        return found[1], "up" if found[2] == "B" else "down"
     if found := _PEFT_BIAS.fullmatch(key):
         return found[1], LORA_BIAS
     if found := _XLABS.fullmatch(key):
