@@ -86,7 +86,8 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
     found = reading.read(tensors)
     left = list(found.left)
     deltas: dict[str, Delta] = {}
-    guessed, applied = set(), set()
+    guessed: set[str] = set()
+    applied: set[str] = set()
     for module in found.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
