@@ -15,6 +15,7 @@ from . import names, reading
 from .account import Left, What
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
+from .names_base import Base, base_of
 
 _NO_MATRIX = "a bias or norm vector, no weight matrix"
 _NO_HOST = "K-LoRA concerns the diffusion model alone"
@@ -63,7 +64,7 @@ def read_pair(subject: str | Path, style: str | Path) -> tuple[LoraFile, LoraFil
 
 def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     """Two files with one spelling: what one leaves open about base model and dots, the other settles."""
-    bases = [names.base(_shapes(file.modules)) for file in (first, second)]
+    bases = [base_of(_shapes(file.modules)) for file in (first, second)]
     settled = [bases[0].or_else(bases[1]), bases[1].or_else(bases[0])]
     slots = [_place(file, base) for file, base in zip((first, second), settled, strict=True)]
     sure = [
@@ -107,7 +108,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
     file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
-    return replace(file, slots=_respelled(file, names.base(_shapes(deltas)), {}))
+    return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
 def _twice(layer: str) -> KLoraError:
@@ -141,7 +142,7 @@ def _shapes(modules: Mapping[str, Delta]) -> dict[str, tuple[int, int]]:
     return {path: change.shape for path, change in modules.items()}
 
 
-def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
+def _place(file: LoraFile, base: Base) -> dict[Slot, bool]:
     """The slots of a file, and whether the dots in each name were restored."""
     return {
         names.place(path, change.shape, base).slot: path in file.guessed
@@ -149,7 +150,7 @@ def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
     }
 
 
-def _respelled(file: LoraFile, base: names.Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
+def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
     """The slots of a file; restored dots give way to the spelling in ``sure`` (flattened -> dotted)."""
     slots: dict[Slot, Delta] = {}
     for path, change in file.modules.items():
