@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from ..klora_core.apply import Target
 from ..klora_core.deltas import Deltas, Slot
 from ..klora_core.pairing import Pairing
 from ..klora_core.plan import Plan
 from ..klora_core.report import abbreviated
 from ..klora_core.switches import Switches
-from .factors import Lane
 from .lora_slots import HostLora
 from .side_path import SidePath
 
@@ -83,9 +83,10 @@ def _count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
-def _lane(slot: Slot, candidates: tuple, strengths: tuple[float, ...]) -> Lane:
-    return Lane(f"diffusion_model.{slot.weight}", slot.rows, candidates, strengths)
+def _lane(slot: Slot, candidates: tuple, strengths: tuple[float, ...]) -> Target:
+    scaled = tuple(delta.scaled(strength) for delta, strength in zip(candidates, strengths, strict=True))
+    return Target(f"diffusion_model.{slot.weight}", slot.rows, scaled)
 
 
-def _constant_lanes(deltas: Deltas, strength: float) -> list[Lane]:
+def _constant_lanes(deltas: Deltas, strength: float) -> list[Target]:
     return [_lane(slot, (delta,), (strength,)) for slot, delta in deltas.items()]

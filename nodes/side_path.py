@@ -17,11 +17,11 @@ import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from ..klora_core.apply import Buffers, Target, attach_all
 from ..klora_core.plan import SUBJECT
 from ..klora_core.progress import NoiseLevels, by_steps
 from ..klora_core.switches import Switches
-from .factors import Factors, Lane
-from .hooks import attach
+from .host_rules import RULES
 
 PROGRESS_MODES = ("steps", "noise level")
 
@@ -30,7 +30,7 @@ class SidePath:
     """One K-LoRA plan on a model. ``lanes`` are the plan's slots in its order, then the constant ones."""
 
     def __init__(
-        self, switches: Switches, lanes: tuple[Lane, ...], competing: int, progress: str, dtype: torch.dtype
+        self, switches: Switches, lanes: tuple[Target, ...], competing: int, progress: str, dtype: torch.dtype
     ) -> None:
         self.key = f"klora/{uuid.uuid4().hex}"
         self._switches = switches
@@ -52,7 +52,7 @@ class SidePath:
 
     def _factors_patcher(self, load_device: Any, offload_device: Any, **_: Any) -> Any:
         patcher = comfy.model_patcher.ModelPatcher(
-            Factors(self._lanes, self._dtype), load_device=load_device, offload_device=offload_device
+            Buffers(self._lanes, self._dtype), load_device=load_device, offload_device=offload_device
         )
         # The host copies additional models to further devices through their factory.
         patcher.cached_patcher_init = (self._factors_patcher, (load_device, offload_device))
@@ -90,10 +90,10 @@ class SidePath:
         finally:
             attachment.open = False
 
-    def _factors_of(self, model: Any, device: torch.device) -> Factors:
+    def _factors_of(self, model: Any, device: torch.device) -> Buffers:
         patcher = model.current_patcher
         found = [] if patcher is None else patcher.get_additional_models_with_key(self.key)
-        return found[0].model if found else Factors(self._lanes, self._dtype).to(device)
+        return found[0].model if found else Buffers(self._lanes, self._dtype).to(device)
 
 
 class _Clock:
@@ -132,16 +132,11 @@ class _Clock:
 class _Attachment:
     """The hooks of a side path on one model object, and the gate that opens them."""
 
-    def __init__(self, model: Any, factors: Factors, options: dict[str, Any]) -> None:
+    def __init__(self, model: Any, factors: Buffers, options: dict[str, Any]) -> None:
         self.open = False
         self._factors = factors
         self._position: int | None = None
-        self._handles = []
-        compiled = _is_compiled(model, options)
-        for i, lane in enumerate(factors.lanes):
-            # By name on the very model that runs: a copy on another device has modules of its own.
-            module = model.get_submodule(lane.layer)
-            self._handles.append(attach(module, lane.rows, factors.buffers_of(i), self, compiled))
+        self._attached = attach_all(model, factors, self, RULES, _is_compiled(model, options))
 
     def show(self, switches: Switches, x: float, competing: int) -> None:
         """Bring the buffers to progress ``x``; touches the slots that flip."""
@@ -149,7 +144,7 @@ class _Attachment:
         if position == self._position:
             return
         if self._position is None:
-            for lane in range(competing, len(self._factors.lanes)):
+            for lane in range(competing, len(self._factors.targets)):
                 self._factors.show(lane, SUBJECT)
         previous, self._position = self._position, None
         for lane, winner in switches.changes(previous, position):
@@ -163,9 +158,7 @@ class _Attachment:
 
     def remove(self) -> None:
         """Take every hook off."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._attached.close()
 
 
 def _is_compiled(model: Any, options: dict[str, Any]) -> bool:
