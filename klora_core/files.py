@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -178,6 +180,20 @@ def _naming(name: str) -> Iterator[None]:
         raise KLoraError(f"{name}: {error}") from error
 
 
+@contextmanager
+def utf8_path(path: str | Path) -> Iterator[str]:
+    """The path, or for a name that is no UTF-8, which safetensors can't open, a link to it for the time."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, f"lora{os.path.splitext(path)[1]}")
+            os.symlink(os.path.abspath(path), link)
+            yield link
+    else:
+        yield os.fspath(path)
+
+
 class _LazyTensors(Mapping[str, Tensor]):
     """The tensors of an open safetensors file, read on access."""
 
@@ -204,7 +220,7 @@ def _read(path: Path) -> LoraFile:
     if not path.is_file():
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
             return from_tensors(printable(path.name), _LazyTensors(file))
     except SafetensorError as error:
         hint = "It is incomplete or damaged: download it again."
