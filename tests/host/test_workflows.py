@@ -16,6 +16,7 @@ from tools.host import REPO
 from tools.server import Run, Server, serving
 from tools.tiny import loras
 from tools.tiny.prompts import shrink
+from tools.workflows.host_nodes import HostNodes
 from tools.workflows.shipped import SHIPPED
 
 NODES = Path(__file__).parent / "nodes_for_tests"
@@ -88,6 +89,6 @@ def test_sheet_joins_five_images_that_differ(server, name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_workflow_file_is_what_the_tool_writes(name):
+def test_workflow_file_is_what_the_tool_writes(server, name):
     saved = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    assert saved == json.loads(json.dumps(SHIPPED[name]()))
+    assert saved == json.loads(json.dumps(SHIPPED[name](HostNodes(server.object_info()))))
