@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .deltas import Delta, LowRank
+from .deltas import Delta, Dense, LowRank
+from .factored import as_float32
 
 TILE_CPU = 1 << 18
 _TILE_DEVICE = 1 << 22
@@ -84,9 +85,12 @@ def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None
 
 def _maker(delta: Delta, device: torch.device) -> Callable[[int, int, Tensor], Tensor]:
     """(start, length, into) -> these rows of dW / scale."""
-    if not isinstance(delta, LowRank):
+    if isinstance(delta, Dense):
         weight = delta.weight
         return lambda start, length, into: into.copy_(weight.narrow(0, start, length))
+    if not isinstance(delta, LowRank):
+        whole = delta.with_tensors(as_float32(delta.tensors, device))
+        return lambda start, length, into: into.copy_(whole.rows(start, length).product())
     up = delta.up.to(device=device, dtype=torch.float32)
     down = delta.down.to(device=device, dtype=torch.float32)
     return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)

@@ -48,8 +48,8 @@ def test_a_run_after_one_that_was_broken_off(pack, sd15, sd15_conds, pair, sampl
 
 def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sample, fresh, monkeypatch):
     fused = fuse(pack, sd15.model, *pair).model
-    factors = part(pack, "nodes.factors")
-    fill, calls = factors._fill, []
+    buffers = part(pack, "klora_core.apply.buffers")
+    fill, calls = buffers._fill, []
 
     def breaking(*args, **kwargs):
         calls.append(args)
@@ -57,7 +57,7 @@ def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sam
             raise RuntimeError
         fill(*args, **kwargs)
 
-    monkeypatch.setattr(factors, "_fill", breaking)
+    monkeypatch.setattr(buffers, "_fill", breaking)
     with pytest.raises(RuntimeError):
         sample(fused, *sd15_conds, steps=5)
     monkeypatch.undo()
@@ -159,16 +159,16 @@ def test_coexists_with_cores_bypass_loader(pack, sd15, sd15_conds, pair, sample)
 def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, monkeypatch):
     """Buffers are written once per slot and flip, and progress is read once per evaluation."""
     fused = fuse(pack, sd15.model, *pair)
-    factors, side_path = part(pack, "nodes.factors"), part(pack, "nodes.side_path")
+    buffers, side_path = part(pack, "klora_core.apply.buffers"), part(pack, "nodes.side_path")
     shown, reads = [], []
-    show, by_steps = factors.Factors.show, side_path.by_steps
+    show, by_steps = buffers.Buffers.show, side_path.by_steps
 
-    def count_show(self, lane, who):
-        if self._holds[lane] != who:
-            shown.append(lane)
-        show(self, lane, who)
+    def count_show(self, target, who):
+        if self._holds[target] != who:
+            shown.append(target)
+        show(self, target, who)
 
-    monkeypatch.setattr(factors.Factors, "show", count_show)
+    monkeypatch.setattr(buffers.Buffers, "show", count_show)
     monkeypatch.setattr(side_path, "by_steps", lambda *args: reads.append(args) or by_steps(*args))
     monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
     steps = 8
