@@ -78,12 +78,6 @@ def test_a_run_is_forgotten_with_the_settings_it_ran_with():
     assert other == [STEPS_RUN, None, None]
 
 
-def test_x_between_a_runs_columns_is_straight_and_stays_within_0_and_1():
-    shares = [0.0, 0.125, 0.25, 0.5, 0.875, 1.0]
-    (found,) = evaluate([{"task": "progressAt", "run": NOISE_RUN, "shares": shares}])
-    assert found == pytest.approx([0.0, 0.1, 0.225, 0.375, 0.8, 1.0], abs=1e-12)
-
-
 def test_names_within_their_blocks():
     cases = {
         ("input_blocks.4.1.attn1.to_q.weight", "down 4"): "1.attn1.to_q",

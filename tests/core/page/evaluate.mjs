@@ -1,6 +1,6 @@
 // Evaluates the page's maths for the tests: a list of { task, ... } as JSON on stdin, their results on stdout.
 
-import { columnsFor, joined, progressAt, runColumns } from '../../../web/js/decision/columns.js'
+import { columnsFor, joined } from '../../../web/js/decision/columns.js'
 import { sharesOf, stretchesOf } from '../../../web/js/decision/decision.js'
 import { nameInBlock, readDocument } from '../../../web/js/decision/document.js'
 import { Runs } from '../../../web/js/decision/runs.js'
@@ -30,7 +30,6 @@ const TASKS = {
   },
   columns: ({ known }) => columnsFor(known),
   joined: ({ runs }) => joined(runs),
-  progressAt: ({ run, shares }) => shares.map((/** @type {number} */ share) => progressAt(runColumns(run), share)),
   nameInBlock: ({ slot }) => nameInBlock(slot),
   /** What is drawn after each of `events`, as [mode, shape] asks for it. */
   runs({ events, asks }) {

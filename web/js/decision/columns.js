@@ -41,18 +41,6 @@ export function columnsFor({ mode, run, sampler, resolution }) {
 /** Whether x grows evenly over the columns, so that x is the share of their width. @param {Columns} columns */
 export const isEven = ({ xs }) => xs.every((x, i) => Math.abs(x - (i + 0.5) / xs.length) < 1e-9)
 
-/**
- * Progress at share `u` of the columns' width: straight between the middles of columns, and on to the edges.
- * @param {Columns} columns @param {number} u
- */
-export function progressAt({ xs, count }, u) {
-  if (count === 1) return xs[0]
-  const place = u * count - 0.5
-  const left = Math.min(count - 2, Math.max(0, Math.floor(place)))
-  const x = xs[left] + (place - left) * (xs[left + 1] - xs[left])
-  return Math.min(1, Math.max(0, x))
-}
-
 /** The column that stands for progress x on an axis of x. @param {Columns} columns @param {number} x */
 export const columnAt = ({ count }, x) => Math.min(count - 1, Math.max(0, Math.floor(x * count)))
 

@@ -32,6 +32,5 @@ const LIVE = new Map([['K-LoRA', klora]])
  */
 export function deciderOf(document) {
   const live = document.method.live ? LIVE.get(document.method.name) : undefined
-  const decider = live ?? recorded
-  return decider.accepts(document) ? decider : null
+  return [live, recorded].find((decider) => decider?.accepts(document)) ?? null
 }

@@ -3,8 +3,8 @@
 import { NOBODY } from '../decision/decision.js'
 import { rgb } from './theme.js'
 
-// A pass is drawn as a stripe of its own where a slot has this many pixel rows for each.
-const STRIPE = 2
+// Width of a stripe in CSS pixels, as in the picture.
+const STRIPE = 3
 
 /**
  * @typedef {import('./layout.js').Place} Place
@@ -16,66 +16,65 @@ const STRIPE = 2
 const opaque = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0
 
 /**
- * ImageData of the map's box. Rows that hold several slots, or several passes too low for stripes of their
- * own, show their mixture.
+ * ImageData of the map's box. Rows that hold several slots show their mixture; several passes lie in diagonal
+ * stripes.
  * @param {Place} place @param {Decision} decision @param {Colours} colours
  */
 export function mapPixels(place, decision, colours) {
   const { map, columns, columnGap, rows } = place
+  const { passes } = decision
   const width = map.right - map.left
   const height = map.bottom - map.top
   const image = new ImageData(width, height)
   const pixels = new Uint32Array(image.data.buffer)
   const gap = opaque(rgb(colours.background))
   const mixture = mixtures([...colours.candidates, colours.panel].map(rgb))
+  const stripe = Math.max(1, place.px(STRIPE))
 
-  let previous = ''
+  let previous = null
   for (let y = 0; y < height; y++) {
-    const shown = shownAt(rows, y, decision.passes)
+    const owner = rows.owner[y]
     const start = y * width
-    const key = shown ? `${shown.slots} ${shown.passes}` : ''
-    if (!shown) {
+    const same = previous && owner && owner[0] === previous[0] && owner[1] === previous[1]
+    if (!owner) {
       pixels.fill(gap, start, start + width)
-    } else if (previous === key) {
+    } else if (same && passes === 1) {
       pixels.copyWithin(start, start - width, start)
     } else {
       for (let column = 0; column < decision.columns.count; column++) {
         const left = start + columns[column] - map.left
         const right = start + columns[column + 1] - map.left
-        pixels.fill(mixture(countsOf(decision, shown, column, colours.candidates.length)), left, right - columnGap)
+        const counts = countsOf(decision, owner, column, colours.candidates.length)
+        hatch(pixels, left, right - columnGap, counts.map(mixture), (y + columns[column] - map.left) / stripe, stripe)
         pixels.fill(gap, right - columnGap, right)
       }
     }
-    previous = key
+    previous = owner
   }
   return image
 }
 
 /**
- * The slots and passes, [first, last] each, that pixel row `y` shows; null in a gap.
- * @param {Place['rows']} rows @param {number} y @param {number} passes
+ * One colour, or several in stripes of `stripe` pixels, the first of them at `phase` stripes.
+ * @param {Uint32Array} pixels @param {number} left @param {number} right @param {number[]} paint
+ * @param {number} phase @param {number} stripe
  */
-function shownAt(rows, y, passes) {
-  const slots = rows.owner[y]
-  if (slots === null) return null
-  const [first, last] = slots
-  const height = rows.bottoms[first] - rows.tops[first] - rows.cellGap
-  if (first !== last || height < STRIPE * passes) return { slots, passes: [0, passes - 1] }
-  const pass = Math.min(passes - 1, Math.floor(((y - rows.tops[first]) * passes) / height))
-  return { slots, passes: [pass, pass] }
+function hatch(pixels, left, right, paint, phase, stripe) {
+  if (paint.length === 1) pixels.fill(paint[0], left, right)
+  else for (let at = left; at < right; at++) pixels[at] = paint[Math.floor(phase + (at - left) / stripe) % paint.length]
 }
 
 /**
- * How often each candidate, and at the end nobody, is used in a column.
- * @param {Decision} decision @param {{ slots: number[], passes: number[] }} shown @param {number} column
- * @param {number} candidates
+ * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column.
+ * @param {Decision} decision @param {[number, number]} slots first and last
+ * @param {number} column @param {number} candidates
  */
-function countsOf({ choices, columns, passes }, shown, column, candidates) {
-  const counts = new Array(candidates + 1).fill(0)
-  for (let slot = shown.slots[0]; slot <= shown.slots[1]; slot++) {
-    for (let pass = shown.passes[0]; pass <= shown.passes[1]; pass++) {
+function countsOf({ choices, columns, passes }, [first, last], column, candidates) {
+  const counts = Array.from({ length: passes }, () => new Array(candidates + 1).fill(0))
+  for (let slot = first; slot <= last; slot++) {
+    for (let pass = 0; pass < passes; pass++) {
       const winner = choices[(slot * columns.count + column) * passes + pass]
-      counts[winner === NOBODY ? candidates : winner] += 1
+      counts[pass][winner === NOBODY ? candidates : winner] += 1
     }
   }
   return counts

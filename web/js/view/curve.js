@@ -1,6 +1,6 @@
 // The scale that decides, drawn over the shares in the same columns.
 
-import { isEven, progressAt } from '../decision/columns.js'
+import { isEven } from '../decision/columns.js'
 import { label } from './pen.js'
 
 /**
@@ -11,15 +11,16 @@ import { label } from './pen.js'
  */
 
 /**
- * The curve and the line at 1, where equal candidates tie.
+ * The curve and the line at 1, where equal candidates tie. Where a column is a step at an x of its own, the
+ * curve has one level a step.
  * @param {Context} ctx @param {Place} place @param {{ name: string, at: (x: number) => number }} scale
  * @param {Columns} columns @param {Colours} colours
  */
 export function curve(ctx, { px, k, panel }, { name, at }, columns, colours) {
   const width = panel.right - panel.left
   const even = isEven(columns)
-  const values = Array.from({ length: width }, (_, i) => (i + 0.5) / width)
-    .map((share) => at(even ? share : progressAt(columns, share)))
+  const xOf = (/** @type {number} */ share) => (even ? share : columns.xs[Math.floor(share * columns.count)])
+  const values = Array.from({ length: width }, (_, i) => at(xOf((i + 0.5) / width)))
   const ceiling = Math.max(1, ...values) * 1.1
   const yOf = (/** @type {number} */ value) => panel.bottom - (value / ceiling) * (panel.bottom - panel.top)
 
@@ -29,7 +30,7 @@ export function curve(ctx, { px, k, panel }, { name, at }, columns, colours) {
   ctx.strokeStyle = colours.muted
   line(ctx, [[panel.left, one], [panel.right, one]])
   ctx.setLineDash([])
-  label(ctx, 'S = 1', panel.right + px(5), Math.min(one, panel.bottom - px(4)), colours.text)
+  label(ctx, `${name} = 1`, panel.right + px(5), Math.min(one, panel.bottom - px(4)), colours.text)
 
   ctx.save()
   ctx.beginPath()
@@ -42,7 +43,7 @@ export function curve(ctx, { px, k, panel }, { name, at }, columns, colours) {
   ]) {
     ctx.lineWidth = thickness * k
     ctx.strokeStyle = colour
-    for (const part of branches(values)) line(ctx, part.map(([i, value]) => [panel.left + i + 0.5, yOf(value)]))
+    for (const part of even ? branches(values) : [[...values.entries()]]) line(ctx, part.map(([i, value]) => [panel.left + i + 0.5, yOf(value)]))
   }
   ctx.restore()
   const end = yOf(values[width - 1])
