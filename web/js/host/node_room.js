@@ -7,8 +7,10 @@ const SPACING = 4
 export class NodeRoom {
   #app
   #node
+  /** @type {any} */
   #widget = null
 
+  /** @param {any} app @param {any} node */
   constructor(app, node) {
     this.#app = app
     this.#node = node
@@ -27,7 +29,7 @@ export class NodeRoom {
     return this.#app.extensionManager?.setting?.get?.('Comfy.VueNodes.Enabled') === true
   }
 
-  /** Grows the node for its map, unless the saved node is as high already. */
+  /** Grows the node for its map, unless the saved node is as high already. @param {any} widget */
   take(widget) {
     this.#widget = widget
     // The host may have lost the saved height: choosing a schedule, as loading does, resets it.
@@ -46,7 +48,10 @@ export class NodeRoom {
     this.#keep(rest)
   }
 
-  /** Folds or unfolds with `change()`: the node loses or gains what the map does. */
+  /**
+   * Folds or unfolds with `change()`: the node loses or gains what the map does.
+   * @param {boolean} open @param {() => void} change
+   */
   fold(open, change) {
     const { graph } = this.#node
     graph?.beforeChange?.()
@@ -70,7 +75,10 @@ export class NodeRoom {
     return this.#node.size[1] - (this.#node.computeSize()[1] - this.#wanted())
   }
 
-  /** Changes the node's height, not below its content, and returns by how much it did. */
+  /**
+   * Changes the node's height, not below its content, and returns by how much it did.
+   * @param {number} difference
+   */
   #resize(difference) {
     const [width, height] = this.#node.size
     const least = this.#byElements ? 0 : this.#node.computeSize()[1]
@@ -80,6 +88,7 @@ export class NodeRoom {
     return wanted - height
   }
 
+  /** @param {Record<string, any>} kept */
   #keep(kept) {
     this.#node.properties ??= {}
     this.#node.properties[PROPERTY] = kept

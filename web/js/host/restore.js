@@ -1,27 +1,36 @@
-// Plans of earlier runs, for a page that was reloaded: the server remembers what its nodes showed.
+// Documents of earlier runs, for a page that was reloaded: the server remembers what its nodes showed.
 
-import { SCHEMA } from './maths.js'
+import { readDocument } from '../decision/document.js'
+
+/** @typedef {import('../decision/document.js').PlanDocument} PlanDocument */
 
 // Most reloads follow the run at once; the second look finds it behind cached reruns.
 const LOOKS = [4, 64]
 
-/** The plan in a node's output, or null. Of several (a list was mapped over) the last one counts. */
+/**
+ * The document in a node's output, or null. Of several (a list was mapped over) the last one counts.
+ * @param {any} output
+ */
 export function planIn(output) {
   const found = output?.klora
-  const plan = Array.isArray(found) ? found[found.length - 1] : null
-  return plan?.schema === SCHEMA ? plan : null
+  return Array.isArray(found) ? readDocument(found[found.length - 1]) : null
 }
 
 /** Asks the server's history at most once for all nodes that ask at the same moment. */
 export class History {
   #api
+  /** @type {Map<number, Promise<any[]>>} */
   #entries = new Map()
 
+  /** @param {any} api */
   constructor(api) {
     this.#api = api
   }
 
-  /** The last plan that `executionId` showed in a run of the workflow `workflowId`, or null. */
+  /**
+   * The last document that `executionId` showed in a run of the workflow `workflowId`, or null.
+   * @param {string} workflowId @param {string} executionId
+   */
   async planOf(workflowId, executionId) {
     for (const look of LOOKS) {
       const entries = await this.#newest(look)
@@ -35,18 +44,22 @@ export class History {
     return null
   }
 
+  /** @param {number} look */
   #newest(look) {
-    if (!this.#entries.has(look)) {
-      this.#entries.set(look, this.#fetch(look))
-      setTimeout(() => this.#entries.delete(look), 2000)
-    }
-    return this.#entries.get(look)
+    const known = this.#entries.get(look)
+    if (known) return known
+    const asked = this.#fetch(look)
+    this.#entries.set(look, asked)
+    setTimeout(() => this.#entries.delete(look), 2000)
+    return asked
   }
 
+  /** @param {number} look @returns {Promise<any[]>} */
   async #fetch(look) {
     try {
       const answer = await this.#api.fetchApi(`/history?max_items=${look}`)
       if (!answer.ok) return []
+      /** @type {any[]} */
       const entries = Object.values(await answer.json())
       return entries.sort((a, b) => (b.prompt?.[0] ?? 0) - (a.prompt?.[0] ?? 0))
     } catch {

@@ -1,7 +1,7 @@
 // The elements of the live map, without behaviour.
 
 const SVG = 'http://www.w3.org/2000/svg'
-const STYLESHEET = new URL('../css/live_map.css', import.meta.url).href
+const STYLESHEET = new URL('../../css/live_map.css', import.meta.url).href
 
 /** The elements of one map, by role. */
 export function build() {
@@ -28,6 +28,7 @@ export function build() {
   return { root, header, title, hint, bar, shareText, canvas, where, when }
 }
 
+/** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */
 function element(tag, className = '') {
   const made = document.createElement(tag)
   made.className = className

@@ -1,33 +1,49 @@
 // One live map on the page: what it shows, how it is folded, hovered and walked with the keyboard.
-// Knows nothing of ComfyUI.
+// Knows nothing of ComfyUI, nor of any method.
 
+import { mean, sharesOf } from '../decision/decision.js'
 import { build } from './dom.js'
 import { drawMap, drawOverlay, fontOf } from './drawing.js'
 import { cellAt, layout } from './layout.js'
-import { STYLE, runs } from './maths.js'
 import { coloursNow, watchTheme } from './theme.js'
-import { formulaOf, number, rhoOf, whenOf, whereOf } from './words.js'
+import { leading, stripes, tell } from './telling.js'
+import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
 export const OPEN_HEIGHT = 350
 const SHARPEST = 4
 const PAGE = 10
 
+/**
+ * @typedef {import('./telling.js').Shown} Shown
+ * @typedef {import('./telling.js').State} State
+ * @typedef {import('./telling.js').Cell} Cell
+ */
+
 export class MapView {
   #parts = build()
   #words
   #onFold
+  /** @type {State | null} */
   #state = null
+  /** @type {import('./layout.js').Place | null} */
   #place = null
   #base = document.createElement('canvas')
   #stale = true
   #frame = 0
+  /** @type {Cell | null} */
   #cursor = null
+  /** @type {number | null} */
   #current = null
   #open = true
   #end = new AbortController()
 
-  /** When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`. */
+  /**
+   * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`.
+   * @param {{
+   *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void
+   * }} asked
+   */
   constructor({ words, open, onFold }) {
     this.#words = words
     this.#onFold = onFold
@@ -43,32 +59,33 @@ export class MapView {
     return this.#open
   }
 
-  /**
-   * Shows a decision: { plan, decision, hint, byProgress }. `hint` names the word that says why no run has
-   * used it yet, or is null; with `byProgress` columns are progress rather than steps.
-   */
-  show(state) {
-    this.#state = state
-    const { decision, plan } = state
+  /** @param {Shown} shown */
+  show(shown) {
+    const { decision, plan } = shown
+    const shares = sharesOf(decision, plan.candidates.length)
+    this.#state = { ...shown, shares, names: namesOf(plan.candidates, this.#words) }
     if (this.#cursor) {
       const slot = Math.min(this.#cursor.slot, plan.slots.length - 1)
-      this.#cursor = slot < 0 ? null : { slot, step: Math.min(this.#cursor.step, decision.steps - 1) }
+      const column = Math.min(this.#cursor.column, decision.columns.count - 1)
+      this.#cursor = slot < 0 ? null : { slot, column }
     }
+    this.#parts.root.dataset.columns = decision.columns.run ? 'run' : decision.columns.kind
     this.#stale = true
     this.#header()
     this.#tell()
     this.#schedule()
   }
 
-  /** Marks the step that the sampler is in, from 0; null for none. */
-  mark(step) {
-    if (step === this.#current) return
-    this.#current = step
-    if (step === null) delete this.#parts.root.dataset.step
-    else this.#parts.root.dataset.step = String(step + 1)
+  /** Marks the column that the sampler is in, from 0; null for none. @param {number | null} column */
+  mark(column) {
+    if (column === this.#current) return
+    this.#current = column
+    if (column === null) delete this.#parts.root.dataset.column
+    else this.#parts.root.dataset.column = String(column + 1)
     this.#schedule()
   }
 
+  /** @param {boolean} open */
   fold(open) {
     this.#open = open
     const { root, header } = this.#parts
@@ -109,8 +126,14 @@ export class MapView {
     canvas.addEventListener('keydown', (event) => this.#key(event), { signal })
     const resized = new ResizeObserver(() => this.refit())
     resized.observe(root)
-    const endTheme = watchTheme(() => this.#state && (this.#header(), this.refresh()))
-    signal.addEventListener('abort', () => (resized.disconnect(), endTheme()))
+    const endTheme = watchTheme(() => {
+      if (this.#state) this.#header()
+      this.refresh()
+    })
+    signal.addEventListener('abort', () => {
+      resized.disconnect()
+      endTheme()
+    })
   }
 
   #toggle() {
@@ -118,32 +141,40 @@ export class MapView {
     this.#onFold(open, () => this.fold(open))
   }
 
+  /** @param {PointerEvent} event */
   #point(event) {
     if (!this.#place) return
-    const scale = this.#place.width / this.#parts.canvas.getBoundingClientRect().width
     const box = this.#parts.canvas.getBoundingClientRect()
+    const scale = this.#place.width / box.width
     this.#moveTo(cellAt(this.#place, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale))
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     const count = this.#state?.plan.slots.length ?? 0
-    const steps = this.#state?.decision.steps ?? 0
+    const columns = this.#state?.decision.columns.count ?? 0
     if (event.ctrlKey || event.metaKey || event.altKey || !count) return
-    const { slot, step } = this.#cursor ?? { slot: -1, step: -1 }
-    const to = (s, t) =>
-      this.#moveTo({ slot: Math.min(count - 1, Math.max(0, s)), step: Math.min(steps - 1, Math.max(0, t)) })
+    const { slot, column } = this.#cursor ?? { slot: -1, column: -1 }
+    const within = (/** @type {number} */ at, /** @type {number} */ length) => Math.min(length - 1, Math.max(0, at))
+    const to = (/** @type {number} */ s, /** @type {number} */ c) =>
+      this.#moveTo({ slot: within(s, count), column: within(c, columns) })
+    const fold = () => {
+      this.#parts.header.focus()
+      this.#toggle()
+    }
+    /** @type {Record<string, () => void>} */
     const moves = {
-      ArrowDown: () => to(slot + 1, step),
-      ArrowUp: () => to(slot - 1, step),
-      ArrowRight: () => to(slot, step + 1),
-      ArrowLeft: () => to(slot, step - 1),
-      PageDown: () => to(slot + PAGE, step),
-      PageUp: () => to(slot - PAGE, step),
+      ArrowDown: () => to(slot + 1, column),
+      ArrowUp: () => to(slot - 1, column),
+      ArrowRight: () => to(slot, column + 1),
+      ArrowLeft: () => to(slot, column - 1),
+      PageDown: () => to(slot + PAGE, column),
+      PageUp: () => to(slot - PAGE, column),
       Home: () => to(slot, 0),
-      End: () => to(slot, steps - 1),
+      End: () => to(slot, columns - 1),
       Escape: () => this.#moveTo(null),
-      Enter: () => (this.#parts.header.focus(), this.#toggle()),
-      ' ': () => (this.#parts.header.focus(), this.#toggle())
+      Enter: fold,
+      ' ': fold
     }
     const move = moves[event.key]
     if (!move) return
@@ -152,8 +183,9 @@ export class MapView {
     move()
   }
 
+  /** @param {Cell | null} cell */
   #moveTo(cell) {
-    const same = cell?.slot === this.#cursor?.slot && cell?.step === this.#cursor?.step
+    const same = cell?.slot === this.#cursor?.slot && cell?.column === this.#cursor?.column
     if (same) return
     this.#cursor = cell
     this.#tell()
@@ -161,55 +193,29 @@ export class MapView {
   }
 
   #header() {
-    const { decision, hint: why } = this.#state
-    const { title, hint, bar, shareText, header } = this.#parts
-    const colours = coloursNow()
-    const mean = decision.shares.reduce((sum, share) => sum + share, 0) / decision.steps
-    const subject = Math.round((1 - mean) * 100)
+    if (!this.#state) return
+    const { plan, shares, hint: why } = this.#state
+    const { root, title, hint, bar, shareText, header } = this.#parts
+    const { candidates, background, text, muted, band } = coloursNow(plan)
     title.textContent = this.#words.title
     hint.textContent = why ? this.#words[why] : ''
-    shareText.textContent = this.#words.share(this.#words.subject, subject)
-    bar.style.background = `linear-gradient(to right, ${colours.subject} ${subject}%, ${colours.style} ${subject}%)`
+    shareText.textContent = leading(this.#state, this.#words)
+    bar.style.background = stripes(shares.map(mean), candidates, band)
     header.title = hint.textContent
+    const hinted = { hint: candidates[0], 'hint-text': plan.page.palette.dark.background }
+    for (const [name, colour] of Object.entries({ background, text, muted, band, ...hinted })) {
+      root.style.setProperty(`--klora-${name}`, colour)
+    }
   }
 
   /** The two lines below the map, and the same for those who can't see it. */
   #tell() {
     if (!this.#state) return
     const { where, when, canvas } = this.#parts
-    const { plan, decision } = this.#state
-    const words = this.#words
-    const mean = decision.shares.reduce((sum, share) => sum + share, 0) / decision.steps
-    const summary = words.summary(plan.slots.length, decision.steps, Math.round((1 - mean) * 100))
-    let lines = [formulaOf(decision.schedule), this.#facts()]
-    if (!plan.slots.length) lines = ['', words.empty]
-    else if (this.#cursor) lines = this.#cell(this.#cursor)
+    const { lines, told } = tell(this.#state, this.#cursor, this.#words)
     where.textContent = lines[0]
     when.textContent = lines[1]
-    const told = this.#cursor ? lines.join('. ') : `${summary} ${words.keys}`
-    canvas.setAttribute('aria-label', `${words.map}. ${told}`)
-  }
-
-  #facts() {
-    const { plan, decision, byProgress } = this.#state
-    const { gamma, gammaMode, steps } = decision
-    const count = plan.slots.length
-    return byProgress
-      ? this.#words.factsProgress(count, number(gamma), gammaMode)
-      : this.#words.facts(count, steps, number(gamma), gammaMode)
-  }
-
-  #cell({ slot, step }) {
-    const { plan, decision, byProgress } = this.#state
-    const words = this.#words
-    const [block, name] = whereOf(plan.slots[slot])
-    const found = runs(decision.choices, slot, decision.steps)
-    const parts = [rhoOf(decision.rho[slot], words), whenOf(found, decision.steps, byProgress, words)]
-    if (found.length === 2 && !byProgress) {
-      const now = decision.choices[slot * decision.steps + step] === STYLE ? words.style : words.subject
-      parts.push(`${words.atStep(step + 1)}: ${now}`)
-    }
-    return [`${block} · ${name}`, parts.join(' · ')]
+    canvas.setAttribute('aria-label', told)
   }
 
   #schedule() {
@@ -236,33 +242,37 @@ export class MapView {
   #draw() {
     const { canvas, root } = this.#parts
     if (!this.#state?.plan.slots.length || !this.#open || !canvas.offsetWidth || !canvas.offsetHeight) return
-    const colours = coloursNow()
+    const colours = coloursNow(this.#state.plan)
     if (this.#stale) {
-      this.#rebuild(colours)
+      this.#rebuild(this.#state, colours)
       this.#stale = false
       root.dataset.draws = String(Number(root.dataset.draws ?? 0) + 1)
     }
     const ctx = canvas.getContext('2d')
+    if (!ctx || !this.#place) return
     ctx.clearRect(0, 0, canvas.width, canvas.height)
     ctx.drawImage(this.#base, 0, 0)
-    const { steps } = this.#state.decision
-    const current = this.#current === null || this.#state.byProgress ? null : Math.min(this.#current, steps - 1)
+    const last = this.#state.decision.columns.count - 1
+    const current = this.#current === null ? null : Math.min(this.#current, last)
     drawOverlay(ctx, { place: this.#place, colours, current, cursor: this.#cursor })
   }
 
-  #rebuild(colours) {
+  /** @param {State} state @param {import('./theme.js').Colours} colours */
+  #rebuild({ plan, decision, shares, names }, colours) {
     const { canvas } = this.#parts
-    const { plan, decision, byProgress } = this.#state
     const { k, width, height } = this.#size()
     for (const target of [canvas, this.#base]) {
       if (target.width !== width) target.width = width
       if (target.height !== height) target.height = height
     }
     const ctx = this.#base.getContext('2d')
+    if (!ctx) return
     const family = getComputedStyle(canvas).fontFamily
     ctx.font = fontOf(k, family)
-    const measure = (text) => ctx.measureText(text).width
-    this.#place = layout({ slots: plan.slots, steps: decision.steps, width, height, k, measure })
-    drawMap(ctx, { place: this.#place, decision, colours, family, words: this.#words, byProgress })
+    const measure = (/** @type {string} */ text) => ctx.measureText(text).width
+    this.#place = layout({ slots: plan.slots, count: decision.columns.count, width, height, k, measure })
+    const { step, x, shares: share } = this.#words
+    const labels = { step, x, share, candidates: names }
+    drawMap(ctx, { place: this.#place, decision, shares, colours, family, labels })
   }
 }
