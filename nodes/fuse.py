@@ -30,8 +30,9 @@ KLoraPlan = io.Custom("KLORA_PLAN")
 COLUMNS = 30
 _ROLES = (SUBJECT, STYLE)
 
-# Scores outlive the node's calls by design: turning a dial must not score again.
-_scores = ScoreCache()
+# Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of
+# two thousand slots.
+_scores = ScoreCache(1 << 16)
 
 
 def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support import fuse, part, relative, unet_pair
 
-from klora_core import palette, picture, plan_file, report
+from klora_core import palette, picture, report
 from klora_core.document import for_page
 from klora_core.picture_layout import layout
 
@@ -33,7 +33,7 @@ def pair(_sd15):
 
 @dataclass
 class Record:
-    """What the hooks did: by evaluation its sigma, and the candidate whose numbers each slot's buffer held."""
+    """By evaluation: its sigma, and the candidate whose numbers each slot's buffer held."""
 
     sigmas: list
     schedule: list
@@ -100,7 +100,7 @@ def test_every_cell_is_what_the_hooks_did(pack, sd15, sd15_conds, pair, sample, 
         assert np.array_equal(plan.choices(over)[0][:, step], row)
         assert np.array_equal(drawn[:, step], row)
     lines = [line.split() for line in report.text(plan, over).splitlines()]
-    said = {int(line[0]) - 1: line[2] for line in lines if len(line) > 3 and line[0].isdigit()}
+    said = {int(line[0]) - 1: line[2] for line in lines if len(line) == 4 and line[0].isdigit()}
     for step, row in at_steps.items():
         assert said[step] == f"{row.mean():.0%}"
 
@@ -121,7 +121,7 @@ def test_a_whole_run_in_json_and_in_the_selection_map_node(
     done = np.array(recorded.holds).T
     document = fused.plan.to_json(7)
     assert [[*map("cs".index, slot["choice"])] for slot in document["slots"]] == done.tolist()
-    assert plan_file.from_json(document) == fused.plan
+    assert part(pack, "klora_core.plan_file").from_json(document) == fused.plan
     nodes = part(pack, "nodes")
     by_steps = nodes.KLoRASelectionMap.execute(fused.plan, 7).result[0]
     by_sigmas = nodes.KLoRASelectionMap.execute(fused.plan, 99, torch.tensor(recorded.schedule)).result[0]
