@@ -132,7 +132,6 @@ class KLora(Method):
     name = "K-LoRA"
     paper = "arXiv 2502.18461"
     summary = "in every layer and step either the subject or the style LoRA works, never both."
-    live = True
 
     def __post_init__(self) -> None:
         self.gamma_of(self.gamma_mode)
@@ -228,6 +227,15 @@ class KLora(Method):
             **{f"l1_{name}": total for name, total in zip(loras, slot.l1, strict=True)},
             "rho": _finite(float(self.rhos[index])),
         }
+
+    @property
+    def live(self) -> bool:
+        """With two LoRAs the page follows every dial by itself."""
+        return len(self.roles) == 2
+
+    def page_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
+        """The scores of a slot: all that a new balance, schedule or gamma mode needs."""
+        return {f"score_{name}": own for name, own in zip(loras, self.evidence[index].scores, strict=True)}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
