@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import document, files, report
+from . import files, report
 from .errors import KLoraError
 from .methods.klora import GAMMA_MODES, SCHEDULES, KLora, make_schedule
 from .methods.klora_scores import evidence_of
 from .pairing import LAYERS, meet
-from .plan import STYLE, SUBJECT, LoraInfo, Plan, make_plan
+from .plan import LoraInfo, Plan, make_plan
 from .progress import check_steps, in_steps
+from .roles import STYLE, SUBJECT
 from .scoring import score
 
 BAD_INPUT = 2
@@ -84,7 +85,7 @@ def _report(options: argparse.Namespace) -> None:
     )
     # The files first: after a failure to write, nothing is half done on stdout.
     if options.json:
-        _write(options.json, document.dumps(plan, options.steps))
+        _write(options.json, plan.dumps(options.steps))
     if options.plot:
         _plot(options.plot, plan, options.steps)
     print(report.text(plan, in_steps(options.steps)))

@@ -1,19 +1,18 @@
-"""The plan as the ``klora-plan/1`` document, for files and for the page, and back."""
+"""The plan as the ``klora-plan/1`` document, for files and for the page; ``plan_file`` reads it back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import palette
-from .errors import KLoraError
-from .method import Method
-from .methods import METHODS
-from .plan import STYLE, SUBJECT, LoraInfo, Plan, PlanSlot
-from .progress import Columns, Progress
+from .progress import Columns
+from .roles import STYLE, SUBJECT
+
+if TYPE_CHECKING:
+    from .plan import LoraInfo, Plan, PlanSlot
 
 SCHEMA = "klora-plan/1"
 _LETTERS = "csabdefghijklmnopqrtuvwxyz"
@@ -57,33 +56,6 @@ def for_page(plan: Plan, steps: int) -> dict[str, Any]:
     return {**head, "page": page, "slots": slots}
 
 
-def from_json(document: Mapping[str, Any], methods: Mapping[str, type[Method]] = METHODS) -> Plan:
-    """The plan in a document, equal to the one that was written. Raises KLoraError for any other document."""
-    if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, Mapping) else document
-        raise KLoraError(f"Not a {SCHEMA} document: its schema is {found!r}.")
-    try:
-        kind = document["method"]["name"]
-        if kind not in methods:
-            raise KLoraError(
-                f"The document's method {kind!r} is not known: use a newer version of this pack."
-            )
-        return Plan(
-            loras=tuple(_lora_of(lora, document["unmatched"]) for lora in document["loras"]),
-            slots=tuple(PlanSlot(slot["name"], tuple(slot["shape"])) for slot in document["slots"]),
-            candidates=tuple(candidate["label"] for candidate in document["candidates"]),
-            method=methods[kind].from_json(document),
-            progress=Progress(document["progress"]["mode"]),
-            other_layers=document["other_layers"],
-            notes=tuple(document["notes"]),
-            warnings=tuple(document["warnings"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, KLoraError):
-            raise
-        raise KLoraError(f"The {SCHEMA} document is incomplete: {error!r}.") from error
-
-
 def _head(plan: Plan, columns: Columns) -> dict[str, Any]:
     first = {role: plan.first(role) for role in (SUBJECT, STYLE)}
     return {
@@ -120,11 +92,6 @@ def _slot(slot: PlanSlot) -> dict[str, Any]:
 
 def _info(info: LoraInfo) -> dict[str, Any]:
     return {"name": info.name, "slots": info.slots, "strength": info.strength}
-
-
-def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:
-    alone = lora["alone"] if "alone" in lora else unmatched[lora["role"]]
-    return LoraInfo(lora["name"], lora["role"], lora["slots"], lora["strength"], tuple(alone))
 
 
 def _choices(plan: Plan, columns: Columns) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from . import names, reading
 from .account import Left, What
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
+from .names_base import Base, base_of
 
 _NO_MATRIX = "a bias or norm vector, no weight matrix"
 _NO_HOST = "K-LoRA concerns the diffusion model alone"
@@ -63,7 +66,7 @@ def read_pair(subject: str | Path, style: str | Path) -> tuple[LoraFile, LoraFil
 
 def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     """Two files with one spelling: what one leaves open about base model and dots, the other settles."""
-    bases = [names.base(_shapes(file.modules)) for file in (first, second)]
+    bases = [base_of(_shapes(file.modules)) for file in (first, second)]
     settled = [bases[0].or_else(bases[1]), bases[1].or_else(bases[0])]
     slots = [_place(file, base) for file, base in zip((first, second), settled, strict=True)]
     sure = [
@@ -86,7 +89,8 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
     found = reading.read(tensors)
     left = list(found.left)
     deltas: dict[str, Delta] = {}
-    guessed, applied = set(), set()
+    guessed: set[str] = set()
+    applied: set[str] = set()
     for module in found.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
@@ -106,7 +110,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
     file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
-    return replace(file, slots=_respelled(file, names.base(_shapes(deltas)), {}))
+    return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
 def _twice(layer: str) -> KLoraError:
@@ -140,7 +144,7 @@ def _shapes(modules: Mapping[str, Delta]) -> dict[str, tuple[int, int]]:
     return {path: change.shape for path, change in modules.items()}
 
 
-def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
+def _place(file: LoraFile, base: Base) -> dict[Slot, bool]:
     """The slots of a file, and whether the dots in each name were restored."""
     return {
         names.place(path, change.shape, base).slot: path in file.guessed
@@ -148,7 +152,7 @@ def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
     }
 
 
-def _respelled(file: LoraFile, base: names.Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
+def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
     """The slots of a file; restored dots give way to the spelling in ``sure`` (flattened -> dotted)."""
     slots: dict[Slot, Delta] = {}
     for path, change in file.modules.items():
@@ -174,6 +178,20 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except KLoraError as error:
         raise KLoraError(f"{name}: {error}") from error
+
+
+@contextmanager
+def utf8_path(path: str | Path) -> Iterator[str]:
+    """The path, or for a name that is no UTF-8, which safetensors can't open, a link to it for the time."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, f"lora{os.path.splitext(path)[1]}")
+            os.symlink(os.path.abspath(path), link)
+            yield link
+    else:
+        yield os.fspath(path)
 
 
 class _LazyTensors(Mapping[str, Tensor]):
@@ -202,7 +220,7 @@ def _read(path: Path) -> LoraFile:
     if not path.is_file():
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
             return from_tensors(printable(path.name), _LazyTensors(file))
     except SafetensorError as error:
         hint = "It is incomplete or damaged: download it again."

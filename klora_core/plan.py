@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from . import document
 from .errors import KLoraError
 from .method import Method
 from .order import block
 from .pairing import Rows
 from .progress import Columns, Moment, Progress
+from .roles import labels_of
 
-SUBJECT, STYLE, OTHER = ROLES = ("subject", "style", "other")
 OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
 
 
@@ -54,8 +56,8 @@ class Plan:
     """All that decides what the model does: the equation in words is the method's, its numbers are here.
 
     ``candidates`` are the labels of what a slot may use; ``other_layers`` says whether each LoRA's slots
-    that do not compete are applied (``keep``) or not (``drop``); ``notes`` are sentences for the report, ``warnings`` such
-    as a person should see first.
+    that do not compete are applied (``keep``) or not (``drop``); ``notes`` are sentences for the report,
+    ``warnings`` such as a person should see first.
     """
 
     loras: tuple[LoraInfo, ...]
@@ -97,6 +99,14 @@ class Plan:
             return np.zeros((len(self.candidates), len(columns)))
         return np.stack([(chosen == c).mean(axis=(0, 1)) for c in range(len(self.candidates))])
 
+    def to_json(self, steps: int) -> dict[str, Any]:
+        """The plan as a ``klora-plan/1`` document, see :func:`document.to_json`."""
+        return document.to_json(self, steps)
+
+    def dumps(self, steps: int) -> str:
+        """:meth:`to_json` as text, byte for byte the same for equal plans."""
+        return document.dumps(self, steps)
+
 
 def make_plan(
     rows: Rows,
@@ -131,13 +141,3 @@ def make_plan(
         tuple(notes),
         tuple(warnings),
     )
-
-
-def labels_of(roles: Sequence[str]) -> tuple[str, ...]:
-    """What LoRAs are called in a plan: their role, numbered from the second of a role on."""
-    seen: dict[str, int] = {}
-    labels = []
-    for role in roles:
-        seen[role] = seen.get(role, 0) + 1
-        labels.append(role if seen[role] == 1 else f"{role} {seen[role]}")
-    return tuple(labels)

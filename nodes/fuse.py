@@ -16,8 +16,9 @@ from ..klora_core.errors import KLoraError
 from ..klora_core.methods import klora
 from ..klora_core.methods.klora_scores import evidence_of
 from ..klora_core.pairing import LAYERS, meet
-from ..klora_core.plan import KEEP, OTHER_LAYERS, STYLE, SUBJECT, LoraInfo, make_plan
+from ..klora_core.plan import KEEP, OTHER_LAYERS, LoraInfo, make_plan
 from ..klora_core.progress import MODES, Progress, over_progress
+from ..klora_core.roles import STYLE, SUBJECT
 from ..klora_core.score_cache import ScoreCache
 from ..klora_core.scoring import Request, Score, score
 from . import apply, lora_file, lora_slots, warnings
@@ -121,7 +122,9 @@ class KLoRAFuse(io.ComfyNode):
                     "composition first; recommended for FLUX.",
                 ),
                 _advanced(
-                    "gamma", klora.GAMMA_MODES, "How the two LoRAs are brought to one size before they compete."
+                    "gamma",
+                    klora.GAMMA_MODES,
+                    "How the two LoRAs are brought to one size before they compete.",
                 ),
                 _advanced(
                     "layers", LAYERS, "Which layers compete: all that both LoRAs change, or attention only."
@@ -134,9 +137,9 @@ class KLoRAFuse(io.ComfyNode):
                 _advanced(
                     "progress",
                     MODES,
-                    "auto: by steps where a run goes from pure noise to the finished image, by noise level where "
-                    "it is a part of that (img2img, several samplers in a row). steps: always counted within "
-                    "each run, as in the paper. noise level: always read off the noise.",
+                    "auto: by steps where a run goes from pure noise to the finished image, by noise level "
+                    "where it is a part of that (img2img, several samplers in a row). steps: always counted "
+                    "within each run, as in the paper. noise level: always read off the noise.",
                 ),
             ],
             outputs=[
@@ -205,7 +208,7 @@ def _schedule(value: Any, balance: float) -> klora.Schedule:
     if not isinstance(value, Mapping) or not isinstance(value.get("schedule"), str):
         raise KLoraError(
             f"schedule must be one of {', '.join(klora.SCHEDULES)}, got {value!r}. In the API format, send "
-            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" where they are not the paper\'s.'
+            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
         )
     return klora.make_schedule(value["schedule"], value.get("alpha"), value.get("beta"), balance)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..klora_core import names
+from ..klora_core.names_base import base_of
 
 PREFIX, SUFFIX = "diffusion_model.", ".weight"
 # Modules that the host calls while it prepares the conditioning, by model class: outside the sampling call
@@ -72,7 +73,7 @@ class Network:
             for name, shape in self._layers.items()
             if shape is not None and name.startswith(PREFIX)
         }
-        self._base = names.base(weights)
+        self._base = base_of(weights)
         self._by_flat = {names.flat(name): name for name in weights}
 
     def target(self, raw: str, shape: tuple[int, int]) -> Target | None:

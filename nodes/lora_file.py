@@ -10,6 +10,7 @@ import folder_paths
 
 from ..klora_core import parts
 from ..klora_core.errors import KLoraError, printable
+from ..klora_core.files import utf8_path
 
 
 class LoraStateDict(dict):
@@ -50,7 +51,8 @@ def load(name: str) -> LoraStateDict:
     """
     mark = stamp(name)
     try:
-        tensors, metadata = comfy.utils.load_torch_file(mark[0], safe_load=True, return_metadata=True)
+        with utf8_path(mark[0]) as path:
+            tensors, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
     except Exception as error:
         reason = printable(str(error).split("\n", 1)[0])
         raise KLoraError(

@@ -29,14 +29,14 @@ class KLoRASelectionMap(io.ComfyNode):
                     default=30,
                     min=1,
                     max=1000,
-                    tooltip="The number of steps of your sampler, so that the columns are its steps. By noise "
-                    "level, and without sigmas, the columns are equal parts of the noise.",
+                    tooltip="The number of steps of your sampler: the columns are its steps. By noise level, "
+                    "and without sigmas, they are equal parts of the noise.",
                 ),
                 io.Sigmas.Input(
                     "sigmas",
                     optional=True,
-                    tooltip="The sampler's sigmas, from its scheduler node: shows exactly the steps of that run. "
-                    "Then steps is not used.",
+                    tooltip="The sampler's sigmas, from its scheduler node: shows exactly the steps of that "
+                    "run. Then steps is not used.",
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="The map, one image.")],

@@ -15,8 +15,8 @@ from .lora_slots import HostLora
 _LOG = logging.getLogger("klora")
 _LOOK_AT = 4
 NOT_SAVED = (
-    "The fusion is kept by the workflow, not by the model: CheckpointSave, ModelSave and ModelMerge don't hold "
-    "it. Share the workflow and the two LoRA files to share it."
+    "The fusion is kept by the workflow, not by the model: CheckpointSave, ModelSave and ModelMerge don't "
+    "hold it. Share the workflow and the two LoRA files to share it."
 )
 
 
@@ -28,8 +28,8 @@ def of(model: Any, loras: Sequence[HostLora], names: Sequence[str]) -> tuple[str
     for lora, name in zip(loras, names, strict=True):
         if _carried(model, lora):
             lines.append(
-                f"the model that comes in has {name} applied already, so it acts twice: connect the model from "
-                "before that loader."
+                f"the model that comes in has {name} applied already, so it acts twice: connect the model "
+                "from before that loader."
             )
     return tuple(lines)
 
@@ -66,8 +66,7 @@ def _carried(model: Any, lora: HostLora) -> bool:
     """Whether the model's ordinary patches hold this LoRA, judged by its first slots."""
     slots = list(lora.slots)[:_LOOK_AT]
     return bool(slots) and all(
-        any(_holds(tensors, lora.slots[slot]) for tensors in _patches(model, f"diffusion_model.{slot.weight}"))
-        for slot in slots
+        any(_holds(tensors, lora.slots[slot]) for tensors in _patches(model, slot.weight)) for slot in slots
     )
 
 
@@ -84,7 +83,7 @@ def _alike(tensor: Tensor, own: Tensor) -> bool:
 
 def _patches(model: Any, layer: str) -> Iterator[list[Tensor]]:
     """The tensors of each patch on a layer's weight that has a strength."""
-    for patch in model.patches.get(f"{layer}.weight", ()):
+    for patch in model.patches.get(f"diffusion_model.{layer}.weight", ()):
         strength, change = patch[0], patch[1]
         weights = getattr(change, "weights", None) or (change[1] if isinstance(change, tuple) else ())
         if strength and weights:

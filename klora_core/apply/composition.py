@@ -88,7 +88,7 @@ class Attachment:
         self._shown = who
 
     def run(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:
-        """The mixture of the passes ``who`` [passes, slots] with ``weights``; ``call(pass)`` runs the model."""
+        """The mixture of the passes ``who`` [passes, slots] by ``weights``; ``call(pass)`` runs the model."""
         if len(weights) == 1:
             return self._pass(who[0], 0, call)
         mixed: Tensor | None = None

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..errors import KLoraError
 from ..method import Fact, Method
-from ..plan import STYLE, SUBJECT, labels_of
 from ..progress import Moment
+from ..roles import STYLE, SUBJECT, labels_of
 from . import klora_words
 from .klora_scores import Evidence
 

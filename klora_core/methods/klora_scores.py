@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..errors import KLoraError
 from ..pairing import Row
-from ..plan import STYLE, SUBJECT
+from ..roles import STYLE, SUBJECT
 from ..scoring import Request, Score
 
 Scorer = Callable[[Sequence[Request]], Sequence[Score]]

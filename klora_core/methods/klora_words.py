@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..method import Fact
-from ..plan import STYLE, SUBJECT
+from ..roles import STYLE, SUBJECT
 from .klora_scores import Evidence
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from klora_core import document
 from klora_core.errors import KLoraError
 from klora_core.methods.klora import make_schedule
 from klora_core.plan import LoraInfo
+from klora_core.plan_file import from_json
 from klora_core.progress import Progress
 
 from .plans import evidence, klora_plan
@@ -35,15 +36,15 @@ def plan():
 
 
 def test_it_reads_back_equal(plan):
-    text = document.dumps(plan, 12)
-    again = document.from_json(json.loads(text))
+    text = plan.dumps(12)
+    again = from_json(json.loads(text))
     assert again == plan
-    assert document.dumps(again, 12) == text
+    assert again.dumps(12) == text
     assert (again.other_layers, again.notes, again.progress.mode) == ("drop", ("A note.",), "noise level")
 
 
 def test_the_keys_of_the_first_version_stay(plan):
-    found = document.to_json(plan, 4)
+    found = plan.to_json(4)
     assert found["schema"] == "klora-plan/1"
     assert found["subject"] == {"name": "cat, é.safetensors", "slots": 3, "strength": 0.8}
     assert found["gamma"] == {"mode": "paper", "value": 0.9}
@@ -58,7 +59,7 @@ def test_the_keys_of_the_first_version_stay(plan):
 
 
 def test_gamma_of_each_mode_is_there(plan):
-    assert document.to_json(plan, 4)["gammas"] == {"paper": 0.9, "reference": 1.25, "none": 1.0}
+    assert plan.to_json(4)["gammas"] == {"paper": 0.9, "reference": 1.25, "none": 1.0}
 
 
 def test_several_loras_of_a_role_read_back():
@@ -67,9 +68,9 @@ def test_several_loras_of_a_role_read_back():
     method = type(two.method)(make_schedule("s"), "paper", ("subject", "style", "style"), (slot,))
     loras = (*two.loras, LoraInfo("more", "style", 9, 0.5, ("w",)))
     three = type(two)(loras, two.slots, ("subject", "style", "style 2"), method)
-    found = document.to_json(three, 3)
+    found = three.to_json(3)
     assert found["slots"][0]["score_style 2"] == 3.0
-    assert document.from_json(json.loads(json.dumps(found))) == three
+    assert from_json(json.loads(json.dumps(found))) == three
 
 
 def test_the_page_gets_no_derived_columns_but_the_colours(plan):
@@ -93,14 +94,14 @@ def test_the_page_gets_no_derived_columns_but_the_colours(plan):
 )
 def test_other_documents_are_refused(other):
     with pytest.raises(KLoraError):
-        document.from_json(other)
+        from_json(other)
 
 
 def test_a_damaged_document_is_refused(plan):
-    whole = document.to_json(plan, 3)
+    whole = plan.to_json(3)
     for key in whole:
         if key in ("subject", "style", "steps", "passes", "facts", "gammas"):
             continue
         broken = {k: v for k, v in whole.items() if k != key}
         with pytest.raises(KLoraError):
-            document.from_json(broken)
+            from_json(broken)

@@ -9,8 +9,9 @@ import pytest
 
 from klora_core.errors import KLoraError
 from klora_core.methods.klora import KLora, gamma, make_schedule
-from klora_core.plan import LoraInfo, Plan, labels_of
+from klora_core.plan import LoraInfo, Plan
 from klora_core.progress import Moment, in_steps
+from klora_core.roles import labels_of
 
 from .plans import choices, evidence, klora_plan, with_method
 

@@ -10,7 +10,8 @@ from reference import random_lora
 from safetensors.torch import save_file
 from support import UNET_LAYERS, fuse, part, unet_pair
 
-from klora_core import picture, plan
+from klora_core import picture, plan_file
+from klora_core.progress import in_steps
 
 ATTENTION = UNET_LAYERS[0]
 KEYS = (f"diffusion_model.{ATTENTION}.lora_A.weight", f"diffusion_model.{ATTENTION}.lora_B.weight")
@@ -25,10 +26,10 @@ def pair(_sd15):
 def scored(pack, monkeypatch):
     """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
     node, calls = part(pack, "nodes.fuse"), []
-    score_pairs = node.score_pairs
-    monkeypatch.setattr(node, "_scores", part(pack, "nodes.score_cache").ScoreCache())
+    score = node.score
+    monkeypatch.setattr(node, "_scores", part(pack, "klora_core.score_cache").ScoreCache())
     monkeypatch.setattr(
-        node, "score_pairs", lambda pairs, *a: calls.append(len(pairs)) or score_pairs(pairs, *a)
+        node, "score", lambda requests, *a: calls.append(len(requests)) or score(requests, *a)
     )
     return calls
 
@@ -163,7 +164,7 @@ def test_unknown_layers_are_reported(pack, sd15, pair):
 def test_the_selection_map_is_the_picture_of_the_plan(pack, sd15, pair):
     fused = fuse(pack, sd15.model, *pair)
     image = part(pack, "nodes").KLoRASelectionMap.execute(fused.plan, 12).result[0]
-    here = plan.from_json(fused.plan.to_json(12))
-    expected = np.asarray(picture.draw(here, 12))
+    here = plan_file.from_json(fused.plan.to_json(12))
+    expected = np.asarray(picture.draw(here, in_steps(12)))
     assert image.shape == (1, *expected.shape)
     assert np.array_equal((image[0].numpy() * 255).round().astype(np.uint8), expected)

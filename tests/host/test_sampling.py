@@ -65,9 +65,11 @@ def test_a_run_in_two_segments_follows_the_noise_level(pack, sd15, sd15_conds, p
         return sample(model, *sd15_conds, steps=8, start_step=4, disable_noise=True, latent=half)
 
     reference = Reference(*pair, by="noise")
-    fused = fuse(pack, sd15.model, *pair, progress="noise level").model
-    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
-    assert relative(run(fused), sample(fused, *sd15_conds, steps=8)) < TOLERANCE, "the split is visible"
+    for progress in ("noise level", "auto"):
+        fused = fuse(pack, sd15.model, *pair, progress=progress).model
+        check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    whole = sample(fuse(pack, sd15.model, *pair, progress="noise level").model, *sd15_conds, steps=8)
+    assert relative(run(fused), whole) < TOLERANCE, "the split is visible"
 
 
 def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
@@ -76,10 +78,14 @@ def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
     def run(model):
         return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
 
-    reference = Reference(*pair)
-    check(
-        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
-    )
+    for options, restated in (({}, {"by": "noise"}), ({"progress": "steps"}, {})):
+        reference = Reference(*pair, **restated)
+        check(
+            run(fuse(pack, sd15.model, *pair, **options).model),
+            run(reference.patch(sd15.model)),
+            run(sd15.model),
+            reference,
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
