@@ -16,6 +16,7 @@ from ..klora_core import reading
 from ..klora_core.account import Left, What
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
+from ..klora_core.parts import split
 from ..klora_core.reading import Module
 from .host_names import PREFIX, SUFFIX, Network, Target, row_order
 from .lora_patches import MISSING, Patches
@@ -99,9 +100,12 @@ class _Reader:
         return lora
 
     def _in_file(self, item: Left) -> Left:
+        """The same with the names of the file, where the host's converters have changed them."""
         keys = tuple(self.origin.get(key, key) for key in item.keys)
-        renamed = item.what in (What.TENSOR, What.VECTOR) and keys != item.keys
-        return Left(printable(keys[0]) if renamed else item.name, item.reason, item.what, keys)
+        if keys == item.keys:
+            return item
+        pair = split(keys[0]) if item.what in (What.LAYER, What.TEXT) else None
+        return Left(printable(pair[0] if pair else keys[0]), item.reason, item.what, keys)
 
     def _text(self, module: Module) -> None:
         key = self.clip_map.get(module.raw)
