@@ -17,13 +17,13 @@ _RANK_TOLERANCE = 1e-5
 
 
 def factors(delta: Delta, tolerance: float | None = None) -> LowRank:
-    """``delta`` as float32 factors with its scale folded into ``up``; a :class:`LowRank` keeps its rank.
+    """``delta`` as float32 factors; a :class:`LowRank` keeps its rank and its scale, others have scale 1.
 
     Any other delta is cut to the smallest rank whose relative Frobenius error is at most ``tolerance``
     (None: what the rounding of its dtype explains), and at most to the rank its parametrisation allows.
     """
     if isinstance(delta, LowRank):
-        return LowRank(delta.up.float() * delta.scale, delta.down.float())
+        return LowRank(delta.up.float(), delta.down.float(), delta.scale)
     if tolerance is None:
         stored = delta.weight.dtype if isinstance(delta, Dense) else torch.float32
         tolerance = _ROUNDING.get(stored, 0.1)
@@ -61,7 +61,8 @@ def svd(change: LowRank) -> tuple[Tensor, Tensor, Tensor]:
     q_up, r_up = torch.linalg.qr(change.up.float())
     q_down, r_down = torch.linalg.qr(change.down.float().T)
     u, s, v = torch.linalg.svd(r_up.double() @ r_down.double().T, full_matrices=False)
-    return q_up @ u.float(), s.float() * change.scale, v.float() @ q_down.T
+    sign = -1.0 if change.scale < 0 else 1.0
+    return q_up @ u.float() * sign, s.float() * abs(change.scale), v.float() @ q_down.T
 
 
 def input_space(change: LowRank) -> Tensor:

@@ -48,14 +48,14 @@ class Term:
         return min(self.delta.rank, max(1, min(self.delta.shape) // 4))
 
     def factors(self) -> LowRank:
-        """dW without the weight, as float32 factors with scale 1."""
+        """dW without the weight, as float32 factors."""
         change = factors(self.delta)
-        return LowRank(change.up.to(self.device), change.down.to(self.device))
+        return LowRank(change.up.to(self.device), change.down.to(self.device), change.scale)
 
     def weighted(self) -> LowRank:
-        """weight * dW as float32 factors; the weight is in ``up``, so ``down`` stays the LoRA's own."""
+        """weight * dW as float32 factors, the weight in the scale."""
         change = self.factors()
-        return LowRank(change.up * self.weight, change.down)
+        return LowRank(change.up, change.down, change.scale * self.weight)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def merge(
         try:
             result = method.merge_slot(found, replace(settings, slot=slot))
             change, share = _to_rank(result, found, method, rank)
-        except torch.linalg.LinAlgError as error:
+        except (torch.linalg.LinAlgError, OverflowError) as error:
             raise _overflow(slot) from error
         deltas[slot] = _on_cpu(slot, change)
         if share is not None:

@@ -42,7 +42,7 @@ def merge_coordinates(z: Sequence[Tensor], weights: Tensor, limits: Sequence[flo
 def _signed(term: Term) -> LowRank:
     # A LoRA of negative weight is turned round before signs are elected.
     change = term.factors()
-    return LowRank(change.up, change.down, -1.0 if term.weight < 0 else 1.0)
+    return LowRank(change.up, change.down, -change.scale if term.weight < 0 else change.scale)
 
 
 def _prepare(

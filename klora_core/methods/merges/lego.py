@@ -69,7 +69,10 @@ def lego(pool: Tensor, k: int, reference_rank: int, n: int, seed: int, reweight:
     order = np.lexsort((wide.sum(dim=1).cpu().numpy(), wide.square().sum(dim=1).cpu().numpy()))
     pool, wide = pool[torch.from_numpy(order)], wide[torch.from_numpy(order)]
     k = min(k, len(pool))
-    labels = torch.from_numpy(k_means((wide @ wide.T).cpu().numpy(), k, seed))
+    gram = (wide @ wide.T).cpu().numpy()
+    if not np.isfinite(gram).all():
+        raise OverflowError("units that are not finite have no distance")
+    labels = torch.from_numpy(k_means(gram, k, seed))
     merged = centroids(pool, labels.to(pool.device))
     scale = (reference_rank / k) ** 0.5 if reweight else 1.0
     return LowRank(merged[:, n:].T * scale, merged[:, :n])
