@@ -38,13 +38,7 @@ def rows_of(loras: Sequence[files.LoraFile]) -> list[Row]:
     Raises KLoraError for a layer of two sizes, and for a LoRA that has not even a block in common with the
     others. LoRAs that share no layer but a block may be of one base model: B-LoRAs are.
     """
-    for lora in loras:
-        blocks = [{slot.weight.split(".")[0] for slot in one.slots} for one in loras if one is not lora]
-        if not any(slot.weight.split(".")[0] in others for slot in lora.slots for others in blocks):
-            raise KLoraError(
-                f"{lora.name} shares no layer with the other LoRAs (it changes {next(iter(lora.slots)).name}): "
-                "it was trained on another base model. Merge LoRAs of one base model."
-            )
+    _check_base(loras)
     borders: dict[str, set[int]] = defaultdict(set)
     for lora in loras:
         for weight, marks in _borders(lora.slots).items():
@@ -52,6 +46,25 @@ def rows_of(loras: Sequence[files.LoraFile]) -> list[Row]:
     cut = [_cut(lora.slots, borders, lora.name) for lora in loras]
     slots = sorted({slot for pieces in cut for slot in pieces}, key=lambda slot: depth_key(slot.name))
     return [Row(slot, tuple(pieces.get(slot) for pieces in cut)) for slot in slots]
+
+
+def _check_base(loras: Sequence[files.LoraFile]) -> None:
+    sizes: dict[Slot, tuple[tuple[int, int], str]] = {}
+    for lora in loras:
+        others = {slot.weight.split(".")[0] for one in loras if one is not lora for slot in one.slots}
+        if others.isdisjoint(slot.weight.split(".")[0] for slot in lora.slots):
+            raise KLoraError(
+                f"{lora.name} shares no layer with the other LoRAs, it changes "
+                f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
+            )
+        for slot, delta in lora.slots.items():
+            shape, first = sizes.setdefault(slot, (delta.shape, lora.name))
+            if shape != delta.shape:
+                raise KLoraError(
+                    f"Layer {slot.name} is {' x '.join(map(str, shape))} in {first} and "
+                    f"{' x '.join(map(str, delta.shape))} in {lora.name}: they were trained on different "
+                    "base models. Merge LoRAs of one base model."
+                )
 
 
 def read_all(paths: Sequence[Path]) -> list[files.LoraFile]:
