@@ -95,6 +95,7 @@ def merge(
     if method.prepare is not None:
         settings = replace(settings, evidence=method.prepare(terms, settings.values, counter.step))
         counter.done = once * method.passes
+    shelf = _Shelf()
     deltas: dict[Slot, LowRank] = {}
     kept: dict[Slot, float] = {}
     for slot, found in terms.items():
@@ -103,7 +104,8 @@ def merge(
             change, share = _to_rank(result, found, method, rank)
         except (torch.linalg.LinAlgError, OverflowError) as error:
             raise _overflow(slot) from error
-        deltas[slot] = _on_cpu(slot, change)
+        _check_finite(slot, change)
+        deltas[slot] = LowRank(shelf.keep(change.up), shelf.keep(change.down), change.scale)
         if share is not None:
             kept[slot] = share
         counter.step(len(found))
@@ -160,12 +162,11 @@ def _checked(
     return roles
 
 
-def _on_cpu(slot: Slot, change: LowRank) -> LowRank:
+def _check_finite(slot: Slot, change: LowRank) -> None:
     if not all(
         torch.isfinite(extreme) for factor in (change.up, change.down) for extreme in factor.aminmax()
     ):
         raise _overflow(slot)
-    return LowRank(change.up.cpu().contiguous(), change.down.cpu().contiguous(), change.scale)
 
 
 def _overflow(slot: Slot) -> KLoraError:
@@ -173,6 +174,28 @@ def _overflow(slot: Slot) -> KLoraError:
         f"Layer {slot.name} overflows when the LoRAs are merged. Lower the strengths, or leave out the LoRA "
         "that burns pictures alone."
     )
+
+
+class _Shelf:
+    """Keeps results on the CPU in a few large pieces of memory.
+
+    Each in its own, they would lie between the freed work of their slots, and the heap grows by a gigabyte.
+    """
+
+    PIECE = 1 << 24
+
+    def __init__(self) -> None:
+        self._room, self._used = torch.empty(0), 0
+
+    def keep(self, values: Tensor) -> Tensor:
+        """A copy of ``values`` in float32."""
+        stop = self._used + values.numel()
+        if stop > self._room.numel():
+            self._room, self._used = torch.empty(max(self.PIECE, values.numel())), 0
+            stop = values.numel()
+        kept = self._room[self._used : stop].view(values.shape)
+        self._used = stop
+        return kept.copy_(values)
 
 
 class _Counter:
