@@ -76,7 +76,7 @@ def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
     start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
 
     def run(model):
-        return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
+        return sample(model, *sd15_conds, steps=12, denoise=0.5, latent=start)
 
     for options, restated in (({}, {"by": "noise"}), ({"progress": "steps"}, {})):
         reference = Reference(*pair, **restated)
