@@ -26,7 +26,7 @@ _EVEN = 1e-9
 class Turns:
     """When it is whose turn.
 
-    ``tau`` is a number of steps (int), or a fraction of the run (float below 1, by its progress). ``order``:
+    ``tau`` is a number of steps (int), or a fraction of the run (float, by its progress). ``order``:
     ``paper`` gives every LoRA tau steps; ``code``, what the published images were made with, changes after
     step k where k > 0 and k mod tau = 0, so that the first LoRA has one step more. The last ``reserve``
     steps belong to the LoRA ``last`` (W-Switch, arXiv 2606.03792). Raises KLoraError for numbers out of
@@ -42,9 +42,9 @@ class Turns:
         if self.order not in ORDERS:
             raise KLoraError(f"Unknown order {self.order!r}: use one of {', '.join(ORDERS)}.")
         whole = isinstance(self.tau, int) and not isinstance(self.tau, bool) and self.tau >= 1
-        if not whole and not (isinstance(self.tau, float) and 0 < self.tau < 1):
+        if not whole and not (isinstance(self.tau, float) and 0 < self.tau <= 1):
             raise KLoraError(
-                f"tau must be a number of steps, at least 1, or a fraction between 0 and 1, got {self.tau!r}."
+                f"tau must be a number of steps, at least 1, or a part of the run up to 1, got {self.tau!r}."
             )
         if self.reserve < 0:
             raise KLoraError(f"reserve must not be negative, got {self.reserve}.")
