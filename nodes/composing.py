@@ -24,6 +24,12 @@ from .lora_notes import notes
 KLoraPlan = io.Custom("KLORA_PLAN")
 
 COLUMNS = 30
+OTHER_LAYERS_TOOLTIP = "What happens to layers that do not compete: keep applies each LoRA there as usual."
+PROGRESS_TOOLTIP = (
+    "auto: by steps where a run goes from pure noise to the finished image, by noise level "
+    "where it is a part of that (img2img, several samplers in a row). steps: always counted "
+    "within each run, as in the paper. noise level: always read off the noise."
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,7 @@ from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from ..klora_core.roles import STYLE, SUBJECT
 from . import klora_inputs, lora_file
-from .composing import KLoraPlan, Member, check_finite, compose
-
-OTHER_LAYERS_TOOLTIP = "What happens to layers that do not compete: keep applies each LoRA there as usual."
-PROGRESS_TOOLTIP = (
-    "auto: by steps where a run goes from pure noise to the finished image, by noise level "
-    "where it is a part of that (img2img, several samplers in a row). steps: always counted "
-    "within each run, as in the paper. noise level: always read off the noise."
-)
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, Member, check_finite, compose
 
 
 def _strength(role: str) -> io.Float.Input:
@@ -66,7 +59,9 @@ class KLoRAFuse(io.ComfyNode):
                 klora_inputs.advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
                 klora_inputs.advanced("progress", MODES, PROGRESS_TOOLTIP),
                 # Last: saved workflows know widgets by their place.
-                *klora_inputs.beyond_the_paper(),
+                klora_inputs.score(),
+                klora_inputs.loser(),
+                klora_inputs.outside(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The model with both LoRAs fused in."),

@@ -83,32 +83,35 @@ def layers() -> io.Combo.Input:
     return advanced("layers", LAYERS, "Which layers compete: all that both LoRAs change, or attention only.")
 
 
-def beyond_the_paper() -> list[io.Input]:
-    """What is compared, and what becomes of the loser."""
-    return [
-        advanced(
-            "score",
-            klora.SCORES,
-            "What is compared in a layer. top-k: the largest entries, as in the paper. energy: all of them, "
-            "squared (EST-LoRA); needs no scoring pass.",
-        ),
-        advanced(
-            "loser",
-            klora.LOSERS,
-            "What the loser of a layer does. off: nothing, as in the paper. outside: it acts where the "
-            "winner does not look. Takes up to twice the time and memory of K-LoRA.",
-        ),
-        io.Float.Input(
-            "outside",
-            default=klora.DEFAULT_OUTSIDE,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            optional=True,
-            advanced=True,
-            tooltip="How strongly the loser acts where the winner does not look, with loser outside.",
-        ),
-    ]
+def score() -> io.Combo.Input:
+    return advanced(
+        "score",
+        klora.SCORES,
+        "What is compared in a layer. top-k: the largest entries, as in the paper. energy: all of them, "
+        "squared (EST-LoRA); needs no scoring pass.",
+    )
+
+
+def loser() -> io.Combo.Input:
+    return advanced(
+        "loser",
+        klora.LOSERS,
+        "What the loser of a layer does. off: nothing, as in the paper. outside: it acts where the winner "
+        "does not look. Takes up to twice the time and memory of K-LoRA.",
+    )
+
+
+def outside() -> io.Float.Input:
+    return io.Float.Input(
+        "outside",
+        default=klora.DEFAULT_OUTSIDE,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        optional=True,
+        advanced=True,
+        tooltip="How strongly the loser acts where the winner does not look, with loser outside.",
+    )
 
 
 def make_klora(
