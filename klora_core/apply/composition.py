@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..deltas import Delta, Slot
 from ..pairing import Rows
-from ..plan import KEEP, Plan
+from ..plan import Plan
 from .buffers import Buffers, Target
 from .fold import HostRules
 from .hooks import attach_all
@@ -36,11 +36,12 @@ def compose(plan: Plan, rows: Rows, name: Name) -> Composition:
         return Target(name(slot), slot.rows, tuple(deltas))
 
     targets = [
-        target(row.slot, plan.method.candidates(_scaled(row.deltas, strengths))) for row in rows.competing
+        target(row.slot, plan.method.candidates(i, _scaled(row.deltas, strengths)))
+        for i, row in enumerate(rows.competing)
     ]
-    if plan.other_layers == KEEP:
-        for alone, strength in zip(rows.alone, strengths, strict=True):
-            targets += [target(slot, _scaled((delta,), (strength,))) for slot, delta in alone.items()]
+    for lora, alone in zip(plan.loras, rows.alone, strict=True):
+        if plan.keeps(lora):
+            targets += [target(slot, _scaled((delta,), (lora.strength,))) for slot, delta in alone.items()]
     return Composition(plan, tuple(targets))
 
 
