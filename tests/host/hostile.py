@@ -270,14 +270,14 @@ def _with_header(header: object, data: bytes) -> bytes:
 
 def _offsets(rng: random.Random, content: bytes) -> bytes:
     header, data = _header(content)
-    entry = header[rng.choice([key for key in header if key != "__metadata__"])]
+    entry = header[rng.choice([key for key in header if key != "__metadata__"] or ["__metadata__"])]
     entry["data_offsets"] = rng.choice(([0, 2**62], [5, 1], [-8, 0], [0, 7], "0", None, []))
     return _with_header(header, data)
 
 
 def _dtype(rng: random.Random, content: bytes) -> bytes:
     header, data = _header(content)
-    entry = header[rng.choice([key for key in header if key != "__metadata__"])]
+    entry = header[rng.choice([key for key in header if key != "__metadata__"] or ["__metadata__"])]
     entry["dtype"] = rng.choice(("F4", "F6_E2M3", "I4", "", 5, None, "\x1b[2J"))
     return _with_header(header, data)
 

@@ -63,7 +63,8 @@ def layers(model, pack):
         if module is not None and shape_of(module) is not None:
             found[weight] = hostile.Layer(weight, key.removesuffix(".weight"), tuple(module.weight.shape))
     assert len(found) > 250
-    return list(found.values())
+    # The host's map comes from sets, in another order in each process.
+    return sorted(found.values(), key=lambda layer: layer.name)
 
 
 @pytest.fixture(scope="module")
