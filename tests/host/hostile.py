@@ -180,7 +180,9 @@ def _another_type(rng, file, raw, layer, key, layers):
         *(torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2, torch.int8),
         *(torch.int64, torch.uint16, torch.uint32, torch.bool, torch.complex64, torch.uint8),
     )
-    file.tensors[key] = file.tensors[key].to(rng.choice(types))
+    dtype = rng.choice(types)
+    tensor = file.tensors[key]
+    file.tensors[key] = tensor.to(dtype) if dtype.is_floating_point else torch.ones(tensor.shape).to(dtype)
 
 
 def _not_finite(rng, file, raw, layer, key, layers):
