@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from . import names, reading
+from . import checks, names, reading
 from .account import Left, What
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
@@ -101,7 +101,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
             continue
         path, restored = names.module(module.raw)
         if path in deltas:
-            raise _twice(module.raw)
+            raise checks.twice(module.raw)
         deltas[path] = module.change.delta()
         applied.update(module.keys)
         if restored:
@@ -112,12 +112,6 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
     file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
     return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
-
-
-def _twice(layer: str) -> KLoraError:
-    return KLoraError(
-        f"layer {printable(layer)} is there twice, in two spellings. Save it again from the trainer."
-    )
 
 
 def _check_sizes(first: LoraFile, second: LoraFile) -> None:
@@ -173,7 +167,7 @@ def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot
         if path in file.guessed:
             slot = Slot(sure.get(names.flat(slot.weight), slot.weight), slot.rows)
         if slot in slots:
-            raise _twice(slot.name)
+            raise checks.twice(slot.name)
         slots[slot] = _swapped(change) if place.swap_halves else change
     return slots
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..klora_core import reading
 from ..klora_core.account import Left, What
+from ..klora_core.checks import twice
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
 from ..klora_core.parts import split
@@ -144,9 +145,7 @@ class _Reader:
 
     def _once(self, layer: str, module: Module) -> None:
         if layer in self.seen:
-            raise KLoraError(
-                f"layer {module.raw} is there twice, in two spellings. Save it again from the trainer."
-            )
+            raise twice(module.raw)
         self.seen.add(layer)
 
     def _slot(self, module: Module, target: Target) -> None:

@@ -11,6 +11,7 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import hostile
+import hostile_bytes
 import pytest
 import torch
 from networks import network
@@ -133,7 +134,7 @@ def test_both_doors_agree_on_a_thousand_hostile_files(
         broken = rng.random() < 0.1
         name = f"{number}.safetensors"
         path = tmp_path / name
-        path.write_bytes(hostile.as_bytes(rng, file.tensors, broken))
+        path.write_bytes(hostile_bytes.as_bytes(rng, file.tensors, broken))
         with Largest() as made:
             core = outcome(core_door, name, path, everything)
             host = outcome(host_door, name, pack, name, model)
