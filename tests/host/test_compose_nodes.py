@@ -77,11 +77,13 @@ def literal(loras, names, steps):
     from reference import dense
 
     changes = [dense(lora) for lora in loras]
-    k = {
-        name: changes[0][name][1] * max(c[name][1] for c in changes[1:] if name in c) for name in names
-    }
+    k = {name: changes[0][name][1] * max(c[name][1] for c in changes[1:] if name in c) for name in names}
     top = [
-        {n: float(c[n][0].abs().flatten().sort(descending=True).values[: k[n]].sum()) for n in names if n in c}
+        {
+            n: float(c[n][0].abs().flatten().sort(descending=True).values[: k[n]].sum())
+            for n in names
+            if n in c
+        }
         for c in changes
     ]
     totals = [sum(float(c[n][0].abs().sum()) for n in names if n in c) for c in changes]
@@ -117,7 +119,9 @@ def test_merged_loras_load_in_core_and_fuse(pack, sd15, sd15_conds, pair, sample
     base = sample(sd15.model, *sd15_conds)
     assert relative(sample(model, *sd15_conds), base) > 1e-3
     assert all(name in report for name in ("subject LoRA", "style LoRA"))
-    assert fuse(pack, sd15.model, lora, pair[1]).plan.loras[0].slots == len({k.rsplit(".lora_", 1)[0] for k in lora if ".lora_" in k})
+    assert fuse(pack, sd15.model, lora, pair[1]).plan.loras[0].slots == len(
+        {k.rsplit(".lora_", 1)[0] for k in lora if ".lora_" in k}
+    )
 
 
 def test_the_linear_merge_in_core_is_the_static_composition(pack, sd15, sd15_conds, pair, sample):
