@@ -7,64 +7,41 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
-from . import adapters, files, merge_file, names
-from .deltas import Delta, Slot
+from . import files, merge_file, names
+from .deltas import Slot
 from .errors import KLoraError
 from .merging.method import ROLES, Value
 from .merging.run import merge
 from .methods.merges.table import METHODS, named, parameters
-from .order import depth_key
-from .pairing import _borders, _cut
+from .names_base import base_of
+from .pairing import Row, rows
+from .parts import split
 from .report import abbreviated
 
 
-@dataclass(frozen=True)
-class Row:
-    """One slot, and what each LoRA does to it."""
-
-    slot: Slot
-    deltas: tuple[Delta | None, ...]
-
-
-def rows_of(loras: Sequence[files.LoraFile]) -> list[Row]:
+def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
     """The finest slots that N LoRAs share or change alone, in order of depth.
 
     Raises KLoraError for a layer of two sizes, and for a LoRA that has not even a block in common with the
     others. LoRAs that share no layer but a block may be of one base model: B-LoRAs are.
     """
-    _check_base(loras)
-    borders: dict[str, set[int]] = defaultdict(set)
     for lora in loras:
-        for weight, marks in _borders(lora.slots).items():
-            borders[weight] |= marks
-    cut = [_cut(lora.slots, borders, lora.name) for lora in loras]
-    slots = sorted({slot for pieces in cut for slot in pieces}, key=lambda slot: depth_key(slot.name))
-    return [Row(slot, tuple(pieces.get(slot) for pieces in cut)) for slot in slots]
-
-
-def _check_base(loras: Sequence[files.LoraFile]) -> None:
-    sizes: dict[Slot, tuple[tuple[int, int], str]] = {}
-    for lora in loras:
-        others = {slot.weight.split(".")[0] for one in loras if one is not lora for slot in one.slots}
-        if others.isdisjoint(slot.weight.split(".")[0] for slot in lora.slots):
+        others = {_block(slot) for one in loras if one is not lora for slot in one.slots}
+        if others.isdisjoint(map(_block, lora.slots)):
             raise KLoraError(
                 f"{lora.name} shares no layer with the other LoRAs, it changes "
                 f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
             )
-        for slot, delta in lora.slots.items():
-            shape, first = sizes.setdefault(slot, (delta.shape, lora.name))
-            if shape != delta.shape:
-                raise KLoraError(
-                    f"Layer {slot.name} is {' x '.join(map(str, shape))} in {first} and "
-                    f"{' x '.join(map(str, delta.shape))} in {lora.name}: they were trained on different "
-                    "base models. Merge LoRAs of one base model."
-                )
+    return rows([lora.slots for lora in loras], [lora.name for lora in loras])
+
+
+def _block(slot: Slot) -> str:
+    return slot.weight.split(".")[0]
 
 
 def read_all(paths: Sequence[Path]) -> list[files.LoraFile]:
@@ -83,12 +60,12 @@ def kernel_shapes(path: Path, lora: files.LoraFile) -> dict[str, tuple[int, ...]
     stored: dict[str, dict[str, Sequence[int]]] = defaultdict(dict)
     with safe_open(path, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 (not a mapping)
-            split = adapters.split(key)
-            if split is not None and split[1] in ("down", "mid", "diff"):
-                stored[names.module(split[0])[0]][split[1]] = file.get_slice(key).get_shape()
+            found = split(key)
+            if found is not None and found[1] in ("down", "mid", "diff"):
+                stored[names.module(found[0])[0]][found[1]] = file.get_slice(key).get_shape()
     by_flat = {names.flat(slot.weight): slot.weight for slot in lora.slots}
-    base = names.base({module: change.shape for module, change in lora.modules.items()})
-    found: dict[str, tuple[int, ...]] = {}
+    base = base_of({module: change.shape for module, change in lora.modules.items()})
+    shapes: dict[str, tuple[int, ...]] = {}
     for module in stored.keys() & lora.modules.keys():
         out, columns = lora.modules[module].shape
         first = stored[module].get("down") or stored[module].get("diff", ())
@@ -96,8 +73,8 @@ def kernel_shapes(path: Path, lora: files.LoraFile) -> dict[str, tuple[int, ...]
         kernel = (stored[module].get("mid") or first)[2:]
         if kernel and columns == first[1] * math.prod(kernel):
             weight = names.place(module, (out, columns), base).slot.weight
-            found[by_flat.get(names.flat(weight), weight)] = (out, first[1], *kernel)
-    return found
+            shapes[by_flat.get(names.flat(weight), weight)] = (out, first[1], *kernel)
+    return shapes
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:

@@ -27,16 +27,21 @@ _NO_HOST = "K-LoRA concerns the diffusion model alone"
 class LoraFile:
     """A LoRA file. ``slots`` is what it changes in the diffusion model, by canonical slot.
 
-    ``left`` is what else is in it; ``applied`` names the tensors that its slots are made of. ``modules`` are
-    its changes by dotted path before they were placed; ``guessed`` those paths whose dots were restored.
+    ``left`` is what else is in it. ``modules`` are its changes by dotted path before they were placed,
+    ``keys`` the tensors of each; ``guessed`` those paths whose dots were restored.
     """
 
     name: str
     slots: dict[Slot, Delta]
     left: tuple[Left, ...]
-    applied: frozenset[str]
+    keys: Mapping[str, tuple[str, ...]]
     modules: Mapping[str, Delta]
     guessed: frozenset[str]
+
+    @property
+    def applied(self) -> frozenset[str]:
+        """The tensors that its slots are made of."""
+        return frozenset(key for path in self.modules for key in self.keys[path])
 
     @property
     def text_encoder(self) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
     left = list(found.left)
     deltas: dict[str, Delta] = {}
     guessed: set[str] = set()
-    applied: set[str] = set()
+    keys: dict[str, tuple[str, ...]] = {}
     for module in found.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
@@ -102,14 +107,14 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
         if path in deltas:
             raise _twice(module.raw)
         deltas[path] = module.change.delta()
-        applied.update(module.keys)
+        keys[path] = module.keys
         if restored:
             guessed.add(path)
     if not deltas:
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
+    file = LoraFile(name, {}, tuple(left), keys, deltas, frozenset(guessed))
     return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
@@ -162,11 +167,12 @@ def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot
             slot = Slot(sure.get(names.flat(slot.weight), slot.weight), slot.rows)
         if slot in slots:
             raise _twice(slot.name)
-        slots[slot] = _swapped(change) if place.swap_halves else change
+        slots[slot] = swapped(change) if place.swap_halves else change
     return slots
 
 
-def _swapped(change: Delta) -> Delta:
+def swapped(change: Delta) -> Delta:
+    """dW with the two halves of its rows in each other's place."""
     rows = torch.arange(change.shape[0])
     return change.reordered(rows.roll(change.shape[0] // 2))
 

@@ -42,6 +42,7 @@ def rows(loras: Sequence[Deltas], labels: Sequence[str]) -> tuple[Row, ...]:
     ``labels`` are the LoRAs' names in messages (``subject``). Raises KLoraError where a slot has two shapes,
     or one LoRA changes the same rows twice.
     """
+    _check_heights(loras, labels)
     loras = [_whole(lora, loras) for lora in loras]
     borders = _borders(loras)
     pieces = [_cut(lora, borders, label) for lora, label in zip(loras, labels, strict=True)]
@@ -125,15 +126,36 @@ def _has_both(row: Row, roles: Sequence[str]) -> bool:
     return {SUBJECT, STYLE} <= there
 
 
+def _check_heights(loras: Sequence[Deltas], labels: Sequence[str]) -> None:
+    """Refuses a weight of two heights: cutting would take it for one that is fused and one that is split."""
+    heights: dict[str, tuple[str, Delta]] = {}
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is None:
+                first, known = heights.setdefault(slot.weight, (label, delta))
+                if known.shape[0] != delta.shape[0]:
+                    raise KLoraError(_two_sizes(slot.weight, first, known.shape, label, delta.shape))
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is not None and slot.weight in heights:
+                first, known = heights[slot.weight]
+                if sum(slot.rows) > known.shape[0] or delta.shape[1] != known.shape[1]:
+                    raise KLoraError(_two_sizes(slot.name, first, known.shape, label, delta.shape))
+
+
+def _two_sizes(layer: str, first: str, shape: tuple[int, int], label: str, other: tuple[int, int]) -> str:
+    return (
+        f"Layer {layer} is {_size(shape)} in the {first} LoRA and {_size(other)} in the {label} LoRA: they "
+        "were trained on different base models. Use LoRAs of the same base model."
+    )
+
+
 def _check_shapes(row: Row, labels: Sequence[str]) -> None:
     sized = [(label, d.shape) for label, d in zip(labels, row.deltas, strict=True) if d is not None]
     first, shape = sized[0]
     for label, other in sized[1:]:
         if other != shape:
-            raise KLoraError(
-                f"Layer {row.slot.name} is {_size(shape)} in the {first} LoRA and {_size(other)} in the "
-                f"{label} LoRA: they were trained on different base models. Use LoRAs of the same base model."
-            )
+            raise KLoraError(_two_sizes(row.slot.name, first, shape, label, other))
 
 
 def _size(shape: tuple[int, int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..klora_core.apply.composition import compose
+from ..klora_core.apply.composition import Spot, compose
 from ..klora_core.deltas import Slot
 from ..klora_core.pairing import Rows
 from ..klora_core.plan import Plan
@@ -33,7 +33,7 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
             patched.add_patches({**lora.vectors, **lora.before}, info.strength)
     dtype = model.model.get_dtype_inference()
     side = SidePath(
-        compose(plan, rows, _module), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
+        compose(plan, rows, _where), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
     )
     side.apply(patched)
     warn_on_save(patched)
@@ -50,5 +50,5 @@ def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[flo
     return patched
 
 
-def _module(slot: Slot) -> str:
-    return f"diffusion_model.{slot.weight}"
+def _where(slot: Slot, out: int) -> tuple[Spot, ...]:
+    return (Spot(f"diffusion_model.{slot.weight}", slot.rows),)
