@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
 
 from .loras import Layer
+
+diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (a development requirement)")
 
 DTYPE = torch.float64
 _WIDTHS = (16, 24, 32, 32)
@@ -23,15 +17,15 @@ _TEXT, _FLUX = 24, 32
 TO = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-def _vae(channels: int) -> AutoencoderKL:
-    return AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=channels)
+def _vae(channels: int) -> Any:
+    return diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=channels)
 
 
-def _unet(depths, widths, **more) -> UNet2DConditionModel:
+def _unet(depths, widths, **more) -> Any:
     """``depths``: transformer blocks of each down block, 0 for a block without attention."""
     down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths]
     up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)]
-    return UNet2DConditionModel(
+    return diffusers.UNet2DConditionModel(
         sample_size=8,
         block_out_channels=widths,
         down_block_types=down,
@@ -44,21 +38,21 @@ def _unet(depths, widths, **more) -> UNet2DConditionModel:
     )
 
 
-def sd15() -> StableDiffusionPipeline:
+def sd15() -> Any:
     torch.manual_seed(1)
-    return StableDiffusionPipeline(
+    return diffusers.StableDiffusionPipeline(
         vae=_vae(4),
         text_encoder=None,
         tokenizer=None,
         unet=_unet((1, 1, 1, 0), _WIDTHS),
-        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False),
+        scheduler=diffusers.DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
 
 
-def sdxl() -> StableDiffusionXLPipeline:
+def sdxl() -> Any:
     torch.manual_seed(2)
     unet = _unet(
         (0, 1, 2),
@@ -68,7 +62,7 @@ def sdxl() -> StableDiffusionXLPipeline:
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + _TEXT,
     )
-    return StableDiffusionXLPipeline(
+    return diffusers.StableDiffusionXLPipeline(
         vae=_vae(4),
         text_encoder=None,
         text_encoder_2=None,
@@ -76,16 +70,16 @@ def sdxl() -> StableDiffusionXLPipeline:
         tokenizer_2=None,
         unet=unet,
         # As SDXL's own: it does not begin at the largest noise.
-        scheduler=EulerDiscreteScheduler(
+        scheduler=diffusers.EulerDiscreteScheduler(
             beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1
         ),
         add_watermarker=False,
     )
 
 
-def flux() -> FluxPipeline:
+def flux() -> Any:
     torch.manual_seed(3)
-    transformer = FluxTransformer2DModel(
+    transformer = diffusers.FluxTransformer2DModel(
         patch_size=1,
         in_channels=16,
         num_layers=2,
@@ -97,8 +91,8 @@ def flux() -> FluxPipeline:
         guidance_embeds=True,
         axes_dims_rope=(4, 4, 8),
     )
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    return diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=_vae(4),
         text_encoder=None,
         tokenizer=None,
@@ -130,7 +124,7 @@ def latents(pipe, steps: int, **more) -> torch.Tensor:
         return torch.randn(*shape, generator=g, dtype=DTYPE)
 
     words = {"prompt_embeds": prompt(1, 5, _TEXT), "num_inference_steps": steps, "output_type": "latent"}
-    if isinstance(pipe, FluxPipeline):
+    if isinstance(pipe, diffusers.FluxPipeline):
         words |= {"pooled_prompt_embeds": prompt(1, _TEXT), "height": 8, "width": 8}
     else:
         words |= {
@@ -139,7 +133,7 @@ def latents(pipe, steps: int, **more) -> torch.Tensor:
             "width": 8,
             "guidance_scale": 4.0,
         }
-    if isinstance(pipe, StableDiffusionXLPipeline):
+    if isinstance(pipe, diffusers.StableDiffusionXLPipeline):
         words |= {"pooled_prompt_embeds": prompt(1, _TEXT), "negative_pooled_prompt_embeds": prompt(1, _TEXT)}
     return pipe(**words, generator=torch.Generator().manual_seed(5), **more).images
 
