@@ -268,6 +268,9 @@ def test_rerun_from_the_cache_shows_the_map_in_a_new_page(chromium, server, open
     load(opened, graph)
     run(opened)
     visit(opened, server)
+    # The page brings back what was open, in its own time: only then is another workflow the last to load.
+    opened.wait_for_function("app.rootGraph.nodes.length > 5")
+    settle(opened)
     # Another workflow to the page, the same inputs to the server.
     graph["id"] = str(uuid.uuid4())
     graph["nodes"] = [
