@@ -34,7 +34,7 @@ _FUSED = {
 
 @dataclass(frozen=True)
 class Piece:
-    """``length`` rows of a canonical weight [.., inputs] from ``start``: those of ``layer`` from ``first``."""
+    """``length`` rows of a canonical weight [.., inputs] from ``start``: ``layer``'s rows from ``first``."""
 
     start: int
     length: int

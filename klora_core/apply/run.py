@@ -48,7 +48,8 @@ class Fusion:
     def run(self, scheduler: Scheduler) -> Iterator[Fusion]:
         """The model follows the plan inside ``with``, for any number of images.
 
-        ``scheduler`` is the pipeline's. Everything is off again at the end, whatever ended it. Raises KLoraError where it is on already.
+        ``scheduler`` is the pipeline's. Everything is off again at the end, whatever ended it. Raises
+        KLoraError where it is on already.
         """
         if self._running:
             raise KLoraError("This fusion is running already: leave its `with` block first.")
