@@ -80,6 +80,7 @@ class Places:
 
 def places(model: nn.Module) -> Places:
     """The places of ``model``. Raises KLoraError for a model without linear or convolution layers."""
+    model = inner(model)
     layers = {name: shape for name, module in model.named_modules() if (shape := _shape(module)) is not None}
     if not layers:
         raise KLoraError(
@@ -99,6 +100,11 @@ def places(model: nn.Module) -> Places:
         )
     spelling = {names.flat(name): name for name in (*found, *shapes)}
     return Places(base, found, {name: out for name, (out, _) in layers.items()}, spelling)
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """The model itself where torch.compile wrapped it: layers are named from there."""
+    return getattr(model, "_orig_mod", model)
 
 
 def model_base(shapes: Mapping[str, Shape]) -> Base:

@@ -14,12 +14,12 @@ from .. import report
 from ..errors import KLoraError
 from ..pairing import Rows
 from ..plan import Plan
-from ..progress import Columns, in_steps
+from ..progress import Columns, Moment, in_steps
 from .buffers import Buffers
-from .composition import Attachment, compose
+from .composition import Attachment, Composition, compose
 from .fold import HostRules
 from .hooks import Swap
-from .places import Places
+from .places import Places, inner
 from .schedulers import Scheduler, StepClock
 
 RULES = HostRules(frozenset({nn.Linear.forward, nn.Conv2d.forward}))
@@ -54,12 +54,12 @@ class Fusion:
         if self._running:
             raise KLoraError("This fusion is running already: leave its `with` block first.")
         clock, on = StepClock(scheduler, self.plan.progress.mode), _On(self.model, self._composition)
-        name, inner = _door(self.model)
+        name, plain = _door(self.model)
 
         def forward(model: Any, *args: Any, **kwargs: Any) -> Any:
             if torch.compiler.is_compiling():
                 raise KLoraError("The model was compiled after fuse(): compile it first, then fuse it.")
-            return on.call(clock.read(_timestep(args, kwargs)), inner, args, kwargs)
+            return on.call(clock.read(_timestep(args, kwargs)), plain, args, kwargs)
 
         swap = Swap(self.model, forward, name)
         self._running = True
@@ -76,18 +76,18 @@ class Fusion:
 class _On:
     """A composition on a model from its first evaluation on."""
 
-    def __init__(self, model: nn.Module, composition: Any) -> None:
+    def __init__(self, model: nn.Module, composition: Composition) -> None:
         self._model, self._composition = model, composition
         self._attachment: Attachment | None = None
 
-    def call(self, moment: Any, inner: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    def call(self, moment: Moment, plain: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         method = self._composition.plan.method
         attachment = self._attached(_device(args, kwargs))
         weights = method.weights(moment)
         outputs: list[Any] = []
 
         def call(index: int) -> Any:
-            output = inner(*args, **_fresh(kwargs))
+            output = plain(*args, **_fresh(kwargs))
             outputs.append(output)
             return output if len(weights) == 1 else _prediction(output)
 
@@ -101,7 +101,7 @@ class _On:
 
     def _attached(self, device: torch.device | None) -> Attachment:
         if self._attachment is None:
-            model = getattr(self._model, "_orig_mod", self._model)
+            model = inner(self._model)
             buffers = Buffers(self._composition.targets, _dtype(model))
             if device is not None:
                 buffers.to(device)

@@ -280,7 +280,7 @@ def test_what_finds_no_module_is_named(tmp_path):
         "mlp.fc1",
     ):
         assert name in said, said
-    assert said in fusion.report() or all(note in fusion.report() for note in fusion.plan.notes)
+    assert all(note in fusion.report() for note in fusion.plan.notes)
     with fusion.run(pipe.scheduler):
         latents(pipe, 2)
 
@@ -288,9 +288,7 @@ def test_what_finds_no_module_is_named(tmp_path):
 def test_a_lora_of_another_base_model_is_refused(tmp_path):
     flux, sdxl = pipelines.make("flux"), pipelines.make("sdxl")
     made = files("flux", flux.transformer, ("transformer", "transformer"), tmp_path)
-    with pytest.raises(
-        KLoraError, match="subject-transformer.*has none of its .* layers.*another base model"
-    ):
+    with pytest.raises(KLoraError, match="subject-.*has none of its .* layers.*another base model"):
         fuse(sdxl.unet, made[0].path, made[1].path)
     tensors = load_file(made[0].path)
     key = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"

@@ -1,4 +1,4 @@
-"""The clock on the schedulers of diffusers: what it reads in whole runs, in parts of runs, run after run."""
+"""The clock on diffusers' own schedulers, in whole runs, in parts of runs, and run after run."""
 
 from __future__ import annotations
 
