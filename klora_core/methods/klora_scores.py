@@ -70,7 +70,10 @@ def energies_of(
     names: Sequence[str],
     measure: Callable[[Sequence[Delta]], Sequence[float]] | None = None,
 ) -> tuple[Evidence, ...]:
-    """The same with ||dW||_F^2, by ``measure`` (one by one where it is None), for what is compared (EST-LoRA, arXiv 2508.02165)."""
+    """The same with ||dW||_F^2 for what is compared (EST-LoRA, arXiv 2508.02165).
+
+    ``measure`` works them all out; None: one by one.
+    """
     there = [delta for row in rows for delta in row.deltas if delta is not None]
     measured = iter(map(energy, there) if measure is None else measure(there))
     found = []
