@@ -169,7 +169,7 @@ def run(opened: Any) -> None:
               api.addEventListener(kind, ({ detail }) => done({ kind, detail }), { once: true })
           })
           if (!(await app.queuePrompt(0, 1))) throw new Error('the server refused the prompt')
-          const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no end in 120 s')), 120_000))
+          const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no end in 360 s')), 360_000))
           const { kind, detail } = await Promise.race([ended, late])
           if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
         }"""

@@ -61,7 +61,7 @@ def fuse(
 
 def lora(canvas: Canvas, name: str, file: str, title: str) -> Json:
     """One LoRA file, not applied."""
-    return canvas.node(name, "KLoRALoadLora", (380, 60), {"lora_name": file}, title=title)
+    return canvas.node(name, "KLoRALoadLora", (380, 112), {"lora_name": file}, title=title)
 
 
 def member(
