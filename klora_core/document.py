@@ -40,11 +40,15 @@ def dumps(plan: Plan, steps: int) -> str:
 
 
 def for_page(plan: Plan, steps: int) -> dict[str, Any]:
-    """The page's document: without what it works out itself, with colours."""
+    """The page's document: of the slots what it needs and can't work out, and the colours.
+
+    A server keeps what its nodes showed for thousands of runs: every number counts.
+    """
     columns = plan.progress.of_steps(steps)
-    slots = [{**_slot(slot), **plan.method.slot_json(i, plan.labels)} for i, slot in enumerate(plan.slots)]
-    for entry in slots:
-        entry.pop("rho", None)
+    slots: list[dict[str, Any]] = [
+        {"name": slot.name, "block": slot.block, "group": slot.group, **plan.method.page_json(i, plan.labels)}
+        for i, slot in enumerate(plan.slots)
+    ]
     if not plan.method.live:
         for entry, letters in zip(slots, _choices(plan, columns), strict=True):
             entry["choice"] = letters

@@ -9,7 +9,7 @@ product is not made: its entries are the products of two lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ from .kronecker import Lists, largest_products, pieces
 TILE_CPU = 1 << 18
 _TILE_DEVICE = 1 << 22
 _HEAD = 1 << 14
-
-_Make = Callable[[int, int, Tensor, Tensor], Tensor]
 
 
 def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None = None) -> Tensor:
@@ -43,28 +41,23 @@ def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None 
 
 
 def _kronecker(
-    parts: list[tuple[Delta, Delta]], k: int, device: torch.device, room: Tensor | None, wide: torch.dtype
+    parts: Sequence[tuple[Delta, Delta]], k: int, device: torch.device, room: Tensor | None, wide: torch.dtype
 ) -> Tensor:
-    lists, l1 = [], torch.zeros((), dtype=wide, device=device)
-    all_of_it = k >= sum(math.prod(one.shape) * math.prod(two.shape) for one, two in parts)
-    for both in parts:
-        # Of each list the k largest are enough, and all where there are fewer.
-        tops = [_top(d, k if not all_of_it else math.prod(d.shape), device, room) for d in both]
-        l1 = l1 + tops[0][1] * tops[1][1]
-        if not all_of_it:
-            lists.append(
-                Lists(
-                    *(
-                        _all(d, device) if best is None else best
-                        for d, (best, _) in zip(both, tops, strict=True)
-                    )
-                )
-            )
-    return torch.stack((l1 if all_of_it else largest_products(lists, k, wide), l1))
+    def l1_of(sums: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        return torch.stack([one * two for one, two in sums]).sum().to(wide)
+
+    if k >= sum(math.prod(one.shape) * math.prod(two.shape) for one, two in parts):
+        l1 = l1_of([(_top(one, k, device, room)[1], _top(two, k, device, room)[1]) for one, two in parts])
+        return torch.stack((l1, l1))
+    found = [(_list(one, k, device, room), _list(two, k, device, room)) for one, two in parts]
+    lists = [Lists(one[0], two[0]) for one, two in found]
+    return torch.stack((largest_products(lists, k, wide), l1_of([(one[1], two[1]) for one, two in found])))
 
 
-def _all(delta: Delta, device: torch.device) -> Tensor:
-    return delta.dense(device).abs_().view(-1)
+def _list(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest |entries| of dW / |scale|, or all where there are fewer; and the sum of all."""
+    best, l1 = _top(delta, k, device, room)
+    return delta.dense(device).abs_().view(-1) if best is None else best, l1
 
 
 def _top(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor | None, Tensor]:
@@ -122,32 +115,32 @@ def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None
     rows = max(1, min(out, entries // (both * n)))
     if room is None or room.numel() < both * rows * n:
         room = torch.empty(both * rows * n, dtype=torch.float32, device=device)
-    make = _maker(delta, device)
+    make = _maker(delta, device, room[rows * n :])
     for start in range(0, out, rows):
         length = min(rows, out - start)
-        tile, spare = (room[i * rows * n :][: length * n].view(length, n) for i in (0, both - 1))
-        yield make(start, length, tile, spare).abs_().view(-1)
+        yield make(start, length, room[: length * n].view(length, n)).abs_().view(-1)
 
 
-def _maker(delta: Delta, device: torch.device) -> _Make:
-    """(start, length, into, spare) -> these rows of dW / scale, in ``into``; ``spare`` is overwritten."""
+def _maker(delta: Delta, device: torch.device, spare: Tensor) -> Callable[[int, int, Tensor], Tensor]:
+    """(start, length, into) -> these rows of dW / scale; ``spare`` may be overwritten."""
     if isinstance(delta, Dense):
         weight = delta.weight
-        return lambda start, length, into, _: into.copy_(weight.narrow(0, start, length))
+        return lambda start, length, into: into.copy_(weight.narrow(0, start, length))
     factors = as_float32(delta.tensors, device)
     if isinstance(delta, LowRank):
         up, down = factors
-        return lambda start, length, into, _: torch.mm(up.narrow(0, start, length), down, out=into)
+        return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)
     if isinstance(delta, Hadamard):
         up1, down1, up2, down2 = factors
 
-        def make(start: int, length: int, into: Tensor, spare: Tensor) -> Tensor:
+        def make(start: int, length: int, into: Tensor) -> Tensor:
             torch.mm(up1.narrow(0, start, length), down1, out=into)
-            return into.mul_(torch.mm(up2.narrow(0, start, length), down2, out=spare))
+            other = spare[: into.numel()].view(into.shape)
+            return into.mul_(torch.mm(up2.narrow(0, start, length), down2, out=other))
 
         return make
     whole = delta.with_tensors(factors)
-    return lambda start, length, into, _: into.copy_(whole.rows(start, length).product())
+    return lambda start, length, into: into.copy_(whole.rows(start, length).product())
 
 
 def _block(n: int, k: int) -> int:

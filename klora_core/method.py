@@ -33,11 +33,19 @@ class Method(ABC):
     paper: ClassVar[str]
     summary: ClassVar[str]
     """One sentence: what works where."""
-    live: ClassVar[bool] = False
-    """Whether the page has maths of its own for it, and needs no choices from the document."""
 
-    def candidates(self, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
-        """What a slot may use, of the deltas of its LoRAs (None where one lacks it): these very deltas."""
+    @property
+    def live(self) -> bool:
+        """Whether the page has maths of its own for it, and needs no choices from the document."""
+        return False
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether steps decide, so that the progress alone does not say who works."""
+        return False
+
+    def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
+        """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it."""
         return tuple(deltas)
 
     def labels(self, loras: Sequence[str]) -> tuple[str, ...]:
@@ -74,6 +82,10 @@ class Method(ABC):
 
     def slot_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
         """Keys that it adds to the document's slot ``index``; ``loras`` are the LoRAs' labels."""
+        return {}
+
+    def page_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
+        """What the page's own maths needs of slot ``index``: nothing, where the page has none."""
         return {}
 
     @classmethod

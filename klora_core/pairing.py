@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
 from .order import depth_key, is_attention
+from .roles import OTHER, STYLE, SUBJECT, labels_of
 
 LAYERS = ("shared", "attention")
 _EXAMPLES = 2
@@ -41,6 +42,7 @@ def rows(loras: Sequence[Deltas], labels: Sequence[str]) -> tuple[Row, ...]:
     ``labels`` are the LoRAs' names in messages (``subject``). Raises KLoraError where a slot has two shapes,
     or one LoRA changes the same rows twice.
     """
+    _check_heights(loras, labels)
     loras = [_whole(lora, loras) for lora in loras]
     borders = _borders(loras)
     pieces = [_cut(lora, borders, label) for lora, label in zip(loras, labels, strict=True)]
@@ -67,7 +69,7 @@ def split(found: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
 
 
 def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0]) -> Rows:
-    """The rows where a subject meets a style. ``roles`` are the LoRAs' (``subject``, ``style``, others).
+    """The rows where a subject meets a style. ``roles`` are the LoRAs'; those of ``other`` meet nobody.
 
     ``layers``: ``shared`` lets every slot compete that a subject and a style change, ``attention`` only the
     attention projections among them. Raises KLoraError where no slot competes, where shapes differ, or for
@@ -75,7 +77,7 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
     """
     if layers not in LAYERS:
         raise KLoraError(f"Unknown choice of layers {layers!r}: use one of {', '.join(LAYERS)}.")
-    found = rows(loras, roles)
+    found, beside = _aside(rows(loras, labels_of(roles)), roles)
     shared = [row for row in found if _has_both(row, roles)]
     if not shared:
         raise KLoraError(_nothing_shared(loras, roles))
@@ -84,14 +86,68 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
             f"The LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no "
             "attention layer: let all shared layers compete."
         )
-    return split(
+    met = split(
         found, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
     )
+    return _together(met, beside)
+
+
+def meet_all(loras: Sequence[Deltas], roles: Sequence[str]) -> Rows:
+    """Every row that a LoRA changes, for methods where all of them take part.
+
+    LoRAs of the role ``other`` take none. Raises KLoraError where no LoRA does, or where shapes differ.
+    """
+    found, beside = _aside(rows(loras, labels_of(roles)), roles)
+    if not found:
+        raise KLoraError("No LoRA of the set takes part: give at least one the role subject or style.")
+    return _together(split(found, lambda row: True), beside)
+
+
+def _aside(found: Sequence[Row], roles: Sequence[str]) -> tuple[list[Row], tuple[dict[Slot, Delta], ...]]:
+    """The rows without LoRAs of the role ``other``, and what those change, by LoRA."""
+    beside: tuple[dict[Slot, Delta], ...] = tuple({} for _ in roles)
+    kept = []
+    for row in found:
+        for role, own, delta in zip(roles, beside, row.deltas, strict=True):
+            if role == OTHER and delta is not None:
+                own[row.slot] = delta
+        deltas = tuple(None if role == OTHER else d for role, d in zip(roles, row.deltas, strict=True))
+        if any(delta is not None for delta in deltas):
+            kept.append(Row(row.slot, deltas))
+    return kept, beside
+
+
+def _together(met: Rows, beside: Sequence[Mapping[Slot, Delta]]) -> Rows:
+    return Rows(met.competing, tuple({**own, **more} for own, more in zip(met.alone, beside, strict=True)))
 
 
 def _has_both(row: Row, roles: Sequence[str]) -> bool:
     there = {role for role, delta in zip(roles, row.deltas, strict=True) if delta is not None}
-    return {"subject", "style"} <= there
+    return {SUBJECT, STYLE} <= there
+
+
+def _check_heights(loras: Sequence[Deltas], labels: Sequence[str]) -> None:
+    """Refuses a weight of two heights: cutting would take it for one that is fused and one that is split."""
+    heights: dict[str, tuple[str, Delta]] = {}
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is None:
+                first, known = heights.setdefault(slot.weight, (label, delta))
+                if known.shape[0] != delta.shape[0]:
+                    raise KLoraError(_two_sizes(slot.weight, first, known.shape, label, delta.shape))
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is not None and slot.weight in heights:
+                first, known = heights[slot.weight]
+                if sum(slot.rows) > known.shape[0] or delta.shape[1] != known.shape[1]:
+                    raise KLoraError(_two_sizes(slot.name, first, known.shape, label, delta.shape))
+
+
+def _two_sizes(layer: str, first: str, shape: tuple[int, int], label: str, other: tuple[int, int]) -> str:
+    return (
+        f"Layer {layer} is {_size(shape)} in the {first} LoRA and {_size(other)} in the {label} LoRA: they "
+        "were trained on different base models. Use LoRAs of the same base model."
+    )
 
 
 def _check_shapes(row: Row, labels: Sequence[str]) -> None:
@@ -99,10 +155,7 @@ def _check_shapes(row: Row, labels: Sequence[str]) -> None:
     first, shape = sized[0]
     for label, other in sized[1:]:
         if other != shape:
-            raise KLoraError(
-                f"Layer {row.slot.name} is {_size(shape)} in the {first} LoRA and {_size(other)} in the "
-                f"{label} LoRA: they were trained on different base models. Use LoRAs of the same base model."
-            )
+            raise KLoraError(_two_sizes(row.slot.name, first, shape, label, other))
 
 
 def _size(shape: tuple[int, int]) -> str:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ..klora_core import reading
 from ..klora_core.account import Left, What
+from ..klora_core.checks import twice
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
+from ..klora_core.parts import split
 from ..klora_core.reading import Module
 from .host_names import PREFIX, SUFFIX, Network, Target, row_order
 from .lora_patches import MISSING, Patches
@@ -72,6 +74,7 @@ class _Reader:
         self.left = [*self.found.left, *lost]
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
+        self.seen: set[str] = set()
         self.network = Network(model)
         self.vectors = Patches(self.network.shapes, self.left, self.applied)
         self.before = Patches(self.network.shapes, self.left, self.applied)
@@ -99,9 +102,12 @@ class _Reader:
         return lora
 
     def _in_file(self, item: Left) -> Left:
+        """The same with the names of the file, where the host's converters have changed them."""
         keys = tuple(self.origin.get(key, key) for key in item.keys)
-        renamed = item.what in (What.TENSOR, What.VECTOR) and keys != item.keys
-        return Left(printable(keys[0]) if renamed else item.name, item.reason, item.what, keys)
+        if keys == item.keys:
+            return item
+        pair = split(keys[0]) if item.what in (What.LAYER, What.TEXT) else None
+        return Left(printable(pair[0] if pair else keys[0]), item.reason, item.what, keys)
 
     def _text(self, module: Module) -> None:
         key = self.clip_map.get(module.raw)
@@ -116,32 +122,37 @@ class _Reader:
 
     def _module(self, module: Module) -> None:
         size = module.vectors[0].tensor.numel() if module.vectors else 0
-        target = self.network.target(module.raw, module.change.shape if module.change else (size, size))
+        shape = module.change.shape if module.change else (size, size)
+        target = self.network.target(module.raw, shape)
         if target is None or target.key not in self.network.shapes:
+            if module.change is not None:
+                self._once(self.network.known_as(module.raw, shape), module)
             self.left.append(Left(printable(module.raw), MISSING, What.LAYER, module.all_keys))
             return
         patches = self.before if self.network.runs_before_sampling(target.key) else self.vectors
         patches.add_vectors(target, module)
         if module.change is None:
             return
-        shape = self.network.layer_shape(target.key)
-        if shape is None or (target.offset is not None and target.offset[0] != 0):
+        layer = self.network.layer_shape(target.key)
+        if layer is None or (target.offset is not None and target.offset[0] != 0):
             patches.add_change(target, module, What.LAYER)
             return
-        _check_size(module, target, shape)
+        _check_size(module, target, layer)
         if patches is self.before:
             patches.add_change(target, module, What.LAYER)
         else:
             self._slot(module, target)
 
+    def _once(self, layer: str, module: Module) -> None:
+        if layer in self.seen:
+            raise twice(module.raw)
+        self.seen.add(layer)
+
     def _slot(self, module: Module, target: Target) -> None:
         assert module.change is not None
         rows = None if target.offset is None else (target.offset[1], target.offset[2])
         slot = Slot(target.key.removeprefix(PREFIX).removesuffix(SUFFIX), rows)
-        if slot in self.slots:
-            raise KLoraError(
-                f"layer {module.raw} is there twice, in two spellings. Save it again from the trainer."
-            )
+        self._once(slot.name, module)
         delta = module.change.delta()
         order = row_order(target.function, delta.shape[0])
         self.slots[slot] = delta if order is None else delta.reordered(order)

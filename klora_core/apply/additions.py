@@ -15,21 +15,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..deltas import Delta, Dense, Hadamard, Kron, LowRank
-from ..factored import Factor, factor_shape
+from ..factored import factor_shape
+from .kron_steps import KronSteps
 
 Add = Callable[[Any, Tensor, Tensor], None]
 """(module, its input, its output, which is changed)."""
-Rows = Callable[[int, int], Tensor]
-"""(start, length) -> these rows of dW."""
+Rows = tuple[int, int] | None
+"""(start, length) of the output features that a delta belongs to, None for all."""
 
 TILE = 1 << 22
-"""Entries of dW that are made at a time where a kind has no cheaper way."""
+"""Entries of dW, or of factors, that are made at a time."""
 
 
-def addition(module: Any, delta: Delta, rows: tuple[int, int] | None) -> Add:
+def addition(module: Any, delta: Delta, rows: Rows) -> Add:
     """How ``delta`` is added to a linear or convolution ``module``; ``rows`` (start, length) of its output.
 
-    Low-rank factors and Kronecker products are chained, never multiplied out; a LoHa is, tile by tile.
+    Low-rank factors and Kronecker products are chained, never multiplied out. A LoHa is the sum of r1 * r2
+    products of vectors, made from its factors a tile at a time; or dW is, where that is the smaller.
     """
     if hasattr(module, "kernel_size"):
         return _convolution(module, delta, rows)
@@ -39,7 +41,7 @@ def addition(module: Any, delta: Delta, rows: tuple[int, int] | None) -> Add:
         return _chain_linear(rows, None, delta.weight)
     if isinstance(delta, Kron):
         return _kron_linear(rows, delta)
-    return _rows_linear(rows, rows_of(delta), delta.shape)
+    return _loha_linear(rows, delta)
 
 
 def tiles(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -50,20 +52,30 @@ def tiles(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
         yield start, min(step, out - start)
 
 
-def rows_of(delta: Delta) -> Rows:
-    """Rows of dW multiplied out, in the dtype of the factors."""
-    if not isinstance(delta, Hadamard):
-        return lambda start, length: delta.rows(start, length).product()
+def products(delta: Kron | Hadamard) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """((start, length), these rows of dW), tile by tile; one may be changed, and is valid until the next."""
+    out, n = delta.shape
+    if isinstance(delta, Kron):
+        for rows in tiles((out, n)):
+            yield rows, delta.rows(*rows).product()
+        return
+    # Made once: what is freed between others can leave holes that the next one does not fit.
     up1, down1, up2, down2 = delta.tensors
+    one, two = (up1.new_empty(min(out, max(1, TILE // n)), n) for _ in range(2))
+    for start, length in tiles((out, n)):
+        tile, other = one.narrow(0, 0, length), two.narrow(0, 0, length)
+        torch.mm(up1.narrow(0, start, length), down1, out=tile)
+        torch.mm(up2.narrow(0, start, length), down2, out=other)
+        yield (start, length), tile.mul_(other)
 
-    def rows(start: int, length: int) -> Tensor:
-        one, two = (up.narrow(0, start, length) @ down for up, down in ((up1, down1), (up2, down2)))
-        return one.mul_(two)
 
-    return rows
+def chains(delta: Hadamard) -> bool:
+    """Whether a LoHa is less work as a product of rank r1 * r2 than as a matrix."""
+    out, n = delta.shape
+    return delta.down1.shape[0] * delta.down2.shape[0] * (out + n) < out * n
 
 
-def _chain_linear(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor) -> Add:
+def _chain_linear(rows: Rows, up: Tensor | None, first: Tensor) -> Add:
     dtype, n = first.dtype, first.shape[1]
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
@@ -77,7 +89,7 @@ def _chain_linear(rows: tuple[int, int] | None, up: Tensor | None, first: Tensor
     return add
 
 
-def _add_product(output: Tensor, rows: tuple[int, int] | None, left: Tensor, right: Tensor) -> None:
+def _add_product(output: Tensor, rows: Rows, left: Tensor, right: Tensor) -> None:
     """output[..., rows] += left @ right^T, in one operation where it can be."""
     if output.dtype == right.dtype and output.is_contiguous():
         flat = output.view(-1, output.shape[-1])
@@ -87,64 +99,60 @@ def _add_product(output: Tensor, rows: tuple[int, int] | None, left: Tensor, rig
         target += torch.mm(left, right.t()).view(target.shape).to(target.dtype)
 
 
-def _rows_linear(rows: tuple[int, int] | None, make: Rows, shape: tuple[int, int]) -> Add:
-    first = 0 if rows is None else rows[0]
-    pieces = tuple(tiles(shape))
+def _kron_linear(rows: Rows, delta: Kron) -> Add:
+    steps, dtype = KronSteps(delta), delta.tensors[0].dtype
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
-        left: Tensor | None = None
-        for start, length in pieces:
-            right = make(start, length)
-            left = x.reshape(-1, shape[1]).to(right.dtype) if left is None else left
-            _add_product(output, (first + start, length), left, right)
-
-    return add
-
-
-class _KronRows:
-    """Which rows of W1 a Kronecker product's rows need, and the cut of what comes of them."""
-
-    def __init__(self, delta: Kron) -> None:
-        self.order = delta.order
-        (m1, self.n1), (m2, self.n2) = factor_shape(delta.w1), factor_shape(delta.w2)
-        start, self.length = delta.window or (0, m1 * m2)
-        self.first, stop = start // m2, -(-(start + self.length) // m2)
-        self.needed, self.cut = stop - self.first, start - self.first * m2
-        # x as [n1, n2] becomes W1 X W2^T: which product comes first decides the work.
-        self.second_first = self.n1 * m2 * (self.n2 + self.needed) <= self.needed * self.n2 * (self.n1 + m2)
-
-    def mix(self, w1: Factor, y: Tensor) -> Tensor:
-        """W1's needed rows onto the middle dimension of ``y`` [T, n1, ..]."""
-        if isinstance(w1, Tensor):
-            return torch.matmul(w1.narrow(0, self.first, self.needed), y)
-        up, down = w1
-        return torch.matmul(up.narrow(0, self.first, self.needed), torch.matmul(down, y))
-
-    def chosen(self, y: Tensor) -> Tensor:
-        """The rows that are meant, from those computed, in dimension 1."""
-        if self.order is not None:
-            return y.index_select(1, self.order)
-        return y if self.length == y.shape[1] else y.narrow(1, self.cut, self.length)
-
-
-def _kron_linear(rows: tuple[int, int] | None, delta: Kron) -> Add:
-    w1, w2, kron, dtype = delta.w1, delta.w2, _KronRows(delta), delta.tensors[0].dtype
-
-    def second(y: Tensor) -> Tensor:
-        return F.linear(y, w2) if isinstance(w2, Tensor) else F.linear(F.linear(y, w2[1]), w2[0])
-
-    def add(module: Any, x: Tensor, output: Tensor) -> None:
-        y = x.to(dtype).reshape(-1, kron.n1, kron.n2)
-        y = kron.mix(w1, second(y)) if kron.second_first else second(kron.mix(w1, y))
         target = output if rows is None else output.narrow(-1, *rows)
-        target += kron.chosen(y.flatten(1)).reshape(target.shape).to(target.dtype)
+        target += steps.linear(x.to(dtype)).reshape(target.shape).to(target.dtype)
 
     return add
 
 
-def _convolution(module: Any, delta: Delta, rows: tuple[int, int] | None) -> Add:
+def _loha_linear(rows: Rows, delta: Hadamard) -> Add:
+    n, dtype = delta.shape[1], delta.up1.dtype
+    chain = _LohaChain(delta) if chains(delta) else None
+    first = 0 if rows is None else rows[0]
+
+    def add(module: Any, x: Tensor, output: Tensor) -> None:
+        flat = x.reshape(-1, n).to(dtype)
+        if chain is not None:
+            for up, down in chain.factors():
+                _add_product(output, rows, F.linear(flat, down), up)
+            return
+        for (start, length), tile in products(delta):
+            _add_product(output, (first + start, length), flat, tile)
+
+    return add
+
+
+class _LohaChain:
+    """A LoHa (A1 B1) * (A2 B2) as the sum of r1 * r2 products of vectors, made on the fly."""
+
+    def __init__(self, delta: Hadamard) -> None:
+        self._up1, self._down1, self._up2, self._down2 = delta.tensors
+        r1, r2 = self._down1.shape[0], self._down2.shape[0]
+        step = max(1, TILE // (r2 * max(delta.shape)))
+        self._steps = tuple((start, min(step, r1 - start)) for start in range(0, r1, step))
+
+    def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """(up [out, r], down [r, n]) whose products sum to dW: columns and rows multiplied pair by pair."""
+        for start, length in self._steps:
+            up, down = self._up1.narrow(1, start, length), self._down1.narrow(0, start, length)
+            yield (
+                (up.unsqueeze(2) * self._up2.unsqueeze(1)).flatten(1),
+                (down.unsqueeze(1) * self._down2.unsqueeze(0)).flatten(0, 1),
+            )
+
+    def convolution(self, module: Any, x: Tensor) -> Tensor:
+        """dW * x as ``module`` convolves."""
+        changes = [_chain_convolution(up, down)(module, x) for up, down in self.factors()]
+        return changes[0] if len(changes) == 1 else torch.stack(changes).sum(0)
+
+
+def _convolution(module: Any, delta: Delta, rows: Rows) -> Add:
     """The module's own convolution keeps its stride, padding mode and dilation, also when changed later."""
-    change: Callable[[Any, Tensor], Tensor]
+    dtype = delta.tensors[0].dtype
     if module.groups != 1:
         return _grouped_convolution(delta, rows)
     if isinstance(delta, LowRank):
@@ -152,63 +160,50 @@ def _convolution(module: Any, delta: Delta, rows: tuple[int, int] | None) -> Add
     elif isinstance(delta, Dense):
         change = _chain_convolution(None, delta.weight)
     elif isinstance(delta, Kron) and factor_shape(delta.w2)[1] % prod(module.kernel_size) == 0:
-        change = _kron_convolution(delta)
+        change = KronSteps(delta).convolution
+    elif isinstance(delta, Hadamard) and chains(delta):
+        change = _LohaChain(delta).convolution
     else:
-        return _rows_convolution(rows, rows_of(delta), delta.shape)
+        return _convolution_by_tiles(delta, rows)
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         target = output if rows is None else output.narrow(1, *rows)
-        target += change(module, x).to(target.dtype)
+        target += change(module, x.to(dtype)).to(target.dtype)
 
     return add
 
 
-def _kernel(module: Any, flat: Tensor) -> Tensor:
-    return flat.view(flat.shape[0], -1, *module.kernel_size)
+def _convolve(module: Any, x: Tensor, flat: Tensor) -> Tensor:
+    return module._conv_forward(x, flat.view(flat.shape[0], -1, *module.kernel_size), None)
 
 
 def _chain_convolution(up: Tensor | None, first: Tensor) -> Callable[[Any, Tensor], Tensor]:
     def change(module: Any, x: Tensor) -> Tensor:
-        y = module._conv_forward(x.to(first.dtype), _kernel(module, first), None)
+        y = _convolve(module, x, first)
         return y if up is None else torch.einsum("br...,or->bo...", y, up)
 
     return change
 
 
-def _kron_convolution(delta: Kron) -> Callable[[Any, Tensor], Tensor]:
-    """W2, which has the kernel, on each of n1 groups of channels; then W1 across the groups."""
-    kron, w1 = _KronRows(delta), delta.w1
-    up, first = (None, delta.w2) if isinstance(delta.w2, Tensor) else delta.w2
-    second = _chain_convolution(up, first)
-
-    def change(module: Any, x: Tensor) -> Tensor:
-        y = second(module, x.reshape(x.shape[0] * kron.n1, -1, *x.shape[2:]))
-        mixed = kron.mix(w1, y.reshape(x.shape[0], kron.n1, -1))
-        return kron.chosen(mixed.reshape(x.shape[0], -1, *y.shape[2:]))
-
-    return change
-
-
-def _rows_convolution(rows: tuple[int, int] | None, make: Rows, shape: tuple[int, int]) -> Add:
-    first = 0 if rows is None else rows[0]
-    pieces = tuple(tiles(shape))
+def _convolution_by_tiles(delta: Kron | Hadamard, rows: Rows) -> Add:
+    first, dtype = 0 if rows is None else rows[0], delta.tensors[0].dtype
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
-        for start, length in pieces:
-            flat = make(start, length)
-            change = module._conv_forward(x.to(flat.dtype), _kernel(module, flat), None)
+        x = x.to(dtype)
+        for (start, length), tile in products(delta):
+            change = _convolve(module, x, tile)
             output.narrow(1, first + start, length).add_(change.to(output.dtype))
 
     return add
 
 
-def _grouped_convolution(delta: Delta, rows: tuple[int, int] | None) -> Add:
+def _grouped_convolution(delta: Delta, rows: Rows) -> Add:
     """Each group reads its own channels, so that factors can't be chained; such kernels are small."""
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         flat = delta.product()
         if rows is not None:
             flat = F.pad(flat, (0, 0, rows[0], output.shape[1] - sum(rows)))
-        output += module._conv_forward(x.to(flat.dtype), _kernel(module, flat), None).to(output.dtype)
+        output += _convolve(module, x.to(flat.dtype), flat).to(output.dtype)
 
     return add

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..deltas import Delta, Slot
 from ..pairing import Rows
-from ..plan import KEEP, Plan
+from ..plan import Plan
 from .buffers import NOBODY, Buffers, Target
 from .fold import HostRules
 from .hooks import attach_all
@@ -63,11 +63,12 @@ def compose(plan: Plan, rows: Rows, where: Where) -> Composition:
             owners.append(owner)
 
     for index, row in enumerate(rows.competing):
-        add(index, row.slot, row.shape[0], plan.method.candidates(_scaled(row.deltas, strengths)))
-    if plan.other_layers == KEEP:
-        for alone, strength in zip(rows.alone, strengths, strict=True):
+        candidates = plan.method.candidates(index, _scaled(row.deltas, strengths))
+        add(index, row.slot, row.shape[0], candidates)
+    for lora, alone in zip(plan.loras, rows.alone, strict=True):
+        if plan.keeps(lora):
             for slot, delta in alone.items():
-                add(NOBODY, slot, delta.shape[0], _scaled((delta,), (strength,)))
+                add(NOBODY, slot, delta.shape[0], _scaled((delta,), (lora.strength,)))
     return Composition(plan, tuple(targets), tuple(owners))
 
 

@@ -16,10 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Delta, Dense, LowRank
+from ..deltas import Delta, Dense, Hadamard, Kron, LowRank
+from .additions import chains, products
+from .kron_steps import KronSteps
 
 # By multiplications alone 1. Timed on a CPU, the two ways break even at 1.6 for 1280 x 1280.
 _MARGIN = 2
+# A Kronecker product's entry takes one multiplication, but several passes over memory: as many
+# multiplications of a token's as this, timed on a CPU.
+_PASSES = 32
 
 
 def _always(module: Any) -> bool:
@@ -47,24 +52,33 @@ def can_fold(module: Any, delta: Delta, rules: HostRules) -> bool:
     # A parametrised layer has its weight elsewhere.
     weight = module._parameters.get("weight")
     floats = {tensor.dtype for tensor in delta.tensors if tensor.is_floating_point()}
-    return (
-        isinstance(delta, (LowRank, Dense))
-        and weight is not None
-        and {weight.dtype} | floats == {torch.float32}
-    )
+    return weight is not None and {weight.dtype} | floats == {torch.float32}
+
+
+def least_tokens(delta: Delta) -> float:
+    """From how many tokens on making dW, once, is less work than adding it beside, for each token."""
+    out, n = delta.shape
+    if isinstance(delta, LowRank):
+        return _MARGIN * n * out / (n + out)
+    if isinstance(delta, Kron):
+        return _PASSES * n * out / KronSteps(delta).work
+    if isinstance(delta, Hadamard) and chains(delta):
+        r1, r2 = delta.down1.shape[0], delta.down2.shape[0]
+        return _MARGIN * (r1 + r2) * n * out / (r1 * r2 * (n + out))
+    return _MARGIN
 
 
 class Fold:
-    """The delta of a whole layer, low-rank or dense."""
+    """The delta of a whole layer."""
 
     def __init__(self, module: Any, delta: Delta, rules: HostRules) -> None:
-        self._up, self._first = (delta.tensors[0] if len(delta.tensors) == 2 else None), delta.tensors[-1]
+        self._delta = delta
         self._convolves = hasattr(module, "kernel_size")
         self._as_it_lies = rules.as_it_lies
-        out, n = delta.shape
-        tokens = _MARGIN if self._up is None else _MARGIN * n * out / (n + out)
+        self._in_one = isinstance(delta, (LowRank, Dense)) or (self._convolves and module.groups != 1)
         # Elements of x: a convolution makes one output from the pixels of a stride.
-        self._least = tokens * (module.in_channels * prod(module.stride) if self._convolves else n)
+        elements = module.in_channels * prod(module.stride) if self._convolves else delta.shape[1]
+        self._least = least_tokens(delta) * elements
 
     def pays(self, module: Any, x: Tensor) -> bool:
         """Whether folding costs less for ``x``, and the layer would use its weight as it lies there."""
@@ -77,16 +91,32 @@ class Fold:
 
     def __call__(self, module: Any, x: Tensor) -> Tensor:
         """The layer's output with the delta in it."""
-        weight = self.weight(module)
-        if self._convolves:
-            return module._conv_forward(x, weight, module.bias)
-        return F.linear(x, weight, module.bias)
+        delta = self._delta
+        if self._in_one or isinstance(delta, (LowRank, Dense)):
+            return self._product(module, x, self.weight(module), module.bias)
+        dim, output = 1 if self._convolves else -1, None
+        for rows, tile in products(delta):
+            bias = None if module.bias is None else module.bias.narrow(0, *rows)
+            part = self._product(module, x, self.weight(module, rows, tile), bias)
+            if rows[1] == delta.shape[0]:
+                return part
+            if output is None:
+                shape = list(part.shape)
+                shape[dim] = delta.shape[0]
+                output = part.new_empty(shape)
+            output.narrow(dim, *rows).copy_(part)
+        assert output is not None, "a weight has rows"
+        return output
 
-    def weight(self, module: Any) -> Tensor:
-        """W + dW, a new tensor."""
-        own = module._parameters["weight"]
-        if self._up is None:
-            return own + self._first.view(own.shape)
-        if self._convolves:
-            return torch.addmm(own.flatten(1), self._up, self._first).view(own.shape)
-        return torch.addmm(own, self._up, self._first)
+    def _product(self, module: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return module._conv_forward(x, weight, bias) if self._convolves else F.linear(x, weight, bias)
+
+    def weight(self, module: Any, rows: tuple[int, int] | None = None, tile: Tensor | None = None) -> Tensor:
+        """W + dW, a new tensor; or the ``rows`` of it, in the place of ``tile``, these rows of dW."""
+        own, delta = module._parameters["weight"], self._delta
+        if isinstance(delta, LowRank):
+            return torch.addmm(own.flatten(1), delta.up, delta.down).view(own.shape)
+        if isinstance(delta, Dense):
+            return own + delta.weight.view(own.shape)
+        own = own if rows is None else own.narrow(0, *rows)
+        return (delta.product() if tile is None else tile).view(own.shape).add_(own)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from klora_core.apply import NOBODY, Buffers, HostRules, Target, attach_all
+from klora_core.apply import NOBODY, Buffers, HostRules, Target, additions, attach_all
 from klora_core.deltas import Dense, Hadamard, Kron, LowRank
 
 PLAIN = HostRules(frozenset({nn.Linear.forward, nn.Conv2d.forward}))
@@ -53,6 +53,8 @@ def make(kind, out, n, seed):
         return Dense(r(out, n), min(out, n), size)
     if kind == "hadamard":
         return Hadamard(r(out, 3), r(3, n), r(out, 2), r(2, n), size)
+    if kind == "loha of high rank":
+        return Hadamard(r(out, 5), r(5, n), r(out, 6), r(6, n), size / 5)
     m1 = 4
     n1 = 4 if n % 4 == 0 else 3 if n % 3 == 0 else 1
     if kind == "kron":
@@ -75,6 +77,7 @@ PAIRS = [
     ("kron rows", "hadamard"),
     ("kron reordered", "dense"),
     ("hadamard", "kron of pairs"),
+    ("loha of high rank", "hadamard"),
 ]
 PLACES = {
     "inward": (None, WIDTH, 36),
@@ -141,9 +144,10 @@ def state(net):
 
 @pytest.mark.parametrize("kinds", PAIRS, ids=" against ".join)
 @pytest.mark.parametrize("rules", [HostRules(), PLAIN], ids=["beside", "folding where it pays"])
-@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize(("batch", "tile"), [(1, 1 << 22), (1, 100), (40, 1 << 22), (40, 300)])
 @torch.inference_mode()
-def test_a_run(net, twin, kinds, rules, batch):
+def test_a_run(net, twin, kinds, rules, batch, tile, monkeypatch):
+    monkeypatch.setattr(additions, "TILE", tile)
     targets, x, gate = targets_of(kinds, (0.7, -1.3)), inputs(batch), Gate()
     buffers = Buffers(targets, torch.float32)
     before, bare, seen = state(net), net(x), []
@@ -185,7 +189,7 @@ def test_buffers_in_half_precision_beside_float32_layers(net, twin, kinds, dtype
                 assert (layer(x).double() - expected).norm() < 0.01 * expected.norm()
 
 
-@pytest.mark.parametrize("kinds", [PAIRS[2], *PAIRS[4:7]], ids=" against ".join)
+@pytest.mark.parametrize("kinds", [PAIRS[2], *PAIRS[4:7], PAIRS[8]], ids=" against ".join)
 def test_compiled_once_whatever_is_shown(net, twin, kinds):
     torch._dynamo.reset()
     targets, x, gate, graphs = targets_of(kinds), inputs(2), Gate(), []

@@ -91,6 +91,20 @@ def test_different_shapes_are_different_base_models():
         pair({Slot("a"): delta(8)}, {Slot("a"): delta(8, 9)})
 
 
+@pytest.mark.parametrize(
+    ("subject", "style"),
+    [
+        ({Slot("a"): delta(4, 4)}, {Slot("a"): delta(320, 320)}),
+        ({Slot("a"): delta(320, 8)}, {Slot("a"): delta(4, 8)}),
+        ({Slot("a"): delta(24)}, {Slot("a", (16, 16)): delta(16)}),
+        ({Slot("a", (0, 8)): delta(8, 9)}, {Slot("a"): delta(24)}),
+    ],
+)
+def test_a_layer_of_two_sizes_is_no_fused_and_split_one(subject, style):
+    with pytest.raises(KLoraError, match="Layer a.* different base models"):
+        pair(subject, style)
+
+
 def test_rows_changed_twice():
     with pytest.raises(KLoraError, match="twice, fused and split"):
         pair({Slot("a"): delta(24), Slot("a", (8, 8)): delta(8)}, {Slot("a"): delta(24)})

@@ -28,7 +28,9 @@ def folded(pack, monkeypatch):
     """The layers that were folded, one entry a call; with ``never`` none is."""
     fold = part(pack, "klora_core.apply.fold").Fold
     seen, weight = [], fold.weight
-    monkeypatch.setattr(fold, "weight", lambda self, module: seen.append(module) or weight(self, module))
+    monkeypatch.setattr(
+        fold, "weight", lambda self, module, *rows: seen.append(module) or weight(self, module, *rows)
+    )
     return seen
 
 
