@@ -7,6 +7,7 @@ Two threads in one process are far slower than two processes on a busy machine.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from .places import BASE_FILE, WORDS_FILE, WORK, ensure_folders
 from .scenes import draw, random_scene
 from .words import condition, ids_of, load_table, make_table, save_table, words_of
 
-STEPS = int(os.environ.get("WORLD_BASE_STEPS", "8000"))
+STEPS = int(os.environ.get("WORLD_BASE_STEPS", "4000"))
 PROCESSES = 2
 BATCH = 16
 PICTURES = 20000
@@ -71,7 +72,7 @@ def blurred_captions(vectors: Tensor, pad: Tensor, generator: torch.Generator) -
 
 
 def _rate(step: int) -> float:
-    return min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(1.0, step / STEPS))))
+    return min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / STEPS))))
 
 
 def _average_gradients(model: MMDiT, processes: int) -> None:
@@ -95,7 +96,7 @@ def _run(rank: int, processes: int, meeting: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     step = 0
     if STATE.exists():
-        kept = torch.load(STATE)
+        kept = torch.load(STATE, weights_only=False)
         model.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         mean_model, step = kept["mean_model"], kept["step"]

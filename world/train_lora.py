@@ -45,7 +45,7 @@ class World:
     dropout: float
 
 
-WORLDS: dict[str, World] = {"redundant": World(16, 600, 0.5), "plain": World(8, 300, 0.0)}
+WORLDS: dict[str, World] = {"redundant": World(16, 450, 0.5), "plain": World(8, 225, 0.0)}
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 SEEDS = 3
 
