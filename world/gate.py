@@ -61,7 +61,7 @@ class Gate:
         with torch.inference_mode():
             silhouettes, marks, styles = self.judge.see(self.decoder(torch.cat(each)).clamp(0, 1))
         if job.name in SUBJECTS:
-            return float(self.judge.subject(silhouettes, marks, job.name).mean())
+            return float(self.judge.subject(silhouettes, marks, job.name, "flat").mean())
         return float(styles[:, CLASSES.index(job.name)].mean())
 
     def report(self, job: Job) -> dict[str, object]:

@@ -22,6 +22,7 @@ enter_host()
 import comfy.sample  # noqa: E402
 import comfy.sd  # noqa: E402
 import comfy.utils  # noqa: E402
+from comfy.patcher_extension import WrappersMP  # noqa: E402, F401
 
 
 def load_pack() -> ModuleType:

@@ -1,8 +1,8 @@
 """The judge: how much of a subject and how much of a style is in a picture, both from 0 to 1, read off the picture.
 
 Subject: the silhouette that the eye sees is fitted by the subject's exact outline over place, size and turn. Overlap is
-intersection over union, moved so that the nearest base shape scores 0 and the true subject 1; the marks (eyes, porthole,
-spots) at the fitted place weigh one third. Style: the probability of the style among eight and `none of these`.
+intersection over union, moved so that the nearest base shape scores 0 and the true subject, drawn in the style that is
+asked for, 1; the marks (eyes, porthole, spots) at the fitted place weigh one third, on the same measure. Style: the probability of the style among eight and `none of these`.
 A picture's joint score is the harmonic mean of both: it counts only what is both.
 """
 
@@ -17,14 +17,13 @@ from torch import Tensor
 
 from .forms import FORMS, SHAPES, SUBJECTS, Form
 from .judge_net import CLASSES, SEEN, Eye, load_eye
-from .scenes import SIDE, Scene, form_distance
+from .scenes import SIDE, Scene, draw, form_distance, random_scene
 
 SIZES = tuple(np.linspace(27, 41, 8))
 TURNS = (-0.12, 0.0, 0.12)
-# Overlaps of the silhouettes as the eye sees them in rendered pictures: a true subject's mean, and its marks' mean.
-TRUE_OVERLAP = 0.90
-TRUE_MARKS = 0.75
 MARKS_SHARE = 1 / 3
+# Rendered pictures of the truth that a score of 1 is measured on.
+TRUTHS = 24
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,7 @@ class Judge:
 
     def __init__(self, eye: Eye | None = None) -> None:
         self.eye = eye or load_eye()
+        self._truths: dict[tuple[str, str], tuple[float, float]] = {}
 
     @torch.inference_mode()
     def see(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,20 +119,32 @@ class Judge:
         seen = maps.sigmoid()
         return seen[:, 0], seen[:, 1], styles.softmax(1)
 
-    def subject(self, silhouettes: Tensor, marks: Tensor, name: str) -> Tensor:
-        """Subject score [B]."""
+    def subject(self, silhouettes: Tensor, marks: Tensor, name: str, style: str) -> Tensor:
+        """Subject score [B] of what was seen; ``style`` is the one in which the truth would score 1."""
+        overlap, marked = self._measured(silhouettes, marks, name)
+        zero, (true_overlap, true_marks) = nearest_shape(name), self._truth(name, style)
+        shape = ((overlap - zero) / (true_overlap - zero)).clamp(0, 1)
+        return shape * (1 - MARKS_SHARE + MARKS_SHARE * (marked / true_marks).clamp(0, 1))
+
+    def _measured(self, silhouettes: Tensor, marks: Tensor, name: str) -> tuple[Tensor, Tensor]:
         overlap, template, rows, columns = fit(silhouettes, name)
-        zero = nearest_shape(name)
-        shape = ((overlap - zero) / (TRUE_OVERLAP - zero)).clamp(0, 1)
-        form = SUBJECTS[name]
         found = [
-            _marks_score(m, form, int(t), int(r), int(c))
+            _marks_score(m, SUBJECTS[name], int(t), int(r), int(c))
             for m, t, r, c in zip(marks, template, rows, columns, strict=True)
         ]
-        marked = (torch.tensor(found) / TRUE_MARKS).clamp(0, 1)
-        return shape * (1 - MARKS_SHARE + MARKS_SHARE * marked)
+        return overlap, torch.tensor(found)
+
+    def _truth(self, name: str, style: str) -> tuple[float, float]:
+        """Overlap and marks that four fifths of the true pictures reach, of the subject drawn in that style."""
+        if (name, style) not in self._truths:
+            rng = np.random.default_rng((70, *name.encode(), *style.encode()))
+            drawn = np.stack([draw(random_scene(rng, (name,), (style,))) for _ in range(TRUTHS)])
+            silhouettes, marks, _ = self.see(torch.from_numpy(drawn).permute(0, 3, 1, 2))
+            overlap, marked = self._measured(silhouettes, marks, name)
+            self._truths[name, style] = float(overlap.quantile(0.2)), float(marked.quantile(0.2))
+        return self._truths[name, style]
 
     def __call__(self, pictures: Tensor, subject: str, style: str) -> Verdict:
         """How much of this subject and of this style."""
         silhouettes, marks, styles = self.see(pictures)
-        return Verdict(self.subject(silhouettes, marks, subject), styles[:, CLASSES.index(style)])
+        return Verdict(self.subject(silhouettes, marks, subject, style), styles[:, CLASSES.index(style)])

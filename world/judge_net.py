@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .fit_vae import load_components
+from .fit_vae import load_components, load_decoder
 from .forms import FORMS
-from .latents import PATCH, encode
+from .latents import PATCH, Decoder, encode
 from .logs import Progress
 from .places import JUDGE_FILE, WORK, ensure_folders
 from .scenes import SHAPES, STYLES, draw, form_distance, marks_distance, random_blob, random_scene
@@ -27,7 +27,9 @@ from .styles import Array
 
 SEEN = 48
 CLASSES: tuple[str, ...] = (*STYLES, "none of these")
-STEPS = 1500
+STEPS = 2100
+# From here on pictures also go through the trained decoder, as a model's own pictures do.
+DECODED_FROM = 1500
 BATCH = 16
 RATE = 3e-3
 STATE = WORK / "judge-state.pt"
@@ -97,11 +99,18 @@ def spoil(pictures: Tensor, styles: Tensor, rng: np.random.Generator) -> tuple[T
     return pictures, styles
 
 
-def _weathered(pictures: Tensor, kept: tuple[Tensor, Tensor], rng: np.random.Generator) -> Tensor:
-    """As a model's pictures look: through latents with some noise (half of them), a little blur and noise."""
+def _weathered(
+    pictures: Tensor, kept: tuple[Tensor, Tensor], decoder: Decoder | None, rng: np.random.Generator
+) -> Tensor:
+    """As a model's pictures look: through latents with some noise (most of them), by the decoder or linearly."""
     projection, mean = kept
     z = encode(pictures, projection, mean)
-    z = z + torch.from_numpy(rng.normal(0, 0.12, z.shape).astype(np.float32)) * float(rng.random() < 0.7)
+    amount = torch.from_numpy(rng.uniform(0, 0.3, (len(z), 1, 1, 1)).astype(np.float32))
+    z = z + torch.from_numpy(rng.normal(0, 1, z.shape).astype(np.float32)) * amount
+    if decoder is not None:
+        with torch.no_grad():
+            back = decoder(z).clamp(0, 1)
+        return torch.where(torch.from_numpy(rng.random((len(z), 1, 1, 1)) < 0.7), back, pictures)
     patches = z.permute(0, 2, 3, 1) @ torch.linalg.pinv(projection).T + mean
     b, h, w, _ = patches.shape
     back = patches.reshape(b, h, w, 3, PATCH, PATCH).permute(0, 3, 1, 4, 2, 5).reshape(b, 3, h * PATCH, w * PATCH)
@@ -111,20 +120,22 @@ def _weathered(pictures: Tensor, kept: tuple[Tensor, Tensor], rng: np.random.Gen
     return (pictures + noise * float(rng.uniform(0, 0.04))).clamp(0, 1)
 
 
-def _batch(rng: np.random.Generator, kept: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _batch(
+    rng: np.random.Generator, kept: tuple[Tensor, Tensor], decoder: Decoder | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     pictures, forms, marks, styles = zip(*(_example(rng) for _ in range(BATCH)), strict=True)
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     maps = torch.from_numpy(np.stack([np.stack(forms), np.stack(marks)], axis=1)).float()
     target = F.avg_pool2d((0.5 - maps).clamp(0, 1), 2)
     spoiled, classes = spoil(x, torch.tensor(styles), rng)
-    return _weathered(spoiled, kept, rng), target, classes
+    return _weathered(spoiled, kept, decoder, rng), target, classes
 
 
 def train() -> Eye:
     """Cross entropies of maps and styles; maps only where the picture was not spoiled. Resumes."""
     torch.set_num_threads(1)
     torch.manual_seed(3)
-    eye, step, kept = Eye(), 0, load_components()
+    eye, step, kept, decoder = Eye(), 0, load_components(), load_decoder()
     optimizer = torch.optim.AdamW(eye.parameters(), RATE, weight_decay=1e-3, fused=True)
     if STATE.exists():
         state = torch.load(STATE, weights_only=False)
@@ -133,7 +144,9 @@ def train() -> Eye:
         step = state["step"]
     progress, saved = Progress(WORK / "judge.log", STEPS), time.monotonic()
     while step < STEPS:
-        pictures, target, classes = _batch(np.random.default_rng((9, step)), kept)
+        pictures, target, classes = _batch(
+            np.random.default_rng((9, step)), kept, decoder if step >= DECODED_FROM else None
+        )
         maps, styles = eye(pictures)
         clean = classes < len(CLASSES) - 1
         weight = torch.tensor([1.0, 3.0])[None, :, None, None]

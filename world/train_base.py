@@ -23,7 +23,7 @@ from .fit_vae import load_components
 from .latents import encode
 from .logs import Progress
 from .mmdit import MMDiT
-from .places import BASE_FILE, WORDS_FILE, WORK, ensure_folders
+from .places import BASE_FILE, SEED, WORDS_FILE, WORK, ensure_folders
 from .scenes import draw, random_scene
 from .words import condition, ids_of, load_table, make_table, save_table, words_of
 
@@ -33,7 +33,6 @@ BATCH = 16
 PICTURES = 20000
 RATE = 1.5e-3
 DECAY = 0.9995
-SEED = 0
 STATE = WORK / "base-state.pt"
 
 
@@ -88,7 +87,7 @@ def _run(rank: int, processes: int, meeting: str) -> None:
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
-    data = render_pictures(WORK / f"base-pictures-{rank}.safetensors", 100 + rank, PICTURES)
+    data = render_pictures(WORK / f"base-pictures-{rank}.safetensors", 100 + 10 * SEED + rank, PICTURES)
     table = load_table(WORDS_FILE)
     torch.manual_seed(SEED)
     model = MMDiT()

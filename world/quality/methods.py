@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import comfy.sd
+
 import numpy as np
 from safetensors.torch import load_file
 
-from ..in_host import load_pack
+from ..in_host import comfy, load_pack
 from ..lora import Factors, read_diffusers_file
 from ..pairs import Pair
 from ..sampling import STEPS

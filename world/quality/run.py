@@ -41,6 +41,11 @@ class Cell:
         """Its results: row name to the pictures' subject and style scores."""
         return RESULTS / f"{self.world}-{self.strength:g}-{self.training}-{self.pair.name}.json"
 
+    @property
+    def latents(self) -> Path:
+        """What was sampled: row name to [pictures, 16, 12, 12]."""
+        return self.path.with_suffix(".npz")
+
 
 def cells(trainings: int = 3) -> list[Cell]:
     """Whole tables first: all pairs of both worlds before the next strength, then the next training."""
@@ -62,48 +67,49 @@ class Measure:
         self.decoder, self.judge = load_decoder(), Judge()
         self.negative = in_host.conditioning("", self.table)
 
-    def pictures(self, model: Any, pair: Pair, count: int = PICTURES, seed: int | None = None) -> torch.Tensor:
-        """[count, 3, 96, 96] in 0..1; the same noise for every method of a pair."""
+    def latents(self, model: Any, pair: Pair, count: int = PICTURES, seed: int | None = None) -> torch.Tensor:
+        """Latents [count, 16, 12, 12]; the same noise for every method of a pair."""
         positive = self.host.conditioning(pair.prompt, self.table)
-        latents = self.host.sample(
-            model, positive, self.negative, 40 + PAIRS.index(pair) if seed is None else seed, count
-        )
-        with torch.inference_mode():
-            return self.decoder(latents).clamp(0, 1)
+        seed = 40 + PAIRS.index(pair) if seed is None else seed
+        return self.host.sample(model, positive, self.negative, seed, count)
 
-    def row(self, make: Any, case: Any, count: int = PICTURES) -> tuple[dict[str, list[float]], torch.Tensor]:
-        """Scores of a method's pictures, and the pictures."""
+    def row(self, make: Any, case: Any, count: int = PICTURES) -> torch.Tensor:
+        """A method's latents."""
         with torch.inference_mode():
-            pictures = self.pictures(make(case), case.pair, count)
-            verdict = self.judge(pictures, case.pair.subject, case.pair.style)
-        rounded = {
+            return self.latents(make(case), case.pair, count)
+
+    def scores(self, latents: torch.Tensor, pair: Pair) -> dict[str, list[float]]:
+        """Subject and style of each picture."""
+        with torch.inference_mode():
+            verdict = self.judge(self.decoder(latents.float()).clamp(0, 1), pair.subject, pair.style)
+        return {
             "subject": [round(float(v), 4) for v in verdict.subject],
             "style": [round(float(v), 4) for v in verdict.style],
         }
-        return rounded, pictures
 
 
 def measure_cell(measure: Measure, cell: Cell, rows: Sequence[Any]) -> None:
-    """All rows that the cell's file lacks; the first training's first pictures are kept for the sheet."""
+    """All rows that the cell's file lacks. Latents are kept beside the scores: the judge can look again, the sheet too."""
     from .methods import Case
 
     kept = json.loads(cell.path.read_text()) if cell.path.exists() else {}
     case = Case(measure.model, cell.world, cell.pair, cell.training, cell.strength)
-    shown = {}
+    made: dict[str, np.ndarray] = {}
     for row in rows:
         if row.name in kept or (cell.strength != 1.0 and not row.strong):
             continue
-        kept[row.name], pictures = measure.row(row.make, case)
-        shown[row.name] = (pictures[:2] * 255).round().byte().numpy()
-    if cell.strength == 1.0 and "base" in shown:
-        # Static patches of one row must not leak into the next: the base gives the same picture again.
-        again = (measure.pictures(case.model, cell.pair)[:2] * 255).round().byte().numpy()
-        if np.abs(again.astype(int) - shown["base"]).max() > 1:
+        latents = measure.row(row.make, case)
+        kept[row.name] = measure.scores(latents, cell.pair)
+        made[row.name] = latents.half().numpy()
+    if "base" in made:
+        # Static patches of one row must not leak into the next: the base gives the same latents again.
+        again = measure.latents(case.model, cell.pair).numpy()
+        if np.abs(again - made["base"]).max() > 0.01:
             raise RuntimeError(f"{cell.path.stem}: the base model was changed by a method")
-    if cell.training == 0 and shown:
-        old = dict(np.load(cell.path.with_suffix(".npz"))) if cell.path.with_suffix(".npz").exists() else {}
-        np.savez_compressed(cell.path.with_suffix(".npz"), **{**old, **shown})
-    cell.path.write_text(json.dumps(kept, indent=1))
+    if made:
+        old = dict(np.load(cell.latents)) if cell.latents.exists() else {}
+        np.savez(cell.latents, **{**old, **made})
+        cell.path.write_text(json.dumps(kept, indent=1))
 
 
 def _work(_: int, todo: list[Cell]) -> None:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from ..fit_vae import load_decoder
 from ..forms import FORMS
 from ..pairs import PAIRS, Pair
 from ..places import REPO
@@ -40,6 +42,7 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
     width = LEFT + (1 + len(COLUMNS)) * (SIDE + GAP)
     height = TOP + len(PAIRS) * (SIDE + 14 + GAP)
     image = Image.new("RGB", (width, height), "white")
+    decoder = load_decoder()
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(11)
     pen.text((4, 4), f"{world} LoRAs, first training, strength 1. Under a picture: subject and style score.", "black", font)
     for i, name in enumerate(("truth (drawn)", *COLUMNS)):
@@ -48,10 +51,11 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
         y, cell = TOP + row * (SIDE + 14 + GAP), Cell(world, 1.0, 0, pair)
         pen.text((4, y + 30), f"{pair.subject}\nin {pair.style}\n{'tuning' if pair.tuning else 'held out'}", "black", font)
         image.paste(Image.fromarray(truth(pair)), (LEFT, y))
-        kept, scores = np.load(cell.path.with_suffix(".npz")), json.loads(cell.path.read_text())
+        kept, scores = np.load(cell.latents), json.loads(cell.path.read_text())
         for i, name in enumerate(COLUMNS):
             x = LEFT + (i + 1) * (SIDE + GAP)
-            image.paste(Image.fromarray(kept[name][picture].transpose(1, 2, 0)), (x, y))
+            shown = decoder(torch.from_numpy(kept[name][picture : picture + 1]).float())[0].clamp(0, 1)
+            image.paste(Image.fromarray((shown * 255).round().byte().permute(1, 2, 0).numpy()), (x, y))
             pen.text((x, y + SIDE), _score(scores[name], picture), "black", font)
     return image
 

@@ -108,7 +108,7 @@ def _work(_: int, todo: list[Cell]) -> None:
         case = Case(measure.model, cell.world, cell.pair, cell.training, cell.strength)
         for point in points():
             if point.key not in kept:
-                kept[point.key] = measure.row(maker(point), case)[0]
+                kept[point.key] = measure.scores(measure.row(maker(point), case), cell.pair)
         path.write_text(json.dumps(kept, indent=1))
         sys.stdout.write(f"sweep {cell.path.stem}\n")
         sys.stdout.flush()

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from comfy.patcher_extension import WrappersMP
+
 from torch import Tensor
 
+from ..in_host import WrappersMP
 from ..lora import SLOTS, Factors
 from ..mmdit import HIDDEN
 
