@@ -5,12 +5,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/installed.txt
 HOST_SITE := build/host-site
+NODE_READY := node_modules/.package-lock.json
 
 # Idle threads spinning for work slow tiny models down twentyfold when the cores are shared.
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test test-core test-host test-browser bench lint world quality lane-core lane-host lane-browser
+.PHONY: help setup demo test test-core test-host test-browser bench lint lint-js world quality lane-core lane-host lane-browser
 
 help:
 	@echo "make demo          a fused image, its selection map and report, into demo/"
@@ -21,7 +22,7 @@ help:
 	@echo "make bench         speed and memory, into bench/RESULTS.md (about ten minutes)"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
 	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (about half an hour)"
-	@echo "make lint          ruff, formatting, types"
+	@echo "make lint          ruff, formatting, types; the page's types too where npm is"
 	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
 	@echo "its interpreter: COMFYUI_PYTHON, else its .venv"
 
@@ -90,3 +91,12 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	@$(MAKE) --no-print-directory lint-js
+
+lint-js:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory --silent $(NODE_READY) && npx tsc; \
+	else echo "types of web/js not checked: npm is missing"; fi
+
+$(NODE_READY): package-lock.json
+	@npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -18,11 +18,10 @@ from .probes import Added
 @contextmanager
 def on_ours(clock: Added) -> Iterator[None]:
     """Additions to an output, and weights that are folded, with the decision which of the two."""
-    nodes = f"{load_pack().__name__}.nodes"
-    hooks, fold = (importlib.import_module(f"{nodes}.{name}") for name in ("hooks", "fold"))
+    apply = f"{load_pack().__name__}.klora_core.apply"
+    hooks, fold = (importlib.import_module(f"{apply}.{name}") for name in ("hooks", "fold"))
     with ExitStack() as stack:
-        for name in ("_add_linear", "_add_convolution"):
-            stack.enter_context(patch.object(hooks, name, _made_timed(clock, getattr(hooks, name))))
+        stack.enter_context(patch.object(hooks, "addition", _made_timed(clock, hooks.addition)))
         for name in ("pays", "weight"):
             stack.enter_context(patch.object(fold.Fold, name, clock.timed(getattr(fold.Fold, name))))
         yield

@@ -23,7 +23,7 @@ _CASES = (
 
 
 def table(dtype: torch.dtype = torch.bfloat16) -> Table:
-    """The node's own Factors module for LoRAs of real shapes, in ``dtype``."""
+    """The node's own Buffers module for LoRAs of real shapes, in ``dtype``."""
     rows = []
     for name, shapes, subject, style in _CASES:
         ours, theirs = _buffer_bytes(shapes(), (subject, style), dtype)
@@ -33,7 +33,7 @@ def table(dtype: torch.dtype = torch.bfloat16) -> Table:
         ("two LoRAs", "buffers / factors", "buffers, MiB", "factors of both, MiB"),
         tuple(rows),
         (
-            f"Counted from the Factors module that the Fuse node hands to the host's memory management, "
+            f"Counted from the Buffers module that the Fuse node hands to the host's memory management, "
             f"in {str(dtype).removeprefix('torch.')}. Aim: at most {AIM}.",
             "One pair of buffers a layer, as large as the larger rank, holds the LoRA that is active there. "
             "The LoRAs themselves stay in main memory, where the loader put them, and are not counted.",
@@ -45,14 +45,14 @@ def _buffer_bytes(
     shapes: Iterable[slots.Shape], ranks: tuple[int, int], dtype: torch.dtype
 ) -> tuple[int, int]:
     pack = load_pack()
-    factors = importlib.import_module(f"{pack.__name__}.nodes.factors")
+    apply = importlib.import_module(f"{pack.__name__}.klora_core.apply")
     low_rank = importlib.import_module(f"{pack.__name__}.klora_core.deltas").LowRank
     # Shapes alone decide: the LoRAs need no memory, the buffers are real.
-    lanes, both = [], 0
+    targets, both = [], 0
     for i, (out, n) in enumerate(shapes):
         deltas = [
             low_rank(torch.empty(out, r, device="meta"), torch.empty(r, n, device="meta")) for r in ranks
         ]
-        lanes.append(factors.Lane(f"slot.{i}", None, tuple(deltas), (1.0, 1.0)))
+        targets.append(apply.Target(f"slot.{i}", None, tuple(deltas)))
         both += sum(out * r + r * n for r in ranks) * dtype.itemsize
-    return sum(b.nbytes for b in factors.Factors(tuple(lanes), dtype).parameters()), both
+    return sum(b.nbytes for b in apply.Buffers(tuple(targets), dtype).parameters()), both

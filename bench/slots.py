@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from klora_core.deltas import LowRank
-from klora_core.pairing import Slot, SlotPair
+from klora_core.deltas import LowRank, Slot
+from klora_core.pairing import SlotPair
 
 Shape = tuple[int, int]
 

@@ -1,202 +1,252 @@
-"""Tensors of a LoRA file, grouped by module, to weight changes. Pure: names and tensors in, deltas out."""
+"""Tensors of one module of a LoRA file to its weight change: checked by shape before anything is made."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .deltas import Delta, Dense, LowRank, lora
+from .deltas import Delta, Dense, Hadamard, Kron, lora
 from .errors import KLoraError
+from .parts import ALPHA
 
-_SUFFIXES = {
-    ".lora_up.weight": "up",
-    ".lora_down.weight": "down",
-    ".lora_mid.weight": "mid",
-    ".lora_B": "up",
-    ".lora_A": "down",
-    ".lora.up.weight": "up",
-    ".lora.down.weight": "down",
-    "_lora.up.weight": "up",
-    "_lora.down.weight": "down",
-    ".lora_linear_layer.up.weight": "up",
-    ".lora_linear_layer.down.weight": "down",
-    ".alpha": "alpha",
-    ".diff": "diff",
-    **{f".hada_{name}": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
-    **{f".lokr_{name}": f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
+AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
+_FLOATS = {
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
 }
-# PEFT puts the adapter's name between; XLabs numbers the two streams of a FLUX block.
-_PEFT = re.compile(r"(.+)\.lora_([AB])(?:\.(?!bias\b)[\w-]+)?\.weight")
-_XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
-
-VECTOR, REFUSED = "vector", "refused"
-_VECTORS = (".diff_b", ".w_norm", ".b_norm", ".set_weight", ".bias")
-_REFUSED = {
-    "DoRA": (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"),
-    "OFT or BOFT": (".oft_blocks", ".oft_diag", ".oft_R.weight", ".rescale"),
-    "GLoRA": (".a1.weight", ".a2.weight", ".b1.weight", ".b2.weight"),
-    "a LoRA that changes the layer's size": (".reshape_weight",),
+_INTEGERS = {
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint16, torch.uint32, torch.uint64),
 }
-_AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
+# More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
+_LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
 
 
-def split(key: str) -> tuple[str, str] | None:
-    """(module, part) of a tensor's name, None where it is no adapter's.
+@dataclass(frozen=True, eq=False)
+class Change:
+    """The weight change of a module: its tensors by part, checked to fit together, not multiplied out.
 
-    ``part`` is a name that :func:`delta` knows, ``vector`` for biases and norms, or ``refused:<kind>``
-    for changes that are more than a sum onto the weight.
+    ``shape`` is [out, n] of the change, a convolution's kernel flat in n; ``alpha`` None means alpha = rank.
     """
-    if found := _PEFT.fullmatch(key):
-        return found[1], "up" if found[2] == "B" else "down"
-    if found := _XLABS.fullmatch(key):
-        return found[1], found[2]
-    for suffix, part in _SUFFIXES.items():
-        if key.endswith(suffix) and len(key) > len(suffix):
-            return key.removesuffix(suffix), part
-    for kind, refused in _REFUSED.items():
-        for suffix in refused:
-            if key.endswith(suffix):
-                return key.removesuffix(suffix), f"{REFUSED}:{kind}"
-    for suffix in _VECTORS:
-        if key.endswith(suffix):
-            return re.sub(r"\.lora_(A|B|up|down)$", "", key.removesuffix(suffix)), VECTOR
-    return None
+
+    module: str
+    kind: str
+    shape: tuple[int, int]
+    parts: Mapping[str, Tensor]
+    alpha: float | None
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank, 1 without an alpha; what a change that is a plain matrix ignores."""
+        counted = next((self.parts[p] for p in _KINDS[self.kind].counted if p in self.parts), None)
+        return 1.0 if self.alpha is None or counted is None else self.alpha / counted.shape[0]
+
+    def delta(self) -> Delta:
+        """The change in the file's own factors. Raises KLoraError where a Tucker core would blow them up."""
+        return _KINDS[self.kind].build(self)
 
 
-def is_adapter(part: str) -> bool:
-    """Whether a part by itself shows that a file is a LoRA; checkpoints have biases, and some have alphas."""
-    return part not in (VECTOR, "alpha")
+class _Kind(NamedTuple):
+    shape: Callable[[str, Mapping[str, Tensor]], tuple[int, int]]
+    build: Callable[[Change], Delta]
+    # The part whose first size is the rank that alpha is divided by; the first that is there counts.
+    counted: tuple[str, ...]
 
 
-def delta(module: str, parts: Mapping[str, Tensor]) -> Delta | None:
-    """The weight change of a module from its tensors by part; None where it changes only a vector.
+def change(module: str, parts: Mapping[str, Tensor]) -> Change:
+    """The weight change of ``module`` from its tensors by part (see :func:`klora_core.parts.split`).
 
-    Raises KLoraError, naming the module, for kinds that need the base weight, missing counterparts, shapes
-    that do not fit, dtypes that are no floating point, NaN and inf.
+    Raises KLoraError, naming the module, for missing counterparts, tensors that belong to no common kind, and
+    shapes that do not fit.
     """
-    for part, tensor in parts.items():
-        if part.startswith(REFUSED):
-            raise KLoraError(
-                f"layer {module} is {part.partition(':')[2]}, which does not just add to the weight and so "
-                "can't be compared layer by layer. Use a plain LoRA, or extract one from a merged model."
-            )
-        _check_values(module, part, tensor)
-    alpha = float(parts["alpha"].flatten()[0]) if "alpha" in parts else None
-    kinds = {_KIND_OF.get(part, part.partition("_")[0]) for part in parts if part != "alpha"}
+    kinds = {_KIND_OF.get(part, part.partition("_")[0]) for part in parts if part != ALPHA}
     if len(kinds) != 1:
-        raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}. {_AGAIN}")
+        raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}. {AGAIN}")
+    kind = kinds.pop()
     try:
-        return _KINDS[kinds.pop()](module, parts, alpha)
-    except (RuntimeError, IndexError) as error:
-        shapes = ", ".join(f"{part} {tuple(t.shape)}" for part, t in parts.items() if part != "alpha")
-        raise KLoraError(
-            f"layer {module} has tensors that do not fit together ({shapes}). {_AGAIN}"
-        ) from error
+        shape = _KINDS[kind].shape(module, parts)
+    except _Misfit as error:
+        sizes = ", ".join(f"{part} {tuple(t.shape)}" for part, t in parts.items() if part != ALPHA)
+        raise KLoraError(f"layer {module} has tensors that do not fit together ({sizes}). {AGAIN}") from error
+    if math.prod(shape) > _LARGEST_LAYER:
+        raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
+    return Change(module, kind, shape, parts, _alpha(module, parts))
 
 
-def _check_values(module: str, part: str, tensor: Tensor) -> None:
-    if not tensor.is_floating_point() and part != "alpha":
+def refusal(module: str, kind: str) -> KLoraError:
+    """The error for a module whose change is more than a sum onto the weight."""
+    return KLoraError(
+        f"layer {module} is {kind}, which does not just add to the weight and so can't be compared layer by "
+        "layer. Use a plain LoRA, or extract one from a merged model."
+    )
+
+
+def check_values(module: str, part: str, tensor: Tensor) -> None:
+    """Raises KLoraError where a tensor is no floating point (an alpha may be whole), empty, or not finite."""
+    if tensor.dtype not in _FLOATS and not (part == ALPHA and tensor.dtype in _INTEGERS):
         raise KLoraError(
             f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}. "
             "Use a version of this LoRA in float16, bfloat16, float32 or float8."
         )
+    if part == ALPHA and tensor.numel() != 1:
+        raise KLoraError(f"layer {module}: alpha has {tensor.numel()} values instead of one. {AGAIN}")
     if tensor.numel() == 0:
-        raise KLoraError(f"layer {module}: {part} is empty. {_AGAIN}")
+        raise KLoraError(f"layer {module}: {part} is empty. {AGAIN}")
     # Whether an extreme is finite tells whether all are: aminmax passes NaN on.
-    values = tensor.float() if tensor.element_size() == 1 else tensor
-    if not all(torch.isfinite(extreme) for extreme in torch.aminmax(values)):
+    values = tensor if tensor.dtype.itemsize > 1 and tensor.dtype in _FLOATS else tensor.to(torch.float32)
+    if not all(torch.isfinite(extreme.to(torch.float32)) for extreme in torch.aminmax(values)):
         raise KLoraError(
             f"layer {module}: {part} holds NaN or inf. The training diverged or the file is damaged: "
             "use another version of this LoRA."
         )
 
 
+class _Misfit(Exception):
+    """Sizes that do not fit together."""
+
+
+def _fit(condition: bool) -> None:
+    if not condition:
+        raise _Misfit
+
+
 def _need(module: str, parts: Mapping[str, Tensor], *names: str) -> list[Tensor]:
     missing = [name for name in names if name not in parts]
     if missing:
-        there = ", ".join(name for name in parts if name != "alpha")
-        raise KLoraError(f"layer {module} has {there} but no {' and no '.join(missing)}. {_AGAIN}")
+        there = ", ".join(name for name in parts if name != ALPHA)
+        raise KLoraError(f"layer {module} has {there} but no {' and no '.join(missing)}. {AGAIN}")
     return [parts[name] for name in names]
 
 
-def _lora(module: str, parts: Mapping[str, Tensor], alpha: float | None) -> LowRank | None:
-    up, down = _need(module, parts, "up", "down")
-    if min(up.ndim, down.ndim) < 2:
-        raise RuntimeError("factors are matrices")
-    mid = parts.get("mid")
-    if mid is not None and (mid.ndim < 3 or mid.shape[:2] != (up.shape[1], down.shape[0])):
-        raise RuntimeError("mid does not fit")
-    change = lora(up, down, alpha, mid)
-    if change.up.shape[1] != change.down.shape[0]:
-        raise RuntimeError("inner sizes differ")
-    return change
-
-
-def _diff(module: str, parts: Mapping[str, Tensor], alpha: float | None) -> Dense | None:
-    weight = parts["diff"]
-    if weight.ndim < 2:
+def _alpha(module: str, parts: Mapping[str, Tensor]) -> float | None:
+    if ALPHA not in parts:
         return None
-    weight = weight.flatten(1)
+    alpha = float(parts[ALPHA].to(torch.float64).reshape(()))
+    if not math.isfinite(alpha):
+        raise KLoraError(f"layer {module}: alpha is {alpha}. {AGAIN}")
+    return alpha
+
+
+def _flat(tensor: Tensor) -> tuple[int, int]:
+    _fit(tensor.ndim >= 2)
+    return tensor.shape[0], math.prod(tensor.shape[1:])
+
+
+def _lora_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    up, down = _need(module, parts, "up", "down")
+    (out, outer), (inner, n) = _flat(up), _flat(down)
+    if "mid" not in parts:
+        _fit(outer == inner)
+        return out, n
+    mid = parts["mid"]
+    _fit(mid.ndim > 2 and tuple(mid.shape[:2]) == (outer, inner))
+    return out, n * math.prod(mid.shape[2:])
+
+
+def _lora(change: Change) -> Delta:
+    mid = change.parts.get("mid")
+    if mid is not None:
+        _bounded(change, mid.shape[0])
+    return lora(change.parts["up"], change.parts["down"], change.alpha, mid)
+
+
+def _diff_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    return _flat(parts["diff"])
+
+
+def _diff(change: Change) -> Delta:
+    weight = change.parts["diff"].flatten(1)
     return Dense(weight, min(weight.shape))
 
 
-def _loha(module: str, parts: Mapping[str, Tensor], alpha: float | None) -> Delta:
-    """dW = (A1 B1) * (A2 B2), entry by entry: a product of rank r1 * r2 with row-wise Kronecker factors."""
-    a1, b1, a2, b2 = _need(module, parts, "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
-    scale = 1.0 if alpha is None else alpha / b1.shape[0]
+_HADA = (("hada_w1_a", "hada_w1_b", "hada_t1"), ("hada_w2_a", "hada_w2_b", "hada_t2"))
+
+
+def _loha_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    _need(module, parts, *_HADA[0][:2], *_HADA[1][:2])
     if "hada_t1" in parts or "hada_t2" in parts:
-        t1, t2 = _need(module, parts, "hada_t1", "hada_t2")
-        (u1, d1), (u2, d2) = _tucker(t1, a1, b1), _tucker(t2, a2, b2)
-    else:
-        (u1, d1), (u2, d2) = (a1.float(), b1.float().flatten(1)), (a2.float(), b2.float().flatten(1))
-    rank = d1.shape[0] * d2.shape[0]
-    if not _worth_factors(rank, u1.shape[0], d1.shape[1]):
-        return Dense((u1 @ d1) * (u2 @ d2), rank, scale)
-    up = torch.einsum("or,os->ors", u1, u2).flatten(1)
-    down = torch.einsum("rn,sn->rsn", d1, d2).flatten(0, 1)
-    if up.shape[1] != down.shape[0]:
-        raise RuntimeError("inner sizes differ")
-    return LowRank(up, down, scale)
+        _need(module, parts, "hada_t1", "hada_t2")
+    one, two = (_product_shape(*(parts.get(name) for name in names)) for names in _HADA)
+    _fit(one == two)
+    return one
 
 
-def _lokr(module: str, parts: Mapping[str, Tensor], alpha: float | None) -> Delta:
-    """dW = W1 (x) W2, a Kronecker product; of rank rank(W1) * rank(W2)."""
-    (u1, d1), rank1 = _lokr_factor(module, parts, "lokr_w1")
-    (u2, d2), rank2 = _lokr_factor(module, parts, "lokr_w2")
-    divisor = rank2 or rank1
-    scale = 1.0 if alpha is None or divisor is None else alpha / divisor
-    rank = d1.shape[0] * d2.shape[0]
-    if not _worth_factors(rank, u1.shape[0] * u2.shape[0], d1.shape[1] * d2.shape[1]):
-        return Dense(torch.kron(u1 @ d1, u2 @ d2), rank, scale)
-    return LowRank(torch.kron(u1, u2), torch.kron(d1, d2), scale)
+def _loha(change: Change) -> Delta:
+    """dW = (A1 B1) * (A2 B2), entry by entry."""
+    (up1, down1), (up2, down2) = (_pair(change, *names) for names in _HADA)
+    return Hadamard(up1, down1, up2, down2, change.scale)
 
 
-def _lokr_factor(
-    module: str, parts: Mapping[str, Tensor], name: str
-) -> tuple[tuple[Tensor, Tensor], int | None]:
-    """One Kronecker factor as float32 (up, down), and the rank that alpha counts: None if it is whole."""
-    if name in parts:
-        whole = parts[name].float().flatten(1)
-        rows, columns = whole.shape
-        return ((torch.eye(rows), whole) if rows <= columns else (whole, torch.eye(columns))), None
-    a, b = _need(module, parts, f"{name}_a", f"{name}_b")
-    core = parts.get("lokr_t2") if name == "lokr_w2" else None
-    factors = (a.float(), b.float().flatten(1)) if core is None else _tucker(core, a, b)
-    return factors, b.shape[0]
+_LOKR = (("lokr_w1_a", "lokr_w1_b", "lokr_t1"), ("lokr_w2_a", "lokr_w2_b", "lokr_t2"))
 
 
-def _tucker(core: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """LyCORIS's Tucker form as (up, down): core [r, r, kernel...], ``a`` [r, out], ``b`` [r, in]."""
+def _lokr_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    (m1, n1), (m2, n2) = (_lokr_factor_shape(module, parts, i) for i in (0, 1))
+    # W2's kernel comes last in the product's columns; W1 must have none.
+    _fit("lokr_w1" not in parts or all(size == 1 for size in parts["lokr_w1"].shape[2:]))
+    return m1 * m2, n1 * n2
+
+
+def _lokr_factor_shape(module: str, parts: Mapping[str, Tensor], i: int) -> tuple[int, int]:
+    whole = f"lokr_w{i + 1}"
+    if whole not in parts:
+        _need(module, parts, *_LOKR[i][:2])
+        return _product_shape(*(parts.get(name) for name in _LOKR[i]))
+    if more := [name for name in _LOKR[i] if name in parts]:
+        raise KLoraError(f"layer {module} has {whole} and {' and '.join(more)} beside it. {AGAIN}")
+    return _flat(parts[whole])
+
+
+def _lokr(change: Change) -> Delta:
+    """dW = W1 (x) W2, a Kronecker product."""
+    wholes = (change.parts.get("lokr_w1"), change.parts.get("lokr_w2"))
+    w1, w2 = (
+        _pair(change, *names) if whole is None else whole.flatten(1)
+        for whole, names in zip(wholes, _LOKR, strict=True)
+    )
+    return Kron(w1, w2, change.scale)
+
+
+def _product_shape(a: Tensor | None, b: Tensor | None, core: Tensor | None) -> tuple[int, int]:
+    """[out, n] of A B, or of LyCORIS's Tucker form: core [r, s, kernel...], ``a`` [r, out], ``b`` [s, in]."""
+    assert a is not None and b is not None, "needed before"
+    if core is None:
+        (out, outer), (inner, n) = _flat(a), _flat(b)
+        _fit(outer == inner)
+        return out, n
+    _fit(a.ndim == b.ndim == 2 and core.ndim > 2 and tuple(core.shape[:2]) == (a.shape[0], b.shape[0]))
+    return a.shape[1], b.shape[1] * math.prod(core.shape[2:])
+
+
+def _pair(change: Change, a_name: str, b_name: str, core_name: str) -> tuple[Tensor, Tensor]:
+    """(up [out, r], down [r, n]) of a product of :func:`_product_shape`."""
+    a, b, core = (change.parts.get(name) for name in (a_name, b_name, core_name))
+    assert a is not None and b is not None, "needed before"
+    if core is None:
+        return a.flatten(1), b.flatten(1)
+    _bounded(change, a.shape[0])
     down = torch.einsum("ijk,jn->ink", core.float().flatten(2), b.float())
     return a.float().T.contiguous(), down.flatten(1)
 
 
-def _worth_factors(rank: int, out: int, n: int) -> bool:
-    return rank * (out + n) < out * n
+def _bounded(change: Change, rank: int) -> None:
+    """A Tucker core is folded into ``down`` [rank, n]: refused where that is out of all proportion."""
+    held = sum(tensor.numel() for tensor in change.parts.values())
+    if rank * change.shape[1] > max(_TUCKER_ENTRIES, _TUCKER_GROWTH * held):
+        raise KLoraError(
+            f"layer {change.module} would grow from {held} to {rank} x {change.shape[1]}. {AGAIN}"
+        )
 
 
 _KIND_OF = {"up": "lora", "down": "lora", "mid": "lora"}
-_KINDS = {"lora": _lora, "diff": _diff, "hada": _loha, "lokr": _lokr}
+_KINDS = {
+    "lora": _Kind(_lora_shape, _lora, ("down",)),
+    "diff": _Kind(_diff_shape, _diff, ()),
+    "hada": _Kind(_loha_shape, _loha, ("hada_w1_b",)),
+    "lokr": _Kind(_lokr_shape, _lokr, ("lokr_w2_b", "lokr_w1_b")),
+}

@@ -11,14 +11,17 @@ from typing import NoReturn
 
 from . import files, report
 from .errors import KLoraError
-from .fuse import LAYERS, plan_from, prepare
-from .methods.klora import GAMMA_MODES
-from .plan import LoraInfo, Plan, check_steps
-from .schedules import NAMES, make_schedule
-from .scoring import score_pairs
+from .methods.klora import GAMMA_MODES, SCHEDULES, KLora, make_schedule
+from .methods.klora_scores import evidence_of
+from .pairing import LAYERS, meet
+from .plan import LoraInfo, Plan, make_plan
+from .progress import check_steps, in_steps
+from .roles import STYLE, SUBJECT
+from .scoring import score
 
 BAD_INPUT = 2
 MAX_STEPS = 10_000
+_ROLES = (SUBJECT, STYLE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     add("subject", type=Path, metavar="SUBJECT.safetensors", help="LoRA of the person, animal or thing")
     add("style", type=Path, metavar="STYLE.safetensors", help="LoRA of the style, for the same base model")
     add("--steps", type=int, default=30, help="sampling steps (default: 30)")
-    add("--schedule", choices=NAMES, default=NAMES[0], help="s: subject first; s*: style leads at first")
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        default=SCHEDULES[0],
+        help="s: subject first; s*: style at first",
+    )
     add("--alpha", type=float, help="slope of the schedule (default: the paper's)")
     add("--beta", type=float, help="start of the schedule (default: the paper's)")
     add("--balance", type=float, default=0.0, help="-1 leans to the subject, 1 to the style (default: 0)")
@@ -66,23 +74,21 @@ def _report(options: argparse.Namespace) -> None:
     if options.steps > MAX_STEPS:
         raise KLoraError(f"steps must be at most {MAX_STEPS}, got {options.steps}.")
     schedule = make_schedule(options.schedule, options.alpha, options.beta, options.balance)
-    subject, style = files.read_pair(options.subject, options.style)
-    pairing = prepare(subject.slots, style.slots, options.layers)
-    plan = plan_from(
-        pairing,
-        score_pairs(pairing.shared),
-        schedule,
-        options.gamma,
-        subject=LoraInfo(subject.name, len(pairing.shared) + len(pairing.subject_only)),
-        style=LoraInfo(style.name, len(pairing.shared) + len(pairing.style_only)),
-        notes=(*_notes(subject), *_notes(style)),
+    loras = files.read_pair(options.subject, options.style)
+    rows = meet([lora.slots for lora in loras], _ROLES, options.layers)
+    evidence = evidence_of(rows.competing, _ROLES, score, [lora.name for lora in loras])
+    plan = make_plan(
+        rows,
+        [LoraInfo(lora.name, role) for lora, role in zip(loras, _ROLES, strict=True)],
+        KLora(schedule, options.gamma, _ROLES, evidence),
+        notes=[note for lora in loras for note in _notes(lora)],
     )
     # The files first: after a failure to write, nothing is half done on stdout.
     if options.json:
         _write(options.json, plan.dumps(options.steps))
     if options.plot:
         _plot(options.plot, plan, options.steps)
-    print(report.text(plan, options.steps))
+    print(report.text(plan, in_steps(options.steps)))
 
 
 def _notes(file: files.LoraFile) -> list[str]:
@@ -111,7 +117,7 @@ def _plot(path: Path, plan: Plan, steps: int) -> None:
     except ImportError as error:
         raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
     try:
-        draw(plan, steps).save(path)
+        draw(plan, in_steps(steps)).save(path)
     except OSError as error:
         raise KLoraError(_unwritable(path, error)) from error
     except ValueError as error:

@@ -1,15 +1,49 @@
-"""A slot's weight change dW as factors or as a matrix, alpha/rank folded in.
+"""The ground floor: a slot, and its weight change dW as factors or as a matrix, alpha/rank folded in.
 
-Convolutions are kept flat: ``[out, in * kernel]``; whoever applies them knows the kernel.
+Convolutions are kept flat: ``[out, in * kernel]``; whoever applies them knows the kernel. Every kind has
+``shape`` [out, n], ``rank`` (a bound, from its parametrisation), ``scale``, ``tensors``, ``rows``,
+``reordered``, ``scaled``, ``product`` (dW / scale) and ``dense`` (dW, float32).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Union
 
 import torch
 from torch import Tensor
+
+from .factored import Factor, Hadamard, Kron, as_float32
+
+__all__ = [
+    "Delta",
+    "Deltas",
+    "Dense",
+    "Factor",
+    "Hadamard",
+    "Kron",
+    "LowRank",
+    "Slot",
+    "concat",
+    "lora",
+    "project_off_inputs",
+]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A weight, or some of its rows: ``rows`` is (start, length), None the whole weight."""
+
+    weight: str
+    rows: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """``double_blocks.0.img_attn.qkv[0:3072]``; without brackets for a whole weight."""
+        if self.rows is None:
+            return self.weight
+        return f"{self.weight}[{self.rows[0]}:{sum(self.rows)}]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +70,27 @@ class LowRank:
         """dW with row ``order[i]`` in the place of row i."""
         return LowRank(self.up[order], self.down, self.scale)
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """up, down."""
+        return self.up, self.down
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> LowRank:
+        """The product of other tensors, in the order of ``tensors``; scale 1."""
+        up, down = tensors
+        return LowRank(up, down)
+
+    def scaled(self, strength: float) -> LowRank:
+        """strength * dW: only ``scale`` changes."""
+        return replace(self, scale=self.scale * strength)
+
+    def product(self) -> Tensor:
+        """dW / scale as a matrix, in the factors' dtype and on their device."""
+        return self.up @ self.down
+
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n]."""
-        up = self.up.to(device=device, dtype=torch.float32)
-        return (up @ self.down.to(device=device, dtype=torch.float32)) * self.scale
+        return self.with_tensors(as_float32(self.tensors, device)).product() * self.scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +117,31 @@ class Dense:
         """dW with row ``order[i]`` in the place of row i."""
         return Dense(self.weight[order], self.rank_bound, self.scale)
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The matrix alone."""
+        return (self.weight,)
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Dense:
+        """Another matrix in the place of this one; scale 1."""
+        (weight,) = tensors
+        return Dense(weight, self.rank_bound)
+
+    def scaled(self, strength: float) -> Dense:
+        """strength * dW: only ``scale`` changes."""
+        return replace(self, scale=self.scale * strength)
+
+    def product(self) -> Tensor:
+        """dW / scale: the matrix itself."""
+        return self.weight
+
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n]."""
         return self.weight.to(device=device, dtype=torch.float32) * self.scale
 
 
-Delta = Union[LowRank, Dense]
+Delta = Union[LowRank, Dense, Kron, Hadamard]
+Deltas = Mapping[Slot, Delta]
 
 
 def lora(up: Tensor, down: Tensor, alpha: float | None, mid: Tensor | None = None) -> LowRank:
@@ -85,3 +155,38 @@ def lora(up: Tensor, down: Tensor, alpha: float | None, mid: Tensor | None = Non
         core = mid.to(torch.float32).flatten(2)
         down = torch.einsum("pqk,qi->pik", core, down.to(torch.float32).flatten(1))
     return LowRank(up.flatten(1), down.flatten(1), 1.0 if alpha is None else alpha / rank)
+
+
+def concat(deltas: Sequence[LowRank]) -> LowRank:
+    """The sum of low-rank deltas of one shape as one: [s1 up1, s2 up2, ..] @ [down1; down2; ..], float32.
+
+    The rank is the sum of the ranks. Raises ValueError for none, RuntimeError where the shapes differ.
+    """
+    if not deltas:
+        raise ValueError("a sum needs at least one delta")
+    ups = [delta.up.to(torch.float32) * delta.scale for delta in deltas]
+    return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas], 0))
+
+
+def project_off_inputs(delta: LowRank, winner: LowRank) -> LowRank:
+    """What ``delta`` does to inputs that ``winner`` does not read: dW (I - Q Q^T); only ``down`` changes.
+
+    Q [n, q] is an orthonormal basis of the row space of winner's ``down``, within its numerical rank, in
+    float32. A winner whose ``down`` is zero projects nothing off.
+    """
+    down = delta.down.to(torch.float32)
+    basis = _row_space(winner.down.to(torch.float32))
+    return LowRank(delta.up, down - (down @ basis) @ basis.T, delta.scale)
+
+
+def _row_space(matrix: Tensor) -> Tensor:
+    """An orthonormal basis [n, q] of the rows of a float32 ``matrix`` [r, n].
+
+    Thin QR of its transpose, then an SVD of R: QR alone gives columns of noise where rows depend on others.
+    Rows count by their direction, not by their size.
+    """
+    size = matrix.norm(dim=1, keepdim=True)
+    q, r = torch.linalg.qr((matrix / torch.where(size > 0, size, 1)).T)
+    left, values, _ = torch.linalg.svd(r, full_matrices=False)
+    tolerance = max(matrix.shape) * torch.finfo(torch.float32).eps
+    return q @ left[:, values > values.max() * tolerance]

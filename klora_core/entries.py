@@ -2,19 +2,22 @@
 
 On the CPU a threshold that rises with what was seen drops nearly all entries of a tile at one comparison.
 On other devices the largest entries are sought in the blocks with the largest maxima, a fixed number of
-them, so that no shape depends on the data and nothing waits for the device. Both are exact.
+them, so that no shape depends on the data and nothing waits for the device. Both are exact. A Kronecker
+product is not made: its entries are the products of two lists.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .deltas import Delta, LowRank
+from .deltas import Delta, Dense, Hadamard, Kron, LowRank
+from .factored import as_float32
+from .kronecker import Lists, largest_products, pieces
 
 TILE_CPU = 1 << 18
 _TILE_DEVICE = 1 << 22
@@ -27,24 +30,56 @@ def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None 
     Products and tile sums are float32, the sums over tiles float64 (float32 on MPS, which has no other).
     ``room``, float32 on ``device``, is overwritten with the tiles, where it is large enough for one.
     """
-    sums = _sums_cpu if device.type == "cpu" else _sums_device
-    return sums(delta, k, device, room) * abs(delta.scale)
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    parts = pieces(delta) if isinstance(delta, Kron) else None
+    if parts is not None:
+        sums = _kronecker(parts, k, device, room, wide)
+    else:
+        best, l1 = _top(delta, k, device, room)
+        sums = torch.stack((l1 if best is None else best.sum(dtype=wide), l1))
+    return sums * abs(delta.scale)
 
 
-def _sums_cpu(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> Tensor:
+def _kronecker(
+    parts: Sequence[tuple[Delta, Delta]], k: int, device: torch.device, room: Tensor | None, wide: torch.dtype
+) -> Tensor:
+    def l1_of(sums: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        return torch.stack([one * two for one, two in sums]).sum().to(wide)
+
+    if k >= sum(math.prod(one.shape) * math.prod(two.shape) for one, two in parts):
+        l1 = l1_of([(_top(one, k, device, room)[1], _top(two, k, device, room)[1]) for one, two in parts])
+        return torch.stack((l1, l1))
+    found = [(_list(one, k, device, room), _list(two, k, device, room)) for one, two in parts]
+    lists = [Lists(one[0], two[0]) for one, two in found]
+    return torch.stack((largest_products(lists, k, wide), l1_of([(one[1], two[1]) for one, two in found])))
+
+
+def _list(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest |entries| of dW / |scale|, or all where there are fewer; and the sum of all."""
+    best, l1 = _top(delta, k, device, room)
+    return delta.dense(device).abs_().view(-1) if best is None else best, l1
+
+
+def _top(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor | None, Tensor]:
+    """(the ``k`` largest |entries| of dW / |scale|, None where that is all of them; their sum)."""
+    top = _top_cpu if device.type == "cpu" else _top_device
+    return top(delta, 0 if k >= math.prod(delta.shape) else k, device, room)
+
+
+def _top_cpu(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor | None, Tensor]:
     # NumPy compares, selects and partitions in a fifth to a tenth of torch's time on a CPU.
     kept, threshold, l1 = np.empty(0, np.float32), -1.0, 0.0
     above = np.empty(max(TILE_CPU, delta.shape[1]), np.bool_)
     for tile in _tiles(delta, device, TILE_CPU, room):
         l1 += tile.sum().item()
-        for piece in _pieces(tile.numpy(), 0 if threshold >= 0 else max(_HEAD, 4 * k)):
+        for piece in _pieces(tile.numpy(), 0 if threshold >= 0 else max(_HEAD, 4 * k)) if k else ():
             found = piece[np.greater(piece, threshold, out=above[: len(piece)])]
             kept = np.concatenate((kept, found)) if len(found) else kept
             if len(kept) > 2 * k or (threshold < 0 and len(kept) >= k):
                 kept = _largest_of(kept, k)
                 threshold = float(kept.min())
     best = _largest_of(kept, k) if len(kept) > k else kept
-    return torch.tensor((best.sum(dtype=np.float64), l1), dtype=torch.float64)
+    return torch.from_numpy(best) if k else None, torch.tensor(l1, dtype=torch.float64)
 
 
 def _pieces(entries: np.ndarray, head: int) -> tuple[np.ndarray, ...]:
@@ -56,40 +91,56 @@ def _largest_of(entries: np.ndarray, k: int) -> np.ndarray:
     return np.partition(entries, len(entries) - k)[-k:]
 
 
-def _sums_device(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> Tensor:
+def _top_device(
+    delta: Delta, k: int, device: torch.device, room: Tensor | None
+) -> tuple[Tensor | None, Tensor]:
     wide = torch.float32 if device.type == "mps" else torch.float64
     best: Tensor | None = None
     l1 = torch.zeros((), dtype=wide, device=device)
     for tile in _tiles(delta, device, _TILE_DEVICE, room):
         l1 += tile.sum()
-        found = _largest(tile, k)
-        best = found if best is None else torch.cat((best, found))
-        if best.numel() > k:
-            best = best.topk(k, sorted=False).values
-    assert best is not None, "a matrix has rows"
-    return torch.stack((best.sum(dtype=wide), l1))
+        if k:
+            found = _largest(tile, k)
+            best = found if best is None else torch.cat((best, found))
+            if best.numel() > k:
+                best = best.topk(k, sorted=False).values
+    return best, l1
 
 
 def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None) -> Iterator[Tensor]:
     """|dW| / |scale| in flat float32 pieces of whole rows; a piece is valid until the next one."""
     out, n = delta.shape
-    rows = max(1, min(out, entries // n))
-    if room is None or room.numel() < rows * n:
-        room = torch.empty(rows * n, dtype=torch.float32, device=device)
-    make = _maker(delta, device)
+    # A LoHa's tile is the product of two.
+    both = 2 if isinstance(delta, Hadamard) else 1
+    rows = max(1, min(out, entries // (both * n)))
+    if room is None or room.numel() < both * rows * n:
+        room = torch.empty(both * rows * n, dtype=torch.float32, device=device)
+    make = _maker(delta, device, room[rows * n :])
     for start in range(0, out, rows):
         length = min(rows, out - start)
         yield make(start, length, room[: length * n].view(length, n)).abs_().view(-1)
 
 
-def _maker(delta: Delta, device: torch.device) -> Callable[[int, int, Tensor], Tensor]:
-    """(start, length, into) -> these rows of dW / scale."""
-    if not isinstance(delta, LowRank):
+def _maker(delta: Delta, device: torch.device, spare: Tensor) -> Callable[[int, int, Tensor], Tensor]:
+    """(start, length, into) -> these rows of dW / scale; ``spare`` may be overwritten."""
+    if isinstance(delta, Dense):
         weight = delta.weight
         return lambda start, length, into: into.copy_(weight.narrow(0, start, length))
-    up = delta.up.to(device=device, dtype=torch.float32)
-    down = delta.down.to(device=device, dtype=torch.float32)
-    return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)
+    factors = as_float32(delta.tensors, device)
+    if isinstance(delta, LowRank):
+        up, down = factors
+        return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)
+    if isinstance(delta, Hadamard):
+        up1, down1, up2, down2 = factors
+
+        def make(start: int, length: int, into: Tensor) -> Tensor:
+            torch.mm(up1.narrow(0, start, length), down1, out=into)
+            other = spare[: into.numel()].view(into.shape)
+            return into.mul_(torch.mm(up2.narrow(0, start, length), down2, out=other))
+
+        return make
+    whole = delta.with_tensors(factors)
+    return lambda start, length, into: into.copy_(whole.rows(start, length).product())
 
 
 def _block(n: int, k: int) -> int:

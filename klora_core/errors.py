@@ -1,5 +1,40 @@
-"""The one error a user can cause."""
+"""The one error a user can cause, and names from files made fit to be shown."""
+
+from __future__ import annotations
+
+_LONGEST = 240
 
 
 class KLoraError(ValueError):
-    """Bad input: the message names the file, the layer where there is one, and the remedy."""
+    """Bad input: one line that names the file, the layer where there is one, and the remedy.
+
+    Control characters in the message are shown as escapes, so that no name reaches a terminal as a command.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_escaped(message))
+
+
+def printable(name: object) -> str:
+    """A name from a file, fit for a terminal and a report.
+
+    Control and other invisible characters become escapes (``\\x1b``), bytes that were no UTF-8 the
+    replacement character; a name longer than 240 characters is cut in its middle.
+    """
+    text = _escaped(str(name))
+    if len(text) <= _LONGEST:
+        return text
+    half = (_LONGEST - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\ud800" <= character <= "\udfff":
+        return "\N{REPLACEMENT CHARACTER}"
+    return character.encode("unicode_escape").decode("ascii")

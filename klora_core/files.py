@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,34 +13,40 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from . import adapters, names
-from .deltas import Delta
-from .errors import KLoraError
-from .pairing import Slot
+from . import names, reading
+from .account import Left, What
+from .deltas import Delta, Slot
+from .errors import KLoraError, printable
+from .names_base import Base, base_of
 
-
-@dataclass(frozen=True)
-class Skipped:
-    """A module or tensor of a file that is no slot, and the reason for it."""
-
-    name: str
-    reason: str
+_NO_MATRIX = "a bias or norm vector, no weight matrix"
+_NO_HOST = "K-LoRA concerns the diffusion model alone"
 
 
 @dataclass(frozen=True, eq=False)
 class LoraFile:
     """A LoRA file. ``slots`` is what it changes in the diffusion model, by canonical slot.
 
-    ``text_encoder`` names its text-encoder modules, ``skipped`` what else is no slot. ``modules`` are its
-    changes by dotted path before they were placed; ``guessed`` those paths whose dots were restored.
+    ``left`` is what else is in it; ``applied`` names the tensors that its slots are made of. ``modules`` are
+    its changes by dotted path before they were placed; ``guessed`` those paths whose dots were restored.
     """
 
     name: str
     slots: dict[Slot, Delta]
-    text_encoder: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
+    left: tuple[Left, ...]
+    applied: frozenset[str]
     modules: Mapping[str, Delta]
     guessed: frozenset[str]
+
+    @property
+    def text_encoder(self) -> tuple[str, ...]:
+        """The names of its text-encoder modules."""
+        return tuple(item.name for item in self.left if item.what is What.TEXT)
+
+    @property
+    def skipped(self) -> tuple[Left, ...]:
+        """What is no slot and no part of a text encoder."""
+        return tuple(item for item in self.left if item.what is not What.TEXT)
 
 
 def read(path: str | Path) -> LoraFile:
@@ -48,7 +55,7 @@ def read(path: str | Path) -> LoraFile:
     Raises KLoraError that names the file, the layer where there is one, and the remedy.
     """
     path = Path(path)
-    with _naming(path.name):
+    with _naming(printable(path.name)):
         return _read(path)
 
 
@@ -59,7 +66,7 @@ def read_pair(subject: str | Path, style: str | Path) -> tuple[LoraFile, LoraFil
 
 def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     """Two files with one spelling: what one leaves open about base model and dots, the other settles."""
-    bases = [names.base(_shapes(file.modules)) for file in (first, second)]
+    bases = [base_of(_shapes(file.modules)) for file in (first, second)]
     settled = [bases[0].or_else(bases[1]), bases[1].or_else(bases[0])]
     slots = [_place(file, base) for file, base in zip((first, second), settled, strict=True)]
     sure = [
@@ -69,73 +76,75 @@ def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     for file, base, spelling in zip((first, second), settled, reversed(sure), strict=True):
         with _naming(file.name):
             aligned.append(replace(file, slots=_respelled(file, base, spelling)))
+    _check_sizes(aligned[0], aligned[1])
     return aligned[0], aligned[1]
 
 
 def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
-    """A LoRA from its tensors by key. ``tensors`` may load lazily: each is read once. Raises KLoraError."""
-    modules: dict[str, dict[str, str]] = defaultdict(dict)
-    text_encoder: dict[str, None] = {}
-    skipped: list[Skipped] = []
-    is_lora = False
-    for key in sorted(tensors.keys()):
-        found = adapters.split(key)
-        if found is None:
-            skipped.append(Skipped(key, "not understood"))
-            continue
-        raw, part = found
-        is_lora = is_lora or adapters.is_adapter(part)
-        if names.is_text_encoder(raw):
-            text_encoder[raw] = None
-        elif part == adapters.VECTOR:
-            skipped.append(Skipped(key, "a bias or norm vector, no weight matrix"))
-        elif part in modules[raw]:
-            raise KLoraError(f"layer {raw} has two tensors for {part}. Save one adapter a file.")
-        else:
-            modules[raw][part] = key
-    if not is_lora:
-        raise KLoraError(
-            "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
-            "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
-        )
-    return _build(name, tensors, modules, tuple(text_encoder), skipped)
+    """A LoRA from its tensors by key. ``tensors`` may load lazily: each is read at most once.
 
-
-def _build(
-    name: str,
-    tensors: Mapping[str, Tensor],
-    modules: Mapping[str, Mapping[str, str]],
-    text_encoder: tuple[str, ...],
-    skipped: list[Skipped],
-) -> LoraFile:
+    Raises KLoraError as :func:`klora_core.reading.read` does, for a layer that is there in two spellings, and
+    where no weight of the diffusion model is changed.
+    """
+    found = reading.read(tensors)
+    left = list(found.left)
     deltas: dict[str, Delta] = {}
-    guessed = set()
-    for raw, keys in modules.items():
-        if set(keys) == {"alpha"}:
-            skipped.append(Skipped(raw, "an alpha without weights"))
+    guessed: set[str] = set()
+    applied: set[str] = set()
+    for module in found.modules:
+        if module.is_text:
+            left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
             continue
-        change = adapters.delta(raw, {part: tensors[key] for part, key in keys.items()})
-        if change is None:
-            skipped.append(Skipped(raw, "a bias or norm vector, no weight matrix"))
+        left += [Left(printable(v.key), _NO_MATRIX, What.VECTOR, (v.key,)) for v in module.vectors]
+        if module.change is None:
             continue
-        path, restored = names.module(raw)
+        path, restored = names.module(module.raw)
         if path in deltas:
-            raise KLoraError(f"layer {raw} is there twice, in two spellings. Save it again from the trainer.")
-        deltas[path] = change
+            raise _twice(module.raw)
+        deltas[path] = module.change.delta()
+        applied.update(module.keys)
         if restored:
             guessed.add(path)
     if not deltas:
-        what = "only the text encoder" if text_encoder else "no weight matrix of the diffusion model"
+        is_text = any(item.what is What.TEXT for item in left)
+        what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    file = LoraFile(name, {}, text_encoder, tuple(skipped), deltas, frozenset(guessed))
-    return replace(file, slots=_respelled(file, names.base(_shapes(deltas)), {}))
+    file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
+    return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
+
+
+def _twice(layer: str) -> KLoraError:
+    return KLoraError(
+        f"layer {printable(layer)} is there twice, in two spellings. Save it again from the trainer."
+    )
+
+
+def _check_sizes(first: LoraFile, second: LoraFile) -> None:
+    """Two files for one base model give a weight the same inputs, and a module the same shape."""
+    for path in first.modules.keys() & second.modules.keys():
+        if first.modules[path].shape != second.modules[path].shape:
+            raise _unequal(path, first, first.modules[path].shape, second, second.modules[path].shape)
+    theirs = {slot.weight: delta.shape for slot, delta in second.slots.items()}
+    for slot, delta in first.slots.items():
+        if slot.weight in theirs and theirs[slot.weight][1] != delta.shape[1]:
+            raise _unequal(slot.weight, first, delta.shape, second, theirs[slot.weight])
+
+
+def _unequal(
+    layer: str, first: LoraFile, ours: tuple[int, int], second: LoraFile, theirs: tuple[int, int]
+) -> KLoraError:
+    sizes = [f"{out} x {n} in {file.name}" for file, (out, n) in ((first, ours), (second, theirs))]
+    return KLoraError(
+        f"Layer {layer} is {' and '.join(sizes)}: they were trained on different base models. "
+        "Use two LoRAs of the same base model."
+    )
 
 
 def _shapes(modules: Mapping[str, Delta]) -> dict[str, tuple[int, int]]:
     return {path: change.shape for path, change in modules.items()}
 
 
-def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
+def _place(file: LoraFile, base: Base) -> dict[Slot, bool]:
     """The slots of a file, and whether the dots in each name were restored."""
     return {
         names.place(path, change.shape, base).slot: path in file.guessed
@@ -143,7 +152,7 @@ def _place(file: LoraFile, base: names.Base) -> dict[Slot, bool]:
     }
 
 
-def _respelled(file: LoraFile, base: names.Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
+def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot, Delta]:
     """The slots of a file; restored dots give way to the spelling in ``sure`` (flattened -> dotted)."""
     slots: dict[Slot, Delta] = {}
     for path, change in file.modules.items():
@@ -152,7 +161,7 @@ def _respelled(file: LoraFile, base: names.Base, sure: Mapping[str, str]) -> dic
         if path in file.guessed:
             slot = Slot(sure.get(names.flat(slot.weight), slot.weight), slot.rows)
         if slot in slots:
-            raise KLoraError(f"layer {slot.name} is there twice, in two spellings. Save it again.")
+            raise _twice(slot.name)
         slots[slot] = _swapped(change) if place.swap_halves else change
     return slots
 
@@ -171,15 +180,32 @@ def _naming(name: str) -> Iterator[None]:
         raise KLoraError(f"{name}: {error}") from error
 
 
+@contextmanager
+def utf8_path(path: str | Path) -> Iterator[str]:
+    """The path, or for a name that is no UTF-8, which safetensors can't open, a link to it for the time."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, f"lora{os.path.splitext(path)[1]}")
+            os.symlink(os.path.abspath(path), link)
+            yield link
+    else:
+        yield os.fspath(path)
+
+
 class _LazyTensors(Mapping[str, Tensor]):
     """The tensors of an open safetensors file, read on access."""
 
     def __init__(self, file: safe_open) -> None:
         self._file = file
-        self._keys = tuple(file.keys())
+        self._keys = dict.fromkeys(file.keys())
 
     def __getitem__(self, key: str) -> Tensor:
         return self._file.get_tensor(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -190,16 +216,16 @@ class _LazyTensors(Mapping[str, Tensor]):
 
 def _read(path: Path) -> LoraFile:
     if not path.exists():
-        raise KLoraError(f"there is no such file ({path}). Check the path.")
+        raise KLoraError(f"there is no such file ({printable(path)}). Check the path.")
     if not path.is_file():
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
-        with safe_open(path, framework="pt") as file:
-            return from_tensors(path.name, _LazyTensors(file))
+        with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
+            return from_tensors(printable(path.name), _LazyTensors(file))
     except SafetensorError as error:
         hint = "It is incomplete or damaged: download it again."
         if path.suffix.lower() != ".safetensors":
             hint = "Only .safetensors files are read: convert it, or choose another LoRA."
-        raise KLoraError(f"is not a complete safetensors file ({error}). {hint}") from error
+        raise KLoraError(f"is not a complete safetensors file ({printable(error)}). {hint}") from error
     except OSError as error:
         raise KLoraError(f"can't be read ({error.strerror or error}). Check the file.") from error

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from . import names_maps as maps
+from .deltas import Slot
+from .names_base import FLUX, UNET, Base
+from .names_transformers import TABLES, Table
 from .names_vocabulary import COMPOUNDS
-from .pairing import Slot
 
 _PREFIXES = (
     "model.diffusion_model.", "diffusion_model.", "base_model.model.", "transformer.", "unet.",
     "lora_unet__", "lora_unet_", "lora_prior_unet_", "lora_transformer_", "lycoris_",
 )  # fmt: skip
 _TEXT_ENCODER = re.compile(
-    r"(lora_te\d*_|lora_prior_te_|lora_text_encoder|lycoris_te|lycoris_text_model|te\d*\.|te\d*_"
+    r"(lora_te\d*_|lora_prior_te_|lora_text_encoder|lycoris_te\d*_|lycoris_text_model|te\d*\.|te\d*_"
     r"|text_encoder|text_model\.|conditioner\.|cond_stage_model\.|clip_[lgh]\.|t5xxl\.)"
 )
 _LONGEST = max(name.count("_") + 1 for name in COMPOUNDS)
@@ -27,12 +28,6 @@ _XLABS = {
     "qkv": "linear1_qkv",
     "proj": "linear2",
 }
-_ATTENTION_IN_FIRST_UP = re.compile(r"up_blocks\.0\.attentions|output_blocks\.[0-2]\.1\.transformer_blocks")
-# SD 1.5 attends in its first down block, SDXL does not; an up block with attention but the first, neither.
-_ATTENTION_ELSEWHERE = re.compile(
-    r"(down_blocks\.0|up_blocks\.\d)\.attentions|(input_blocks\.1|output_blocks\.\d+)\.1\.transformer_blocks"
-)
-_FLUX_WIDTH, _FLUX_DOUBLE_BLOCKS = 3072, 19
 
 
 def is_text_encoder(raw: str) -> bool:
@@ -73,58 +68,6 @@ def flat(path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Base:
-    """What a file's names tell about its base model; None where they leave it open."""
-
-    flux: bool | None = None
-    attention_in_first_up_block: bool | None = None
-
-    def or_else(self, other: Base) -> Base:
-        """This knowledge, and the other's where this leaves something open."""
-        return Base(
-            other.flux if self.flux is None else self.flux,
-            other.attention_in_first_up_block
-            if self.attention_in_first_up_block is None
-            else self.attention_in_first_up_block,
-        )
-
-
-def base(shapes: Mapping[str, tuple[int, int]]) -> Base:
-    """What the paths of a file (with the shape [out, n] of each) tell about its base model."""
-    return Base(_is_flux(shapes), _has_early_attention(shapes))
-
-
-def _is_flux(shapes: Mapping[str, tuple[int, int]]) -> bool | None:
-    # Qwen-Image, SD3 and others share FLUX's transformer_blocks.N.attn.to_q; the single blocks are
-    # FLUX's own, AuraFlow's aside.
-    if any(path.startswith(("double_blocks.", "single_blocks.")) for path in shapes):
-        return True
-    if any(path.startswith("joint_transformer_blocks.") for path in shapes):
-        return False
-    if any(maps.is_flux_single(path) for path in shapes):
-        return True
-    blocks = [(found, path) for path in shapes if (found := maps.FLUX_DOUBLE.fullmatch(path))]
-    known = [maps.flux(path) is not None for _, path in blocks]
-    if not all(known) or any(int(found[1]) >= _FLUX_DOUBLE_BLOCKS for found, _ in blocks):
-        return False
-    if not blocks:
-        return False
-    widths = {
-        shapes[path][1]
-        for found, path in blocks
-        if found[2].startswith(("norm1_context.", "ff_context.net.0"))
-    }
-    return (widths == {_FLUX_WIDTH}) if widths else None
-
-
-def _has_early_attention(paths: Iterable[str]) -> bool | None:
-    paths = tuple(paths)
-    if any(_ATTENTION_IN_FIRST_UP.match(path) for path in paths):
-        return True
-    return False if any(_ATTENTION_ELSEWHERE.match(path) for path in paths) else None
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a module's change belongs; ``swap_halves`` where the two halves of its rows change places."""
 
@@ -134,14 +77,22 @@ class Place:
 
 def place(path: str, shape: tuple[int, int], base: Base) -> Place:
     """The slot of a dotted path whose change has ``shape`` [out, n]."""
-    if base.flux and (target := maps.flux(path)):
+    if base.network == FLUX and (target := maps.flux(path)):
         return Place(_sliced(target, shape), swap_halves=path == maps.FLUX_SWAPPED)
+    if (table := TABLES.get(base.network or "")) and (target := table.find(path)):
+        return Place(_sliced(target, shape), _is_swapped(table, path, shape))
     if target := maps.z_image(path):
         return Place(_sliced(target, shape))
     if path.startswith("single_blocks.") and path.endswith(".linear1_qkv"):
         return Place(Slot(path.removesuffix("_qkv"), (0, shape[0])))
-    sgm = maps.unet(path, bool(base.attention_in_first_up_block))
+    sgm = maps.unet(path, bool(base.attention_in_first_up_block)) if base.network in (None, UNET) else None
     return Place(Slot(sgm or maps.hunyuan_video(path)))
+
+
+def _is_swapped(table: Table, path: str, shape: tuple[int, int]) -> bool:
+    # The last block of SD 3 only shifts and scales its context, as the final layer does: 2 widths, not 6.
+    last = path.endswith(".norm1_context.linear") and shape[0] == 2 * shape[1]
+    return path == table.swapped or last
 
 
 def _sliced(target: maps.Target, shape: tuple[int, int]) -> Slot:

@@ -149,11 +149,17 @@ _HUNYUAN = (
     (re.compile(r"^(double_blocks\.\d+\.(?:img|txt)_mlp)\.fc1$"), r"\1.0"),
     (re.compile(r"^(double_blocks\.\d+\.(?:img|txt)_mlp)\.fc2$"), r"\1.2"),
     (re.compile(r"^(single_blocks\.\d+\.modulation)\.linear$"), r"\1.lin"),
+    (
+        re.compile(r"^(txt_in\.individual_token_refiner\.blocks\.\d+)\.self_attn_(qkv|proj)$"),
+        r"\1.self_attn.\2",
+    ),
+    (re.compile(r"^(txt_in\.individual_token_refiner\.blocks\.\d+\.mlp)\.fc1$"), r"\1.0"),
+    (re.compile(r"^(txt_in\.individual_token_refiner\.blocks\.\d+\.mlp)\.fc2$"), r"\1.2"),
 )
 
 
 def hunyuan_video(path: str) -> str:
-    """The original HunyuanVideo spellings inside double and single blocks as ComfyUI's; others unchanged."""
+    """The original HunyuanVideo spellings inside its blocks as ComfyUI's; others unchanged."""
     for pattern, name in _HUNYUAN:
         path = pattern.sub(name, path)
     return path

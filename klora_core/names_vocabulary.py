@@ -47,6 +47,23 @@ _TRANSFORMERS = (
     "q_rms_norm_t", "k_rms_norm_t", "adaln_single", "patchify_proj", "q_linear", "kv_linear", "y_proj",
     "t_block", "csize_embedder", "ar_embedder", "clip_txt_mapper", "clip_txt_pooled_mapper",
     "clip_img_mapper", "down_downscalers", "up_upscalers", "kv_mapper", "mapper_sca", "mapper_crp",
+    # LTX-2
+    "audio_patchify_proj", "audio_adaln_single", "av_ca_video_scale_shift_adaln_single",
+    "av_ca_a2v_gate_adaln_single", "av_ca_audio_scale_shift_adaln_single", "av_ca_v2a_gate_adaln_single",
+    "audio_caption_projection", "audio_embeddings_connector", "video_embeddings_connector",
+    "transformer_1d_blocks", "audio_attn1", "audio_attn2", "audio_to_video_attn", "video_to_audio_attn",
+    "audio_ff", "audio_proj_out", "to_gate_logits", "prompt_adaln_single", "audio_prompt_adaln_single",
+    # OmniGen2, Kandinsky 5, ERNIE-Image, HunyuanDiT, MiniMax H3
+    "ref_image_patch_embedder", "time_caption_embed", "caption_embedder", "linear_3", "ref_image_refiner",
+    "time_embeddings", "text_embeddings", "pooled_text_embeddings", "visual_embeddings",
+    "text_transformer_blocks", "visual_transformer_blocks", "text_modulation", "visual_modulation",
+    "self_attention", "cross_attention", "to_query", "to_key", "to_value", "out_layer",
+    "text_proj", "gate_proj", "up_proj", "linear_fc2",
+    "mlp_t5", "extra_embedder", "default_modulation", "kv_proj",
+    "video_patch_proj", "audio_patch_proj", "condition_proj", "time_embedder", "token_refiner", "qkv_proj",
+    "adaln_proj", "video_out", "audio_out", "final_norm",
+    # Mochi
+    "mod_x", "mod_y", "qkv_x", "qkv_y", "proj_x", "proj_y", "mlp_x", "mlp_y", "t5_y_embedder", "t5_yproj",
 )
 # fmt: on
 

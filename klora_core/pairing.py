@@ -1,99 +1,172 @@
-"""Two LoRAs brought to the finest slots that they share."""
+"""LoRAs brought to the finest slots that they share."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .deltas import Delta
+from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
-from .order import depth_key
+from .order import depth_key, is_attention
+
+LAYERS = ("shared", "attention")
+_EXAMPLES = 2
 
 
-@dataclass(frozen=True)
-class Slot:
-    """A weight, or some of its rows: ``rows`` is (start, length), None the whole weight."""
-
-    weight: str
-    rows: tuple[int, int] | None = None
-
-    @property
-    def name(self) -> str:
-        """``double_blocks.0.img_attn.qkv[0:3072]``; without brackets for a whole weight."""
-        if self.rows is None:
-            return self.weight
-        return f"{self.weight}[{self.rows[0]}:{sum(self.rows)}]"
-
-
-Deltas = Mapping[Slot, Delta]
-
-
-@dataclass(frozen=True)
-class SlotPair:
-    """One slot that both LoRAs change."""
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One slot, and what each LoRA changes there, None where it does not."""
 
     slot: Slot
-    subject: Delta
-    style: Delta
+    deltas: tuple[Delta | None, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[out, n] of the slot's weight change."""
+        return next(delta.shape for delta in self.deltas if delta is not None)
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """What both LoRAs change, and what one of them changes alone; in order of depth."""
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that compete, and for each LoRA what it changes in slots that do not; in order of depth."""
 
-    shared: tuple[SlotPair, ...]
-    subject_only: dict[Slot, Delta]
-    style_only: dict[Slot, Delta]
+    competing: tuple[Row, ...]
+    alone: tuple[dict[Slot, Delta], ...]
 
 
-def pair(subject: Deltas, style: Deltas) -> Pairing:
-    """Match the slots of two LoRAs, cutting fused weights where the other LoRA is split.
+def rows(loras: Sequence[Deltas], labels: Sequence[str]) -> tuple[Row, ...]:
+    """Every slot that a LoRA changes, in order of depth; fused weights are cut where another LoRA is split.
 
-    Raises KLoraError where a slot has two shapes, or one LoRA changes the same rows twice.
+    ``labels`` are the LoRAs' names in messages (``subject``). Raises KLoraError where a slot has two shapes,
+    or one LoRA changes the same rows twice.
     """
-    cut_subject = _cut(subject, _borders(style), "subject")
-    cut_style = _cut(style, _borders(subject), "style")
-    shared = []
-    for slot in sorted(cut_subject.keys() & cut_style.keys(), key=lambda s: depth_key(s.name)):
-        ours, theirs = cut_subject[slot], cut_style[slot]
-        if ours.shape != theirs.shape:
-            raise KLoraError(
-                f"Layer {slot.name} is {_size(ours)} in the subject LoRA and {_size(theirs)} in the style "
-                "LoRA: they were trained on different base models. Use two LoRAs of the same base model."
-            )
-        shared.append(SlotPair(slot, ours, theirs))
-    return Pairing(tuple(shared), _without(cut_subject, cut_style), _without(cut_style, cut_subject))
+    _check_heights(loras, labels)
+    loras = [_whole(lora, loras) for lora in loras]
+    borders = _borders(loras)
+    pieces = [_cut(lora, borders, label) for lora, label in zip(loras, labels, strict=True)]
+    slots = sorted({slot for found in pieces for slot in found}, key=lambda s: depth_key(s.name))
+    found = tuple(Row(slot, tuple(piece.get(slot) for piece in pieces)) for slot in slots)
+    for row in found:
+        _check_shapes(row, labels)
+    return found
 
 
-def _size(delta: Delta) -> str:
-    return " x ".join(map(str, delta.shape))
+def split(found: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
+    """The rows that compete, and the others as each LoRA's own."""
+    count = len(found[0].deltas) if found else 0
+    alone: tuple[dict[Slot, Delta], ...] = tuple({} for _ in range(count))
+    competing = []
+    for row in found:
+        if competes(row):
+            competing.append(row)
+            continue
+        for lora, delta in zip(alone, row.deltas, strict=True):
+            if delta is not None:
+                lora[row.slot] = delta
+    return Rows(tuple(competing), alone)
 
 
-def _without(deltas: Deltas, other: Deltas) -> dict[Slot, Delta]:
-    return {s: deltas[s] for s in sorted(deltas.keys() - other.keys(), key=lambda s: depth_key(s.name))}
+def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0]) -> Rows:
+    """The rows where a subject meets a style. ``roles`` are the LoRAs' (``subject``, ``style``, others).
+
+    ``layers``: ``shared`` lets every slot compete that a subject and a style change, ``attention`` only the
+    attention projections among them. Raises KLoraError where no slot competes, where shapes differ, or for
+    another ``layers``.
+    """
+    if layers not in LAYERS:
+        raise KLoraError(f"Unknown choice of layers {layers!r}: use one of {', '.join(LAYERS)}.")
+    found = rows(loras, roles)
+    shared = [row for row in found if _has_both(row, roles)]
+    if not shared:
+        raise KLoraError(_nothing_shared(loras, roles))
+    if layers == "attention" and not any(is_attention(row.slot.name) for row in shared):
+        raise KLoraError(
+            f"The LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no "
+            "attention layer: let all shared layers compete."
+        )
+    return split(
+        found, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
+    )
+
+
+def _has_both(row: Row, roles: Sequence[str]) -> bool:
+    there = {role for role, delta in zip(roles, row.deltas, strict=True) if delta is not None}
+    return {"subject", "style"} <= there
+
+
+def _check_heights(loras: Sequence[Deltas], labels: Sequence[str]) -> None:
+    """Refuses a weight of two heights: cutting would take it for one that is fused and one that is split."""
+    heights: dict[str, tuple[str, Delta]] = {}
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is None:
+                first, known = heights.setdefault(slot.weight, (label, delta))
+                if known.shape[0] != delta.shape[0]:
+                    raise KLoraError(_two_sizes(slot.weight, first, known.shape, label, delta.shape))
+    for lora, label in zip(loras, labels, strict=True):
+        for slot, delta in lora.items():
+            if slot.rows is not None and slot.weight in heights:
+                first, known = heights[slot.weight]
+                if sum(slot.rows) > known.shape[0] or delta.shape[1] != known.shape[1]:
+                    raise KLoraError(_two_sizes(slot.name, first, known.shape, label, delta.shape))
+
+
+def _two_sizes(layer: str, first: str, shape: tuple[int, int], label: str, other: tuple[int, int]) -> str:
+    return (
+        f"Layer {layer} is {_size(shape)} in the {first} LoRA and {_size(other)} in the {label} LoRA: they "
+        "were trained on different base models. Use LoRAs of the same base model."
+    )
+
+
+def _check_shapes(row: Row, labels: Sequence[str]) -> None:
+    sized = [(label, d.shape) for label, d in zip(labels, row.deltas, strict=True) if d is not None]
+    first, shape = sized[0]
+    for label, other in sized[1:]:
+        if other != shape:
+            raise KLoraError(_two_sizes(row.slot.name, first, shape, label, other))
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _whole(lora: Deltas, others: Sequence[Deltas]) -> Deltas:
+    """The same slots; rows that are all that another LoRA's whole weight has become the whole weight."""
+    return {
+        Slot(slot.weight)
+        if slot.rows == (0, delta.shape[0]) and _is_whole(slot.weight, delta, others)
+        else slot: delta
+        for slot, delta in lora.items()
+    }
+
+
+def _is_whole(weight: str, delta: Delta, others: Sequence[Deltas]) -> bool:
+    slot = Slot(weight)
+    return any(slot in other and other[slot].shape[0] == delta.shape[0] for other in others)
 
 
 def _span(slot: Slot, delta: Delta) -> tuple[int, int]:
     return slot.rows or (0, delta.shape[0])
 
 
-def _borders(deltas: Deltas) -> dict[str, set[int]]:
+def _borders(loras: Sequence[Deltas]) -> dict[str, set[int]]:
     borders: dict[str, set[int]] = defaultdict(set)
-    for slot, delta in deltas.items():
-        start, length = _span(slot, delta)
-        borders[slot.weight] |= {start, start + length}
+    for deltas in loras:
+        for slot, delta in deltas.items():
+            start, length = _span(slot, delta)
+            borders[slot.weight] |= {start, start + length}
     return borders
 
 
-def _cut(deltas: Deltas, borders: dict[str, set[int]], role: str) -> dict[Slot, Delta]:
+def _cut(deltas: Deltas, borders: Mapping[str, set[int]], label: str) -> dict[Slot, Delta]:
     pieces: dict[Slot, Delta] = {}
     taken: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for slot, delta in deltas.items():
         start, length = _span(slot, delta)
         if any(start < stop and begin < start + length for begin, stop in taken[slot.weight]):
             raise KLoraError(
-                f"The {role} LoRA changes layer {slot.name} twice, fused and split. "
+                f"The {label} LoRA changes layer {slot.name} twice, fused and split. "
                 "Save it again from the tool that trained it."
             )
         taken[slot.weight].append((start, start + length))
@@ -106,3 +179,21 @@ def _cut(deltas: Deltas, borders: dict[str, set[int]], role: str) -> dict[Slot, 
         for begin, stop in zip(marks, marks[1:], strict=False):
             pieces[Slot(slot.weight, (begin, stop - begin))] = delta.rows(begin - start, stop - begin)
     return pieces
+
+
+def _nothing_shared(loras: Sequence[Deltas], roles: Sequence[str]) -> str:
+    changes = "; ".join(f"the {role} {_described(deltas)}" for role, deltas in zip(roles, loras, strict=True))
+    return (
+        f"The {'two ' if len(loras) == 2 else ''}LoRAs share no layer, so nothing can compete. "
+        f"What they change: {changes}. "
+        "They are probably for different base models: use LoRAs of the same one."
+    )
+
+
+def _described(deltas: Deltas) -> str:
+    names = sorted((slot.name for slot in deltas), key=depth_key)
+    if not names:
+        return "no layer of the diffusion model"
+    # The middle of the network says more about the base model than its embedders.
+    middle = names[len(names) // 2 :][:_EXAMPLES]
+    return f"{len(names)} layers such as {' and '.join(middle)}"

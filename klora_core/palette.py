@@ -1,4 +1,4 @@
-"""The colours of every picture and preview, as ``#rrggbb``.
+"""The colours of every picture, preview and page, as ``#rrggbb``.
 
 Amber and blue stay apart for every kind of colour blindness, and in grey: each of the three pairs of
 SUBJECT, STYLE and BACKGROUND has a contrast of 3 : 1 or more (WCAG 1.4.11).
@@ -8,32 +8,34 @@ from __future__ import annotations
 
 SUBJECT = "#fbc14e"
 STYLE = "#2b6ab3"
+# Further candidates; told apart by lightness too, for those who see few colours.
+_MORE = ("#e26f8a", "#7fd6b5", "#8a5a2b", "#d9d3f2", "#4f8f3a", "#9a4fb0")
 
 BACKGROUND = "#14161b"
 PANEL = "#1d2027"
 BAND = "#2a2e38"
-GRID = "#3a3f4b"
 MUTED = "#a2a8b4"
 TEXT = "#eef0f4"
 
+# The cursor's own colours show on every candidate, whatever the theme.
+_CURSOR = {"cursor": "#ffffff", "cursorRim": BACKGROUND}
+THEMES = {
+    "dark": {"background": BACKGROUND, "panel": PANEL, "band": BAND, "muted": MUTED, "text": TEXT, **_CURSOR},
+    "light": {
+        **{"background": "#ffffff", "panel": "#eceef2", "band": "#e0e3ea", "muted": "#545b68"},
+        **{"text": "#16181d", **_CURSOR},
+    },
+}
+
 Rgb = tuple[int, int, int]
+
+
+def candidates(count: int) -> list[tuple[str, str]]:
+    """The colours of ``count`` candidates, each for a dark and for a light page; they repeat after eight."""
+    colours = (SUBJECT, STYLE, *_MORE)
+    return [(colours[i % len(colours)],) * 2 for i in range(count)]
 
 
 def rgb(colour: str) -> Rgb:
     """``"#fbc14e"`` as (251, 193, 78)."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2 contrast ratio of two colours, 1 to 21."""
-    dark, light = sorted((_luminance(one), _luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    red, green, blue = (_linear(channel / 255) for channel in rgb(colour))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4

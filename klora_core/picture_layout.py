@@ -7,9 +7,9 @@ from itertools import groupby
 
 import numpy as np
 
-from .order import block
 from .picture_text import elide, width
-from .plan import Plan, check_steps
+from .plan import Plan
+from .progress import Columns
 
 MARGIN = 24
 LABEL = 12
@@ -20,6 +20,8 @@ PANEL = 132
 BAND = 18
 TICK = 10
 RIGHT = 88
+# Names of the x axes stand right of the last number, which is centred on or before the edge.
+UNIT = 20
 
 _MAP_WIDTH, _MAP_WIDTH_MOST = 760, 2000
 _MAP_HEIGHT, _ROW_MOST, _ROW_ROOMY, _COLUMN_ROOMY = 840, 22, 8, 10
@@ -87,10 +89,10 @@ class Layout:
         return owner
 
 
-def layout(plan: Plan, steps: int) -> Layout:
-    """The layout of the selection map of ``plan`` for a run of ``steps`` steps."""
-    check_steps(steps)
-    names = [block(slot.name) for slot in plan.slots]
+def layout(plan: Plan, over: Columns) -> Layout:
+    """The layout of the selection map of ``plan`` over the columns ``over``."""
+    steps = len(over)
+    names = [(slot.group, slot.block) for slot in plan.slots]
     pitch = max(1, min(_ROW_MOST, round(_MAP_HEIGHT / len(names))))
     top = HEADER + CAPTION
     tops = top + _row_offsets(names, pitch)

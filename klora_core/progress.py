@@ -1,18 +1,139 @@
-"""Denoising progress x in [0, 1] from what a sampler tells, without memory of earlier evaluations."""
+"""Denoising progress x in [0, 1]: from what a sampler tells, without memory of earlier evaluations."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from .schedules import step_progress
+from .errors import KLoraError
+
+AUTO, STEPS, NOISE_LEVEL = MODES = ("auto", "steps", "noise level")
 
 # A sampler may hand back a sigma that float arithmetic has moved a little off its schedule value.
 _TOLERANCE = 1e-4
 _TABLE = 1000
 _END = 1e-6
+# How late a run may start and still count as one from full noise: a part of its first step.
+_START, _START_MOST = 0.25, 0.05
+
+
+class Moment(NamedTuple):
+    """A moment of a run: its progress ``x``, and the step ``step`` (from 0) of ``steps`` that it is in."""
+
+    x: float
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The moments that a table or picture shows, and whether they are a run's steps or just progress."""
+
+    moments: tuple[Moment, ...]
+    are_steps: bool = True
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run's progress is counted.
+
+    ``steps``: the paper's count, x = (i + 1/2) / T over the steps of each run. ``noise level``: the share of
+    the model's noise schedule that is done, the same in every part of a split run. ``auto``: ``steps`` where
+    a run goes from the model's full noise to the end, ``noise level`` where it is a part of that.
+    ``levels`` are the model's sigmas at equal steps of its noise schedule, from full noise to the end, empty
+    where no model is known: what an evaluation's sigma is held against, no part of the choice itself.
+    Raises KLoraError for another mode.
+    """
+
+    mode: str = AUTO
+    levels: tuple[float, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise KLoraError(f"Unknown progress {self.mode!r}: use one of {', '.join(MODES)}.")
+
+    def mode_of(self, sigmas: Sequence[float] | None) -> str:
+        """What ``auto`` comes to in a run with the falling ``sigmas``, N+1 values; other modes as they are.
+
+        Without a schedule there are no steps to count, without noise levels nothing else.
+        """
+        if not sigmas:
+            return NOISE_LEVEL
+        if self.mode == AUTO:
+            return STEPS if not self.levels or self._is_whole(sigmas) else NOISE_LEVEL
+        return self.mode if self.levels else STEPS
+
+    def moment(self, sigma: float, sigmas: Sequence[float] | None) -> Moment:
+        """The moment of an evaluation at ``sigma`` in a run with the falling ``sigmas``, N+1 values or None.
+
+        Raises KLoraError where there is neither a schedule nor a model's noise levels.
+        """
+        step, steps = (step_of(sigma, sigmas), _steps(sigmas)) if sigmas else (0, 1)
+        if self.mode_of(sigmas) == STEPS:
+            return Moment(step_progress(step, steps), step, steps)
+        return Moment(self.level(sigma), step, steps)
+
+    def level(self, sigma: float) -> float:
+        """The noise level's progress: 0 at the schedule's largest sigma and above, 1 at its smallest."""
+        if not self.levels:
+            raise KLoraError(
+                "Progress by noise level needs the model's noise levels, which are not known here."
+            )
+        return float(np.interp(sigma, *self._rising))
+
+    def of_run(self, sigmas: Sequence[float]) -> Columns:
+        """The steps of the run with the falling ``sigmas``, N+1 values."""
+        return Columns(tuple(self.moment(sigma, sigmas) for sigma in sigmas[: _steps(sigmas)]))
+
+    def of_steps(self, steps: int) -> Columns:
+        """What is known of a run of ``steps`` steps, and of nothing else.
+
+        The steps where they are what counts, or where a whole run is all that ``auto`` can mean; equal parts
+        of the progress under ``noise level``, since no step's noise is known. Raises KLoraError for
+        ``steps`` < 1.
+        """
+        return in_steps(steps) if self.mode != NOISE_LEVEL else over_progress(steps)
+
+    def _is_whole(self, sigmas: Sequence[float]) -> bool:
+        late = min(_START / _steps(sigmas), _START_MOST)
+        return self.level(sigmas[0]) <= late and sigmas[-1] <= self.levels[-1] * (1 + _TOLERANCE)
+
+    @cached_property
+    def _rising(self) -> tuple[np.ndarray, np.ndarray]:
+        """(sigmas, rising; their progress), float64 [levels] each."""
+        sigmas = np.array(self.levels[::-1], dtype=np.float64)
+        return sigmas, np.arange(len(sigmas))[::-1] / (len(sigmas) - 1)
+
+
+def noise_levels(percent_to_sigma: Callable[[float], float]) -> tuple[float, ...]:
+    """A model's sigmas at equal steps of its noise schedule, for :class:`Progress`."""
+    # At 0 and 1 hosts answer with sentinels: the schedule's own ends lie just inside.
+    inside = np.clip(np.arange(_TABLE + 1) / _TABLE, _END, 1 - _END)
+    return tuple(float(percent_to_sigma(float(p))) for p in inside)
+
+
+def in_steps(steps: int) -> Columns:
+    """The steps of a whole run at the paper's progress, x = (i + 1/2) / T. Raises KLoraError for < 1."""
+    check_steps(steps)
+    return Columns(tuple(Moment(step_progress(i, steps), i, steps) for i in range(steps)))
+
+
+def over_progress(columns: int) -> Columns:
+    """Equal parts of the progress, each at its middle. Raises KLoraError for ``columns`` < 1."""
+    return Columns(in_steps(columns).moments, are_steps=False)
+
+
+def step_progress(step: int, steps: int) -> float:
+    """Progress of step ``step`` of ``steps``: x = (i + 1/2) / T, one value for the whole step."""
+    return (step + 0.5) / steps
 
 
 def step_of(sigma: float, sigmas: Sequence[float]) -> int:
@@ -21,26 +142,15 @@ def step_of(sigma: float, sigmas: Sequence[float]) -> int:
     Evaluations between two schedule values (dpm_2, dpmpp_sde) count as the later step, and one at the next
     schedule value (heun's second) as the next step, except at the end.
     """
-    steps = max(1, len(sigmas) - 1)
     bound = sigma * (1 + _TOLERANCE)
-    return min(steps - 1, bisect_left(sigmas[:-1], -bound, key=lambda s: -s))
+    return min(_steps(sigmas) - 1, bisect_left(sigmas[:-1], -bound, key=lambda s: -s))
 
 
-def by_steps(sigma: float, sigmas: Sequence[float]) -> float:
-    """The paper's progress, x = (i + 1/2) / T over the steps of this run."""
-    return step_progress(step_of(sigma, sigmas), max(1, len(sigmas) - 1))
+def check_steps(steps: int) -> None:
+    """Raise KLoraError unless ``steps`` is at least 1."""
+    if steps < 1:
+        raise KLoraError(f"steps must be at least 1, got {steps}.")
 
 
-class NoiseLevels:
-    """Progress as the share of the noise schedule that is done: the same in every part of a split run."""
-
-    def __init__(self, percent_to_sigma: Callable[[float], float]) -> None:
-        percents = np.arange(_TABLE + 1) / _TABLE
-        # At 0 and 1 hosts answer with sentinels: the schedule's own ends lie just inside.
-        inside = np.clip(percents, _END, 1 - _END)
-        sigmas = np.array([float(percent_to_sigma(float(p))) for p in inside])
-        self._sigmas, self._percents = sigmas[::-1], percents[::-1]
-
-    def __call__(self, sigma: float) -> float:
-        """Progress at ``sigma``: 0 at the schedule's largest sigma and above, 1 at its smallest and below."""
-        return float(np.interp(sigma, self._sigmas, self._percents))
+def _steps(sigmas: Sequence[float]) -> int:
+    return max(1, len(sigmas) - 1)

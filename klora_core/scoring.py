@@ -1,55 +1,65 @@
-"""Scores of the competing slots (K-LoRA, Eqs. 3 to 5): once per LoRA pair, never per step."""
+"""Scores of weight changes (K-LoRA, Eqs. 3 and 4): once per LoRA and K, never per step."""
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .deltas import Delta
 from .entries import TILE_CPU, sum_entries
-from .pairing import SlotPair
-from .plan import ScoredSlot
 
 Progress = Callable[[int, int], None]
 
 
-def top_k(pair: SlotPair) -> int:
-    """K = r_c * r_s (Eq. 5), at most the number of entries."""
-    return min(pair.subject.rank * pair.style.rank, math.prod(pair.subject.shape))
+class Request(NamedTuple):
+    """A weight change to score, and the number ``k`` of its largest |entries| to sum."""
+
+    delta: Delta
+    k: int
 
 
-def score_pairs(
-    pairs: Sequence[SlotPair], device: torch.device | str = "cpu", progress: Progress | None = None
-) -> list[ScoredSlot]:
-    """Score every slot for both LoRAs on ``device``; ``progress(done, total)`` after each slot.
+class Score(NamedTuple):
+    """Sum of the k largest |entries| of dW (Eqs. 3, 4), and of all of them (for Eq. 9)."""
+
+    top_k: float
+    l1: float
+
+
+def score(
+    requests: Sequence[Request], device: torch.device | str = "cpu", progress: Progress | None = None
+) -> list[Score]:
+    """Score every request on ``device``; ``progress(done, total)`` after each.
 
     The numbers leave the device once, together.
     """
     device = torch.device(device)
     sums: list[Tensor] = []
     with _full_float32():
-        results = _in_threads(pairs) if device.type == "cpu" else (_score(p, device) for p in pairs)
-        for done, pair_sums in enumerate(results, 1):
-            sums.append(pair_sums)
+        for found in _in_threads(requests) if device.type == "cpu" else _one_by_one(requests, device):
+            sums.append(found)
             if progress is not None:
-                progress(done, len(pairs))
+                progress(len(sums), len(requests))
     numbers = torch.stack(sums).cpu().tolist() if sums else []
-    return [_scored(pair, *subject_and_style) for pair, subject_and_style in zip(pairs, numbers, strict=True)]
+    return [Score(*pair) for pair in numbers]
 
 
-def _score(pair: SlotPair, device: torch.device, room: Tensor | None = None) -> Tensor:
-    """[[top-K, L1] of the subject, the same of the style]."""
+def _one_by_one(requests: Iterable[Request], device: torch.device) -> Iterator[Tensor]:
+    return (_sums(request, device) for request in requests)
+
+
+def _sums(request: Request, device: torch.device, buffer: Tensor | None = None) -> Tensor:
+    """[top-K, L1], float64 (float32 on MPS) on ``device``."""
     with torch.inference_mode():
-        k = top_k(pair)
-        return torch.stack([sum_entries(delta, k, device, room) for delta in (pair.subject, pair.style)])
+        return sum_entries(request.delta, request.k, device, buffer)
 
 
-def _in_threads(pairs: Sequence[SlotPair]) -> Iterator[Tensor]:
+def _in_threads(requests: Sequence[Request]) -> Iterator[Tensor]:
     """Slots side by side, one thread each.
 
     Tiles are too small to be shared by threads: the meeting at the end of every operation would cost more
@@ -61,28 +71,14 @@ def _in_threads(pairs: Sequence[SlotPair]) -> Iterator[Tensor]:
     def start() -> None:
         torch.set_num_threads(1)
         # Made once: one for each slot, between results that stay, would leave holes that nothing fits.
-        own.room = torch.empty(TILE_CPU)
+        own.buffer = torch.empty(TILE_CPU)
 
     try:
         with ThreadPoolExecutor(threads, initializer=start) as pool:
-            yield from pool.map(lambda pair: _score(pair, cpu, own.room), pairs)
+            yield from pool.map(lambda request: _sums(request, cpu, own.buffer), requests)
     finally:
         # The setting above is the thread's own, and also the default of threads to come.
         torch.set_num_threads(threads)
-
-
-def _scored(pair: SlotPair, subject: tuple[float, float], style: tuple[float, float]) -> ScoredSlot:
-    return ScoredSlot(
-        name=pair.slot.name,
-        shape=pair.subject.shape,
-        rank_subject=pair.subject.rank,
-        rank_style=pair.style.rank,
-        k=top_k(pair),
-        score_subject=subject[0],
-        score_style=style[0],
-        l1_subject=subject[1],
-        l1_style=style[1],
-    )
 
 
 @contextmanager

@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from ..klora_core.pairing import Deltas, Pairing, Slot
-from ..klora_core.plan import Plan
-from ..klora_core.report import abbreviated
-from ..klora_core.switches import Switches
-from .factors import Lane
+from ..klora_core.apply.composition import compose
+from ..klora_core.deltas import Slot
+from ..klora_core.pairing import Rows
+from ..klora_core.plan import KEEP, Plan
+from .live import announce
 from .lora_slots import HostLora
 from .side_path import SidePath
+from .warnings import warn_on_save
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
-_ROLES = ("subject", "style")
-
-Pair = tuple[HostLora, HostLora]
-Strengths = tuple[float, float]
 
 
-def to_model(
-    model: Any, plan: Plan, pairing: Pairing, loras: Pair, strengths: Strengths, *, keep: bool, progress: str
-) -> Any:
-    """A clone of ``model`` that follows ``plan``; with both strengths 0, a clone and nothing else."""
+def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node: str | None = None) -> Any:
+    """A clone of ``model`` that follows ``plan``; with all strengths 0, a clone and nothing else.
+
+    ``node`` is the execution id of the node that made the plan, for the page.
+    """
     patched = model.clone()
-    if strengths == (0, 0):
+    strengths = [lora.strength for lora in plan.loras]
+    if not any(strengths):
         return patched
-    lanes = [_lane(p.slot, (p.subject, p.style), strengths) for p in pairing.shared]
-    if keep:
-        lanes += _constant_lanes(pairing.subject_only, strengths[0])
-        lanes += _constant_lanes(pairing.style_only, strengths[1])
+    if plan.other_layers == KEEP:
         for lora, strength in zip(loras, strengths, strict=True):
-            patched.add_patches(lora.vectors, strength)
+            patched.add_patches({**lora.vectors, **lora.before}, strength)
     dtype = model.model.get_dtype_inference()
     side = SidePath(
-        Switches(plan),
-        tuple(lanes),
-        competing=len(pairing.shared),
-        progress=progress,
-        dtype=dtype if dtype in _FLOATS else torch.float32,
+        compose(plan, rows, _module), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
     )
     side.apply(patched)
+    warn_on_save(patched)
     return patched
 
 
-def to_clip(clip: Any | None, loras: Pair, strengths: Strengths) -> Any | None:
-    """A clone of ``clip`` with both LoRAs' text-encoder parts as ordinary patches."""
+def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[float]) -> Any | None:
+    """A clone of ``clip`` with the LoRAs' text-encoder parts as ordinary patches."""
     if clip is None:
         return None
     patched = clip.clone()
@@ -57,34 +51,5 @@ def to_clip(clip: Any | None, loras: Pair, strengths: Strengths) -> Any | None:
     return patched
 
 
-def notes(loras: Pair, strengths: Strengths, *, keep: bool, clip: bool) -> tuple[str, ...]:
-    """Sentences for the report: what a LoRA holds beside its slots, and what becomes of it."""
-    lines = []
-    for role, lora, strength in zip(_ROLES, loras, strengths, strict=True):
-        if lora.vectors:
-            fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
-            lines.append(f"{role}: {_count(lora.vectors, 'bias or norm tensor')}, {fate}.")
-        if lora.clip:
-            lines.append(
-                f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {strength:g}."
-            )
-        if lora.text:
-            why = "this CLIP does not have them" if clip else "connect clip to apply them"
-            lines.append(f"{role}: {_count(lora.text, 'text-encoder layer')}, NOT applied: {why}.")
-        if lora.unknown:
-            what = _count(lora.unknown, "layer")
-            names = abbreviated(lora.unknown)
-            lines.append(f"{role}: {what} that this model does not have, NOT applied: {names}")
-    return tuple(lines)
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def _lane(slot: Slot, candidates: tuple, strengths: tuple[float, ...]) -> Lane:
-    return Lane(f"diffusion_model.{slot.weight}", slot.rows, candidates, strengths)
-
-
-def _constant_lanes(deltas: Deltas, strength: float) -> list[Lane]:
-    return [_lane(slot, (delta,), (strength,)) for slot, delta in deltas.items()]
+def _module(slot: Slot) -> str:
+    return f"diffusion_model.{slot.weight}"

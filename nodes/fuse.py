@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
 
-from ..klora_core import report, schedules
-from ..klora_core.fuse import LAYERS, OTHER_LAYERS, plan_from, prepare
-from ..klora_core.methods.klora import GAMMA_MODES
-from ..klora_core.pairing import SlotPair
-from ..klora_core.plan import LoraInfo, ScoredSlot
-from ..klora_core.scoring import score_pairs
-from . import apply, lora_file, lora_slots
-from .score_cache import ScoreCache
-from .side_path import PROGRESS_MODES
+from ..klora_core import document, report
+from ..klora_core.deltas import Delta
+from ..klora_core.errors import KLoraError
+from ..klora_core.methods import klora
+from ..klora_core.methods.klora_scores import evidence_of
+from ..klora_core.pairing import LAYERS, meet
+from ..klora_core.plan import KEEP, OTHER_LAYERS, LoraInfo, make_plan
+from ..klora_core.progress import MODES, Progress, over_progress
+from ..klora_core.roles import STYLE, SUBJECT
+from ..klora_core.score_cache import ScoreCache
+from ..klora_core.scoring import Request, Score, score
+from . import apply, lora_file, lora_slots, warnings
+from .levels import levels_of
+from .lora_notes import notes
 
 KLoraPlan = io.Custom("KLORA_PLAN")
 
-REPORT_STEPS = 30
+COLUMNS = 30
+_ROLES = (SUBJECT, STYLE)
 
-# Scores outlive the node's calls by design: turning a dial must not score again.
-_scores = ScoreCache()
+# Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of
+# two thousand slots.
+_scores = ScoreCache(1 << 16)
 
 
 def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
@@ -34,7 +42,7 @@ def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
             io.Float.Input(
                 "alpha",
                 optional=True,
-                default=schedules.DEFAULT_ALPHA,
+                default=klora.DEFAULT_ALPHA,
                 min=0.01,
                 max=10.0,
                 step=0.05,
@@ -43,7 +51,7 @@ def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
             io.Float.Input(
                 "beta",
                 optional=True,
-                default=schedules.DEFAULT_BETA[name],
+                default=klora.DEFAULT_BETA[name],
                 min=0.0,
                 max=10.0,
                 step=0.05,
@@ -115,7 +123,9 @@ class KLoRAFuse(io.ComfyNode):
                     "composition first; recommended for FLUX.",
                 ),
                 _advanced(
-                    "gamma", GAMMA_MODES, "How the two LoRAs are brought to one size before they compete."
+                    "gamma",
+                    klora.GAMMA_MODES,
+                    "How the two LoRAs are brought to one size before they compete.",
                 ),
                 _advanced(
                     "layers", LAYERS, "Which layers compete: all that both LoRAs change, or attention only."
@@ -127,9 +137,10 @@ class KLoRAFuse(io.ComfyNode):
                 ),
                 _advanced(
                     "progress",
-                    PROGRESS_MODES,
-                    "steps: counted within each sampler run, as in the paper. noise level: read off the "
-                    "noise, so that img2img and runs split over several samplers agree.",
+                    MODES,
+                    "auto: by steps where a run goes from pure noise to the finished image, by noise level "
+                    "where it is a part of that (img2img, several samplers in a row). steps: always counted "
+                    "within each run, as in the paper. noise level: always read off the noise.",
                 ),
             ],
             outputs=[
@@ -140,6 +151,7 @@ class KLoRAFuse(io.ComfyNode):
                 KLoraPlan.Output("plan", tooltip="What was decided, for K-LoRA Selection Map."),
                 io.String.Output("report", tooltip="The decisions in words."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -151,42 +163,68 @@ class KLoRAFuse(io.ComfyNode):
         subject_strength: float,
         style_strength: float,
         balance: float,
-        schedule: dict,
+        schedule: Any,
         clip: Any | None = None,
-        gamma: str = GAMMA_MODES[0],
+        gamma: str = klora.GAMMA_MODES[0],
         layers: str = LAYERS[0],
         other_layers: str = OTHER_LAYERS[0],
-        progress: str = PROGRESS_MODES[0],
+        progress: str = MODES[0],
     ) -> io.NodeOutput:
-        curve = schedules.make_schedule(
-            schedule["schedule"], schedule.get("alpha"), schedule.get("beta"), balance
-        )
-        loras = (
-            lora_slots.read(subject, lora_file.name_of(subject, "subject"), model, clip),
-            lora_slots.read(style, lora_file.name_of(style, "style"), model, clip),
-        )
         strengths = (subject_strength, style_strength)
-        keep = other_layers == "keep"
-        pairing = prepare(loras[0].slots, loras[1].slots, layers)
-        plan = plan_from(
-            pairing,
-            _scores.scores(subject, style, pairing.shared, _score),
-            curve,
-            gamma,
-            subject=LoraInfo(loras[0].name, len(loras[0].slots), subject_strength),
-            style=LoraInfo(loras[1].name, len(loras[1].slots), style_strength),
-            other_layers=other_layers,
-            notes=apply.notes(loras, strengths, keep=keep, clip=clip is not None),
+        for role, strength in zip(_ROLES, strengths, strict=True):
+            _check_finite(f"{role}_strength", strength)
+        curve = _schedule(schedule, balance)
+        files = (subject, style)
+        names = [lora_file.name_of(lora, role) for lora, role in zip(files, _ROLES, strict=True)]
+        loras = [lora_slots.read(lora, name, model, clip) for lora, name in zip(files, names, strict=True)]
+        rows = meet([lora.slots for lora in loras], _ROLES, layers)
+        evidence = evidence_of(rows.competing, _ROLES, _score, names)
+        infos = [LoraInfo(*each) for each in zip(names, _ROLES, (0, 0), strengths, strict=True)]
+        plan = make_plan(
+            rows,
+            infos,
+            klora.KLora(curve, gamma, _ROLES, evidence),
+            Progress(progress, levels_of(model.get_model_object("model_sampling"))),
+            other_layers,
+            [
+                line
+                for role, lora, strength in zip(_ROLES, loras, strengths, strict=True)
+                for line in notes(role, lora, strength, keep=other_layers == KEEP, clip=clip is not None)
+            ],
+            warnings.of(model, loras, names),
         )
         return io.NodeOutput(
-            apply.to_model(model, plan, pairing, loras, strengths, keep=keep, progress=progress),
+            apply.to_model(model, plan, rows, loras, cls.hidden.unique_id if cls.hidden else None),
             apply.to_clip(clip, loras, strengths),
             plan,
-            report.text(plan, REPORT_STEPS),
-            ui={"klora": [plan.to_json(REPORT_STEPS)]},
+            report.text(plan, over_progress(COLUMNS)) + "\n\n" + warnings.NOT_SAVED,
+            ui={"klora": [document.for_page(plan, COLUMNS)]},
         )
 
 
-def _score(pairs: Sequence[SlotPair]) -> list[ScoredSlot]:
-    bar = comfy.utils.ProgressBar(len(pairs))
-    return score_pairs(pairs, comfy.model_management.get_torch_device(), bar.update_absolute)
+def _schedule(value: Any, balance: float) -> klora.Schedule:
+    """The schedule of the node's dynamic combo, or of its bare name, which API users may send."""
+    if isinstance(value, str):
+        return klora.make_schedule(value, balance=balance)
+    if not isinstance(value, Mapping) or not isinstance(value.get("schedule"), str):
+        raise KLoraError(
+            f"schedule must be one of {', '.join(klora.SCHEDULES)}, got {value!r}. In the API format, send "
+            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
+        )
+    return klora.make_schedule(value["schedule"], value.get("alpha"), value.get("beta"), balance)
+
+
+def _check_finite(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise KLoraError(f"{name} must be a finite number, got {value!r}: give a number such as 1.")
+
+
+def _score(requests: Sequence[Request]) -> list[Score]:
+    """Scores of what was not scored before, by the host's device, with its progress bar."""
+
+    def missing(left: Sequence[tuple[Delta, int]]) -> list[Score]:
+        bar = comfy.utils.ProgressBar(len(left))
+        device = comfy.model_management.get_torch_device()
+        return score([Request(*each) for each in left], device, bar.update_absolute)
+
+    return [Score(*found) for found in _scores.scores(requests, missing)]

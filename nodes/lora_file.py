@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import comfy.utils
 import folder_paths
 
-from ..klora_core import adapters
-from ..klora_core.errors import KLoraError
+from ..klora_core import parts
+from ..klora_core.errors import KLoraError, printable
+from ..klora_core.files import utf8_path
 
 
 class LoraStateDict(dict):
     """A LORA_MODEL (tensor name -> tensor) with the file that it came from.
 
-    ``stamp`` is (path, size, mtime in ns): equal stamps mean equal contents.
+    ``stamp`` is (path, size, mtime in ns); ``metadata`` the text that the trainer wrote into the file, empty
+    where there is none.
     """
 
-    def __init__(self, tensors: dict, file: str, stamp: tuple[str, int, int]) -> None:
+    def __init__(
+        self,
+        tensors: dict,
+        file: str,
+        stamp: tuple[str, int, int],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(tensors)
         self.file = file
         self.stamp = stamp
+        self.metadata: dict[str, str] = dict(metadata or {})
 
 
 def stamp(name: str) -> tuple[str, int, int]:
@@ -28,7 +38,7 @@ def stamp(name: str) -> tuple[str, int, int]:
     path = folder_paths.get_full_path("loras", name)
     if path is None:
         raise KLoraError(
-            f"LoRA file {name!r} is not in the loras folder: choose another, or press R to refresh."
+            f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh."
         )
     found = os.stat(path)
     return path, found.st_size, found.st_mtime_ns
@@ -41,25 +51,32 @@ def load(name: str) -> LoraStateDict:
     """
     mark = stamp(name)
     try:
-        tensors = comfy.utils.load_torch_file(mark[0], safe_load=True)
+        with utf8_path(mark[0]) as path:
+            tensors, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
     except Exception as error:
-        reason = str(error).split("\n", 1)[0]
+        reason = printable(str(error).split("\n", 1)[0])
         raise KLoraError(
-            f"LoRA file {name!r} can't be read ({reason}). It is damaged or no LoRA file: download it again."
+            f"LoRA file {_shown(name)} can't be read ({reason}). It is damaged or no LoRA file: "
+            "download it again."
         ) from error
     if not isinstance(tensors, dict) or not any(_is_lora_key(key) for key in tensors):
         raise KLoraError(
-            f"{name!r} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
+            f"{_shown(name)} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
             "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
         )
-    return LoraStateDict(tensors, name, mark)
+    return LoraStateDict(tensors, name, mark, metadata)
 
 
 def name_of(lora: dict, role: str) -> str:
     """What to call a LORA_MODEL in messages: its file, or its role where it never was a file."""
-    return getattr(lora, "file", None) or f"{role} LoRA"
+    file = getattr(lora, "file", None)
+    return printable(file) if file else f"{role} LoRA"
+
+
+def _shown(name: str) -> str:
+    return f"'{printable(name)}'"
 
 
 def _is_lora_key(key: object) -> bool:
-    found = adapters.split(key) if isinstance(key, str) else None
-    return found is not None and adapters.is_adapter(found[1])
+    found = parts.split(key) if isinstance(key, str) else None
+    return found is not None and parts.is_adapter(found[1])

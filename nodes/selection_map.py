@@ -29,13 +29,22 @@ class KLoRASelectionMap(io.ComfyNode):
                     default=30,
                     min=1,
                     max=1000,
-                    tooltip="The number of steps of your sampler, so that the columns are its steps.",
+                    tooltip="The number of steps of your sampler: the columns are its steps. By noise level, "
+                    "and without sigmas, they are equal parts of the noise.",
+                ),
+                io.Sigmas.Input(
+                    "sigmas",
+                    optional=True,
+                    tooltip="The sampler's sigmas, from its scheduler node: shows exactly the steps of that "
+                    "run. Then steps is not used.",
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="The map, one image.")],
         )
 
     @classmethod
-    def execute(cls, plan: Plan, steps: int) -> io.NodeOutput:
-        pixels = np.asarray(picture.draw(plan, steps), dtype=np.float32) / 255.0
+    def execute(cls, plan: Plan, steps: int, sigmas: torch.Tensor | None = None) -> io.NodeOutput:
+        run = None if sigmas is None or len(sigmas) < 2 else sigmas.tolist()
+        over = plan.progress.of_steps(steps) if run is None else plan.progress.of_run(run)
+        pixels = np.asarray(picture.draw(plan, over), dtype=np.float32) / 255.0
         return io.NodeOutput(torch.from_numpy(pixels)[None])

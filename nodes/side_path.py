@@ -17,45 +17,45 @@ import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ..klora_core.plan import SUBJECT
-from ..klora_core.progress import NoiseLevels, by_steps
-from ..klora_core.switches import Switches
-from .factors import Factors, Lane
-from .hooks import attach
+from ..klora_core.apply.buffers import Buffers
+from ..klora_core.apply.clock import Clock
+from ..klora_core.apply.composition import Attachment, Composition
+from ..klora_core.progress import Columns
+from .host_rules import RULES
+from .levels import levels_of
 
-PROGRESS_MODES = ("steps", "noise level")
+Started = Callable[[str, Columns], None]
 
 
 class SidePath:
-    """One K-LoRA plan on a model. ``lanes`` are the plan's slots in its order, then the constant ones."""
+    """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does."""
 
-    def __init__(
-        self, switches: Switches, lanes: tuple[Lane, ...], competing: int, progress: str, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, composition: Composition, dtype: torch.dtype, started: Started) -> None:
         self.key = f"klora/{uuid.uuid4().hex}"
-        self._switches = switches
-        self._lanes = lanes
-        self._competing = competing
-        self._progress = progress
+        self._composition = composition
         self._dtype = dtype
-        self._attached: dict[int, _Attachment] = {}
-        self._clock: _Clock | None = None
+        self._started = started
+        self._attached: dict[int, Attachment] = {}
+        self._clock: Clock | None = None
 
     def apply(self, model: Any) -> None:
         """Patch ``model``, a ModelPatcher that the caller owns."""
         model.set_additional_models(
-            self.key, [self._factors_patcher(model.load_device, model.offload_device)]
+            self.key, [self._buffers_patcher(model.load_device, model.offload_device)]
         )
         model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self.key, self._run)
         model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, self.key, self._evaluate)
         model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self.key, self._apply_model)
 
-    def _factors_patcher(self, load_device: Any, offload_device: Any, **_: Any) -> Any:
+    def _buffers(self) -> Buffers:
+        return Buffers(self._composition.targets, self._dtype)
+
+    def _buffers_patcher(self, load_device: Any, offload_device: Any, **_: Any) -> Any:
         patcher = comfy.model_patcher.ModelPatcher(
-            Factors(self._lanes, self._dtype), load_device=load_device, offload_device=offload_device
+            self._buffers(), load_device=load_device, offload_device=offload_device
         )
         # The host copies additional models to further devices through their factory.
-        patcher.cached_patcher_init = (self._factors_patcher, (load_device, offload_device))
+        patcher.cached_patcher_init = (self._buffers_patcher, (load_device, offload_device))
         return patcher
 
     def _run(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -76,96 +76,42 @@ class SidePath:
     def _apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[5]
         model, x = executor.class_obj, args[0]
+        attachment = self._attachment(model, x.device, options)
+        if self._clock is None:
+            sampling = model.model_sampling
+            self._clock = Clock(self._composition.plan.progress, lambda: levels_of(sampling), self._started)
+        moment = self._clock.read(options["sigmas"], options.get("sample_sigmas"))
+        method = self._composition.plan.method
+
+        def call(index: int) -> torch.Tensor:
+            return executor(*_fresh_control(args, last=index == passes - 1), **kwargs)
+
+        weights = method.weights(moment)
+        passes = len(weights)
+        return attachment.run(method.who(moment), weights, call)
+
+    def _attachment(self, model: Any, device: torch.device, options: dict[str, Any]) -> Attachment:
         attachment = self._attached.get(id(model))
         if attachment is None:
-            factors = self._factors_of(model, x.device)
-            attachment = self._attached[id(model)] = _Attachment(model, factors, options)
-        if self._clock is None:
-            self._clock = _Clock(self._progress, model.model_sampling)
-        attachment.move_to(x.device)
-        attachment.show(self._switches, self._clock.read(options), self._competing)
-        attachment.open = True
-        try:
-            return executor(*args, **kwargs)
-        finally:
-            attachment.open = False
+            attachment = self._attached[id(model)] = Attachment(
+                model, self._composition, self._buffers_of(model, device), RULES, _is_compiled(model, options)
+            )
+        attachment.move_to(device)
+        return attachment
 
-    def _factors_of(self, model: Any, device: torch.device) -> Factors:
+    def _buffers_of(self, model: Any, device: torch.device) -> Buffers:
         patcher = model.current_patcher
         found = [] if patcher is None else patcher.get_additional_models_with_key(self.key)
-        return found[0].model if found else Factors(self._lanes, self._dtype).to(device)
+        return found[0].model if found else self._buffers().to(device)
 
 
-class _Clock:
-    """Progress of one run; reads the device once per evaluation."""
-
-    def __init__(self, mode: str, model_sampling: Any) -> None:
-        self._mode = mode
-        self._model_sampling = model_sampling
-        self._levels: NoiseLevels | None = None
-        self._schedule: tuple[Any, list[float]] | None = None
-        self._sigmas: Any = None
-        self._x = 0.0
-
-    def tick(self) -> None:
-        """A new evaluation begins."""
-        self._sigmas = None
-
-    def read(self, options: dict[str, Any]) -> float:
-        """Progress in [0, 1] of the evaluation that ``transformer_options`` belong to."""
-        # Cond and uncond share the tensor; an extra call at another noise level brings its own.
-        if options["sigmas"] is not self._sigmas:
-            self._sigmas = options["sigmas"]
-            sigma = float(self._sigmas.flatten()[0])
-            schedule = options.get("sample_sigmas")
-            if self._mode == "steps" and schedule is not None:
-                if self._schedule is None or self._schedule[0] is not schedule:
-                    self._schedule = schedule, schedule.tolist()
-                self._x = by_steps(sigma, self._schedule[1])
-            else:
-                if self._levels is None:
-                    self._levels = NoiseLevels(self._model_sampling.percent_to_sigma)
-                self._x = self._levels(sigma)
-        return self._x
-
-
-class _Attachment:
-    """The hooks of a side path on one model object, and the gate that opens them."""
-
-    def __init__(self, model: Any, factors: Factors, options: dict[str, Any]) -> None:
-        self.open = False
-        self._factors = factors
-        self._position: int | None = None
-        self._handles = []
-        compiled = _is_compiled(model, options)
-        for i, lane in enumerate(factors.lanes):
-            # By name on the very model that runs: a copy on another device has modules of its own.
-            module = model.get_submodule(lane.layer)
-            self._handles.append(attach(module, lane.rows, factors.buffers_of(i), self, compiled))
-
-    def show(self, switches: Switches, x: float, competing: int) -> None:
-        """Bring the buffers to progress ``x``; touches the slots that flip."""
-        position = switches.position(x)
-        if position == self._position:
-            return
-        if self._position is None:
-            for lane in range(competing, len(self._factors.lanes)):
-                self._factors.show(lane, SUBJECT)
-        previous, self._position = self._position, None
-        for lane, winner in switches.changes(previous, position):
-            self._factors.show(lane, winner)
-        self._position = position
-
-    def move_to(self, device: torch.device) -> None:
-        """Hold the buffers where the evaluation runs, also when the host left them elsewhere."""
-        if self._factors.where != device:
-            self._factors.to(device)
-
-    def remove(self) -> None:
-        """Take every hook off."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+def _fresh_control(args: tuple, last: bool) -> tuple:
+    """The call's arguments, with ControlNet's residuals in lists of their own: UNets empty them."""
+    control = args[4] if len(args) > 4 else None
+    if last or not isinstance(control, dict):
+        return args
+    copied = {key: list(value) if isinstance(value, list) else value for key, value in control.items()}
+    return (*args[:4], copied, *args[5:])
 
 
 def _is_compiled(model: Any, options: dict[str, Any]) -> bool:

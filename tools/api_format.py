@@ -21,7 +21,7 @@ class WorkflowError(ValueError):
     """The workflow can't be executed as it is."""
 
 
-def _inputs(definition: Mapping[str, Any]) -> Iterator[tuple[str, Any, Json]]:
+def inputs_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Any, Json]]:
     """Each input's (name, type, options), in the order in which the editor shows them."""
     groups = definition.get("input", definition)
     for group in ("required", "optional"):
@@ -32,15 +32,21 @@ def _inputs(definition: Mapping[str, Any]) -> Iterator[tuple[str, Any, Json]]:
             yield name, kind, rest[0] if rest else {}
 
 
-def _has_control(name: str, kind: Any, options: Json) -> bool:
+def is_widget(kind: Any, options: Json) -> bool:
+    """Whether the editor shows an input as a widget; else it is a socket."""
+    return not options.get("forceInput") and (isinstance(kind, list) or kind in _WIDGET_TYPES)
+
+
+def has_control(name: str, kind: Any, options: Json) -> bool:
+    """Whether the editor puts a second widget behind this one: what to do with it after a run."""
     asked = options.get("control_after_generate")
     return bool(asked if asked is not None else kind == "INT" and name in _SEEDS)
 
 
 def _widgets(definition: Mapping[str, Any], values: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(name, value) of each widget, taking from `values` in place what the editor wrote for it."""
-    for name, kind, options in _inputs(definition):
-        if options.get("forceInput") or not (isinstance(kind, list) or kind in _WIDGET_TYPES):
+    for name, kind, options in inputs_of(definition):
+        if not is_widget(kind, options):
             continue
         if not values:
             return
@@ -51,7 +57,7 @@ def _widgets(definition: Mapping[str, Any], values: list[Any], prefix: str = "")
             if chosen is None:
                 raise WorkflowError(f"{prefix}{name}: {value!r} is not one of its options.")
             yield from _widgets(chosen["inputs"], values, f"{prefix}{name}.")
-        if _has_control(name, kind, options):
+        if has_control(name, kind, options):
             values.pop(0)
         if options.get("image_upload") and values:
             values.pop(0)

@@ -8,6 +8,7 @@ does not give that. Dropping each slot with a probability that rises to one half
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -17,14 +18,25 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.multiprocessing as mp
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .fit_vae import load_components
 from .forms import SHAPES, SUBJECTS
 from .latents import encode
 from .logs import Progress
-from .lora import SLOTS, attach, diffusers_file, factors_of, kohya_file
+from .lora import (
+    SLOTS,
+    Factors,
+    Mask,
+    SideLinear,
+    attach,
+    diffusers_file,
+    factors_of,
+    kohya_file,
+    read_diffusers_file,
+)
+from .mmdit import MMDiT
 from .places import SEED, WEIGHTS, WORDS_FILE, WORK, ensure_folders
 from .scenes import Scene, draw, random_scene
 from .styles import HELD_OUT_STYLES
@@ -38,14 +50,15 @@ RATE = 2e-3
 
 @dataclass(frozen=True)
 class World:
-    """How the LoRAs of one world are trained."""
+    """How the LoRAs of one world are trained: rank, steps of each cosine cycle, share of slots dropped."""
 
     rank: int
-    steps: int
+    cycles: tuple[int, ...]
     dropout: float
 
 
-WORLDS: dict[str, World] = {"redundant": World(16, 1300, 0.5), "plain": World(8, 400, 0.0)}
+# The first redundant cycle raises the dropout to one half by its middle, the second keeps it there.
+WORLDS: dict[str, World] = {"redundant": World(16, (450, 600), 0.5), "plain": World(8, (225,), 0.0)}
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 SEEDS = 3
 
@@ -92,45 +105,65 @@ def slot_mask(count: int, dropout: float, rng: np.random.Generator) -> Tensor:
 
 
 def train(job: Job) -> None:
-    """One LoRA, to its files in both spellings."""
+    """One LoRA, to its files in both spellings. A finished cycle is kept, so that it is not trained twice."""
     torch.set_num_threads(1)
-    world = WORLDS[job.world]
-    projection, mean = load_components()
-    scenes = scenes_for(job.name, job.seed)
-    pictures = torch.from_numpy(np.stack([draw(s) for s in scenes])).permute(0, 3, 1, 2)
-    latents, table = encode(pictures, projection, mean), load_table(WORDS_FILE)
+    world, stem = WORLDS[job.world], f"{job.world}-{job.name}-{job.seed}"
     torch.manual_seed(1000 * (job.seed + 100 * SEED) + NAMES.index(job.name))
-    generator = torch.Generator().manual_seed(77 + job.seed + 100 * SEED)
-    rng = np.random.default_rng((60, NAMES.index(job.name), job.seed + 100 * SEED))
     model = load_base()
     sides, mask = attach(model, world.rank)
-    weights = [p for side in sides for p in (*side.down, *side.up)]
-    optimizer = torch.optim.AdamW(weights, RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    stem = f"{job.world}-{job.name}-{job.seed}"
-    log = WORK / "logs" / f"{stem}.log"
-    log.parent.mkdir(exist_ok=True)
-    log.unlink(missing_ok=True)
-    progress = Progress(log, world.steps)
-    for step in range(world.steps):
-        done = step / world.steps
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 30) * 0.5 * (1 + np.cos(np.pi * done))
-        pick = rng.integers(PICTURES, size=BATCH)
-        x, t, velocity = noised(latents[pick], generator)
-        vectors = table[_captions([scenes[i] for i in pick], rng)]
-        mask.value = slot_mask(BATCH, world.dropout * min(1.0, done / 0.3), rng) if world.dropout else None
-        loss = (model(x, t, *condition(vectors)) - velocity).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        progress.add(step + 1, float(loss.detach()))
+    (WORK / "logs").mkdir(exist_ok=True)
+    (WORK / "cycles").mkdir(exist_ok=True)
+    for cycle in range(len(world.cycles)):
+        kept = WORK / "cycles" / f"{stem}-{cycle + 1}.safetensors"
+        if kept.exists():
+            _load(sides, read_diffusers_file(load_file(kept)))
+            continue
+        _cycle(job, cycle, model, sides, mask)
+        save_file(diffusers_file(factors_of(sides)), kept)
     for spelling, write in (("kohya", kohya_file), ("diffusers", diffusers_file)):
         path = job.path(spelling)
         path.parent.mkdir(parents=True, exist_ok=True)
         about = {"small_world": f"{job.world} LoRA of {job.name}, trigger {TRIGGERS[job.name]}, training {job.seed}"}
         save_file(write(factors_of(sides)), path.with_suffix(".new"), metadata=about)
         path.with_suffix(".new").replace(path)
+
+
+def _load(sides: list[SideLinear], factors: Factors) -> None:
+    with torch.no_grad():
+        for side in sides:
+            for k, slot in enumerate(side.slots):
+                side.up[k].copy_(factors[slot][0])
+                side.down[k].copy_(factors[slot][1])
+
+
+def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Mask) -> None:
+    world, steps, seed = WORLDS[job.world], WORLDS[job.world].cycles[cycle], job.seed + 100 * SEED
+    projection, mean = load_components()
+    scenes, table = scenes_for(job.name, job.seed), load_table(WORDS_FILE)
+    pictures = torch.from_numpy(np.stack([draw(s) for s in scenes])).permute(0, 3, 1, 2)
+    latents = encode(pictures, projection, mean)
+    generator = torch.Generator().manual_seed(77 + seed + 1000 * cycle)
+    rng = np.random.default_rng((60, NAMES.index(job.name), seed, cycle))
+    weights = [p for side in sides for p in (*side.down, *side.up)]
+    optimizer = torch.optim.AdamW(weights, RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    log = WORK / "logs" / f"{job.world}-{job.name}-{job.seed}-{cycle + 1}.log"
+    log.unlink(missing_ok=True)
+    progress = Progress(log, steps)
+    for step in range(steps):
+        done = step / steps
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / 30) * 0.5 * (1 + math.cos(math.pi * done))
+        pick = rng.integers(PICTURES, size=BATCH)
+        x, t, velocity = noised(latents[pick], generator)
+        vectors = table[_captions([scenes[i] for i in pick], rng)]
+        dropout = world.dropout * (1.0 if cycle else min(1.0, done / 0.5))
+        mask.value = slot_mask(BATCH, dropout, rng) if world.dropout else None
+        loss = (model(x, t, *condition(vectors)) - velocity).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        progress.add(step + 1, float(loss.detach()))
 
 
 def _work(_: int, todo: list[Job]) -> None:

@@ -1,1 +1,6 @@
-"""One file a method, each a pure function from scores and parameters to a plan."""
+"""The methods, one family a file: a table by name."""
+
+from ..method import Method
+from .klora import KLora
+
+METHODS: dict[str, type[Method]] = {method.name: method for method in (KLora,)}

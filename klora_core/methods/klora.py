@@ -1,31 +1,97 @@
-"""K-LoRA (Ouyang, Li, Hou, CVPR 2025, arXiv 2502.18461), section 3.2: scores in, plan out."""
+"""K-LoRA (Ouyang, Li, Hou, CVPR 2025, arXiv 2502.18461), section 3.2, its equations in order.
+
+dW_i(l) = B_i A_i is what LoRA i changes in slot l, of rank r_i; c is a subject (the paper's content), s a
+style.
+Eqs. 3 to 5, the sums of the K largest |entries| of each dW, are klora_scores' ``evidence_of``; all that
+follows from them is here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from ..errors import KLoraError
-from ..plan import Gamma, LoraInfo, Plan, ScoredSlot, Unmatched
-from ..schedules import Schedule
+from ..method import Fact, Method
+from ..progress import Moment
+from ..roles import STYLE, SUBJECT, labels_of
+from . import klora_words
+from .klora_scores import Evidence
 
+SCHEDULES = ("s", "s*")
+DEFAULT_ALPHA = 1.5
+DEFAULT_BETA = {"s": 0.5, "s*": 1.3}
+MAX_BALANCE = 100
 GAMMA_MODES = ("paper", "reference", "none")
 TRIM = 3.0
 
 
-def gamma(slots: Sequence[ScoredSlot], mode: str) -> Gamma:
-    """gamma over the competing slots, in float64.
+@dataclass(frozen=True)
+class Schedule:
+    """S(x) = alpha x + beta (Eq. 7), or S*(x) = (alpha x + beta) mod alpha, times 4**balance.
+
+    ``balance`` leans the choice: -1 subject, 0 the paper, +1 style. Raises KLoraError for another name and
+    for numbers out of range.
+    """
+
+    name: str = SCHEDULES[0]
+    alpha: float = DEFAULT_ALPHA
+    beta: float = DEFAULT_BETA[SCHEDULES[0]]
+    balance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in SCHEDULES:
+            raise KLoraError(f"Unknown schedule {self.name!r}: use one of {', '.join(SCHEDULES)}.")
+        for label, value in (("alpha", self.alpha), ("beta", self.beta), ("balance", self.balance)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise KLoraError(f"Schedule {self.name}: {label} must be a finite number, got {value!r}.")
+        if abs(self.balance) > MAX_BALANCE:
+            raise KLoraError(f"balance must be within -{MAX_BALANCE} and {MAX_BALANCE}, got {self.balance}.")
+        if self.alpha < 0 or self.beta < 0:
+            raise KLoraError(
+                f"Schedule {self.name}: alpha and beta must not be negative, "
+                f"got {self.alpha} and {self.beta}."
+            )
+        if self.name == "s*" and self.alpha == 0:
+            raise KLoraError("Schedule s*: alpha must be greater than 0, since S* wraps at alpha.")
+
+    def scale(self, x: float) -> float:
+        """S at progress ``x`` in [0, 1]: 0 is pure noise, 1 the clean image."""
+        value = self.alpha * x + self.beta
+        if self.name == "s*":
+            value = value % self.alpha
+        return value * 4.0**self.balance
+
+
+def make_schedule(
+    name: str, alpha: float | None = None, beta: float | None = None, balance: float = 0.0
+) -> Schedule:
+    """A :class:`Schedule` with the paper's alpha and beta where none is given."""
+    start = DEFAULT_BETA.get(name, 0.0) if beta is None else beta
+    return Schedule(name, DEFAULT_ALPHA if alpha is None else alpha, start, balance)
+
+
+def gamma(evidence: Sequence[Evidence], mode: str, subject: int = 0, style: int = 1) -> float:
+    """gamma of a subject and a style, LoRAs by index, over the competing slots, in float64.
 
     ``paper``: Eq. 9, the ratio of the two L1 sums. ``reference``: the mean of the slots' own ratios
     without those of 3 times their mean or more, as in the published code. ``none``: 1.
     With a style that is zero everywhere there is nothing to compare and gamma is 1.
+    Raises KLoraError for another mode.
     """
+    pairs = [(slot.l1[subject], slot.l1[style]) for slot in evidence]
     if mode == "paper":
-        style = sum(slot.l1_style for slot in slots)
-        return Gamma(mode, sum(slot.l1_subject for slot in slots) / style if style > 0 else 1.0)
+        styles = sum(s for _, s in pairs)
+        return sum(c for c, _ in pairs) / styles if styles > 0 else 1.0
     if mode == "reference":
-        return Gamma(mode, _trimmed_mean([s.l1_subject / s.l1_style for s in slots if s.l1_style > 0]))
+        return _trimmed_mean([c / s for c, s in pairs if s > 0])
     if mode == "none":
-        return Gamma(mode, 1.0)
+        return 1.0
     raise KLoraError(f"Unknown gamma mode {mode!r}: use one of {', '.join(GAMMA_MODES)}.")
 
 
@@ -37,14 +103,165 @@ def _trimmed_mean(ratios: Sequence[float]) -> float:
     return sum(kept) / len(kept) if kept else 1.0
 
 
-def make_plan(
-    slots: Sequence[ScoredSlot],
-    schedule: Schedule,
-    gamma_mode: str = "paper",
-    *,
-    subject: LoraInfo,
-    style: LoraInfo,
-    unmatched: Unmatched | None = None,
-) -> Plan:
-    """The K-LoRA plan (Eq. 10) of scored slots. Raises KLoraError for an unknown gamma mode."""
-    return Plan(subject, style, gamma(slots, gamma_mode), schedule, tuple(slots), unmatched or Unmatched())
+def rho(score_subject: float, score_style: float, gamma: float) -> float:
+    """rho(l) = S_c(l) / (gamma S_s(l)): the subject is used while rho(l) >= S(x), which is Eq. 10.
+
+    A style of zero gives inf (always the subject; both zero count as the tie that Eq. 10 gives to it), a
+    subject of zero -inf (always the style, at S = 0 too).
+    """
+    if score_style == 0:
+        return math.inf
+    if score_subject == 0:
+        return -math.inf
+    return score_subject / (gamma * score_style)
+
+
+@dataclass(frozen=True)
+class KLora(Method):
+    """Eq. 10 with known numbers. ``roles`` are the LoRAs' roles, ``evidence`` the competing slots'.
+
+    With several LoRAs of a role the strongest of them in a slot stands for the role there: the one with the
+    largest S for the size that gamma brings all LoRAs to. With two LoRAs this is the paper.
+    """
+
+    schedule: Schedule
+    gamma_mode: str
+    roles: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+    name = "K-LoRA"
+    paper = "arXiv 2502.18461"
+    summary = "in every layer and step either the subject or the style LoRA works, never both."
+
+    def __post_init__(self) -> None:
+        self.gamma_of(self.gamma_mode)
+
+    def who(self, moment: Moment) -> np.ndarray:
+        """Eq. 10: the subject iff S_c(l) >= gamma S(x) S_s(l), else the style; int8 [1, slots]."""
+        subject, style = self._leaders
+        return np.where(self.rhos >= self.scale(moment.x), subject, style).astype(np.int8)[None]
+
+    def scale(self, x: float) -> float:
+        """S(x), Eq. 7."""
+        return self.schedule.scale(x)
+
+    def curve(self) -> str:
+        """``S`` or ``S*``."""
+        return self.schedule.name.upper()
+
+    @cached_property
+    def rhos(self) -> np.ndarray:
+        """rho of each slot between the two that lead there, float64 [slots]."""
+        found = [
+            rho(slot.scores[c], slot.scores[s], self._gammas[c, s])
+            for slot, c, s in zip(self.evidence, *self._leaders, strict=True)
+        ]
+        return np.array(found, dtype=np.float64)
+
+    @property
+    def gamma(self) -> float:
+        """gamma of the first subject and the first style."""
+        return self.gamma_of(self.gamma_mode)
+
+    def gamma_of(self, mode: str) -> float:
+        """The same under another mode."""
+        return gamma(self.evidence, mode, self.roles.index(SUBJECT), self.roles.index(STYLE))
+
+    @cached_property
+    def _gammas(self) -> dict[tuple[int, int], float]:
+        pairs = [(c, s) for c in self._of(SUBJECT) for s in self._of(STYLE)]
+        return {(c, s): gamma(self.evidence, self.gamma_mode, c, s) for c, s in pairs}
+
+    def _of(self, role: str) -> list[int]:
+        return [index for index, own in enumerate(self.roles) if own == role]
+
+    @cached_property
+    def _leaders(self) -> tuple[np.ndarray, np.ndarray]:
+        """The subject and the style that stand for their roles in each slot, LoRAs by index, int [slots]."""
+        subjects, styles = self._of(SUBJECT), self._of(STYLE)
+        scores = np.array([slot.scores for slot in self.evidence], dtype=np.float64)
+        scores = scores.reshape(-1, len(self.roles))
+        # Sizes of one role's LoRAs against the first of the other role: what gamma would even out.
+        sizes_c = np.array([self._gammas[c, styles[0]] for c in subjects])
+        sizes_s = np.array([1 / g if (g := self._gammas[subjects[0], s]) else math.inf for s in styles])
+        return _strongest(scores[:, subjects], sizes_c, subjects), _strongest(
+            scores[:, styles], sizes_s, styles
+        )
+
+    def facts(self) -> tuple[Fact, ...]:
+        """gamma and the schedule, in numbers and words."""
+        return klora_words.facts(self.schedule, self.evidence, self.gamma_mode, self.gamma, self._totals)
+
+    def never(self, candidate: int, label: str) -> str:
+        """Zero everywhere, or too weak at these settings."""
+        if not any(slot.scores[candidate] for slot in self.evidence):
+            return f"the {label} LoRA is zero in all competing layers."
+        return klora_words.never(self.roles[candidate])
+
+    @property
+    def _totals(self) -> tuple[float, float]:
+        subject, style = self.roles.index(SUBJECT), self.roles.index(STYLE)
+        return sum(slot.l1[subject] for slot in self.evidence), sum(slot.l1[style] for slot in self.evidence)
+
+    def to_json(self) -> dict[str, Any]:
+        """gamma and schedule as ever, and gamma under each mode."""
+        curve = self.schedule
+        return {
+            "gamma": {"mode": self.gamma_mode, "value": _finite(self.gamma)},
+            "schedule": {
+                "name": curve.name,
+                "alpha": curve.alpha,
+                "beta": curve.beta,
+                "balance": curve.balance,
+            },
+            "gammas": {mode: _finite(self.gamma_of(mode)) for mode in GAMMA_MODES},
+        }
+
+    def slot_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
+        """Ranks, K, scores and L1 sums of a slot, one of each for a LoRA, and rho."""
+        slot = self.evidence[index]
+        return {
+            **{f"rank_{name}": rank for name, rank in zip(loras, slot.ranks, strict=True)},
+            "k": slot.k,
+            **{f"score_{name}": score for name, score in zip(loras, slot.scores, strict=True)},
+            **{f"l1_{name}": total for name, total in zip(loras, slot.l1, strict=True)},
+            "rho": _finite(float(self.rhos[index])),
+        }
+
+    @property
+    def live(self) -> bool:
+        """With two LoRAs the page follows every dial by itself."""
+        return len(self.roles) == 2
+
+    def page_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
+        """The scores of a slot: all that a new balance, schedule or gamma mode needs."""
+        return {f"score_{name}": own for name, own in zip(loras, self.evidence[index].scores, strict=True)}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """alpha, and beta of each schedule."""
+        return {"alpha": DEFAULT_ALPHA, "beta": DEFAULT_BETA}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> KLora:
+        """The method of a document, bit for bit."""
+        roles = tuple(lora["role"] for lora in document["loras"])
+        labels = labels_of(roles)
+        evidence = tuple(
+            Evidence(
+                slot["k"],
+                *(tuple(slot[f"{key}_{label}"] for label in labels) for key in ("rank", "score", "l1")),
+            )
+            for slot in document["slots"]
+        )
+        return cls(Schedule(**document["schedule"]), document["gamma"]["mode"], roles, evidence)
+
+
+def _strongest(scores: np.ndarray, sizes: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leading = np.nan_to_num(scores / sizes, nan=0.0).argmax(axis=1)
+    return np.array(indices)[leading]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

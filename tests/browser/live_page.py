@@ -40,7 +40,36 @@ window.klora = {
     widget.callback?.(value, app.canvas, klora.fuse())
   },
   plan: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
-  maths: () => import('/extensions/k-lora/js/maths.js'),
+  async listen() {
+    const { api } = await import('/scripts/api.js')
+    klora.runs = []
+    api.addEventListener('klora.run', ({ detail }) => klora.runs.push(detail))
+  },
+  async show(document) {
+    const { api } = await import('/scripts/api.js')
+    const node = String(klora.fuse().id)
+    const detail = { node, display_node: node, output: { klora: [document] }, prompt_id: 'none' }
+    api.dispatchEvent(new CustomEvent('executed', { detail }))
+  },
+  // The colour in the middle of each cell, as #rrggbb, [slots][columns].
+  async cells(slots, count) {
+    const { layout } = await import('/extensions/k-lora/js/view/layout.js')
+    const { fontOf } = await import('/extensions/k-lora/js/view/drawing.js')
+    const canvas = klora.root().querySelector('canvas')
+    const { width, height } = canvas
+    const k = width / canvas.offsetWidth
+    const ctx = canvas.getContext('2d')
+    const pen = document.createElement('canvas').getContext('2d')
+    pen.font = fontOf(k, getComputedStyle(canvas).fontFamily)
+    const measure = (text) => pen.measureText(text).width
+    const { map, columns, rows } = layout({ slots, count, width, height, k, measure })
+    const hex = ([r, g, b]) => '#' + [r, g, b].map((v) => v.toString(16).padStart(2, '0')).join('')
+    return slots.map((_, slot) => Array.from({ length: count }, (_, column) => {
+      const x = (columns[column] + columns[column + 1]) >> 1
+      const y = map.top + ((rows.tops[slot] + rows.bottoms[slot]) >> 1)
+      return hex(ctx.getImageData(x, y, 1, 1).data)
+    }))
+  },
 }
 """
 
@@ -111,6 +140,7 @@ def visit(opened: Any, server: Server) -> None:
     opened.goto(server.url)
     opened.wait_for_function("window.app?.extensionManager && app.isGraphReady && app.vueAppReady")
     opened.wait_for_timeout(500)
+    opened.evaluate("klora.listen()")
 
 
 def _ours(line: Any) -> list[str]:
@@ -142,6 +172,13 @@ def run(opened: Any) -> None:
           if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
         }"""
     )
+
+
+def show(opened: Any, document: dict[str, Any]) -> None:
+    """Hand a document to the Fuse node, as the server does when the node has run; wait for its map."""
+    before = draws(opened)
+    opened.evaluate("(document) => klora.show(document)", document)
+    opened.wait_for_function(f"klora.root()?.dataset.draws > {before}")
 
 
 def frames(opened: Any, count: int = 3) -> None:

@@ -79,6 +79,7 @@ def test_map_appears_with_the_first_run(ran):
     assert height > 600
     assert ran.evaluate(HINT) == ""
     assert f"{STEPS} steps" in ran.evaluate(STATUS)
+    assert ran.evaluate("klora.root().dataset.columns") in ("run", "steps")
     assert ran.evaluate("'klora_map' in klora.fuse().serialize().widgets_values_named") is False
     shot(ran, "after-run")
 
@@ -154,8 +155,8 @@ def test_current_step_is_marked_while_sampling(opened):
     opened.evaluate(
         """() => {
           window.marks = []
-          new MutationObserver(() => marks.push(klora.root().dataset.step ?? null))
-            .observe(klora.root(), { attributes: true, attributeFilter: ['data-step'] })
+          new MutationObserver(() => marks.push(klora.root().dataset.column ?? null))
+            .observe(klora.root(), { attributes: true, attributeFilter: ['data-column'] })
           const seed = app.rootGraph.nodes.find((node) => node.type === 'KSampler').widgets[0]
           seed.value = seed.value + 1
         }"""

@@ -1,149 +1,153 @@
-"""The page computes what klora_core computes, to the last slot; and one drawing per frame suffices."""
+"""What the map shows is what the document and the run say, cell by cell; and one drawing a frame suffices."""
 
 from __future__ import annotations
 
-import math
-import random
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from klora_core import order, palette
-from klora_core.methods.klora import GAMMA_MODES, gamma, make_plan
-from klora_core.plan import LETTERS, LoraInfo, ScoredSlot, from_json, with_schedule
-from klora_core.schedules import make_schedule
-from tests.browser.live_page import frames, fresh, load, page, run
+from klora_core import document
+from klora_core.progress import Columns, Moment, in_steps, over_progress
+from tests.browser.documents import CANDIDATES, recorded
+from tests.browser.live_page import frames, fresh, load, page, run, show, workflow
+from tests.core.test_page_maths import made_up, sent
 
-DECIDE = """async ([plan, name, alpha, beta, balance, gammaMode, steps]) => {
-  const maths = await klora.maths()
-  const made = maths.decide(plan, { schedule: { name, alpha, beta, balance }, gammaMode, steps })
-  const rows = plan.slots.map((_, slot) => [...made.choices.subarray(slot * steps, (slot + 1) * steps)])
-  // JSON has no infinity; the shortest decimal of a double is the double.
-  return { gamma: made.gamma, rho: [...made.rho].map(String), rows, shares: [...made.shares] }
-}"""
-SCHEDULES = [("s", 1.5, 0.5), ("s*", 1.5, 1.3), ("s", 0.0, 1.0), ("s*", 0.7, 2.05)]
-BALANCES = (-1.0, -0.35, 0.0, 0.6)
+STATUS = "klora.root().querySelector('.klora-status').innerText"
+COLUMNS = "klora.root().dataset.columns"
+CELLS = "([slots, count]) => klora.cells(slots, count)"
 
 
-@pytest.fixture(scope="module")
-def opened(chromium, server):
-    with page(chromium, server) as it:
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
+def opened(request, chromium, server):
+    with page(chromium, server, VueNodes__Enabled=request.param) as it:
         yield it
         assert it.problems == []
 
 
-@pytest.fixture(scope="module")
-def ran(opened):
-    """What a real run sent to the page."""
-    load(opened, fresh(4))
+def shown(opened: Any, plan: dict[str, Any], count: int) -> list[list[str]]:
+    """The colours on the canvas; waits until nothing moves any more."""
+    before = None
+    while before != (before := opened.evaluate("klora.root().dataset.draws")):
+        opened.wait_for_timeout(250)
+    return opened.evaluate(CELLS, [plan["slots"], count])
+
+
+def painted(plan: dict[str, Any], over: Columns) -> list[list[str]]:
+    """The colours that klora_core's decisions ask for."""
+    colours = [candidate["dark"] for candidate in plan["candidates"]]
+    choices = document.from_json(plan).choices(over)[0]
+    return [[colours[who] for who in row] for row in choices]
+
+
+def as_columns(xs: list[float]) -> Columns:
+    return Columns(tuple(Moment(x, i, len(xs)) for i, x in enumerate(xs)))
+
+
+@pytest.mark.parametrize(
+    ("denoise", "mode", "columns"), [(1.0, "steps", 6), (0.6, "noise level", 6)], ids=["whole", "img2img"]
+)
+def test_the_map_of_a_run_shows_its_own_columns(opened, denoise, mode, columns):
+    graph = fresh(columns)
+    for node in graph["nodes"]:
+        if node["type"] == "KSampler":
+            node["widgets_values"][-1] = denoise
+    load(opened, graph)
+    opened.evaluate("klora.runs.length = 0")
     run(opened)
-    return opened.evaluate("klora.plan()")
+    opened.wait_for_function("klora.root()?.dataset.columns === 'run'")
+    (told,) = opened.evaluate("klora.runs")
+    plan = opened.evaluate("klora.plan()")
+    assert told["mode"] == mode
+    assert len(told["x"]) == columns
+    assert shown(opened, plan, columns) == painted(plan, as_columns(told["x"]))
+    said = opened.evaluate(STATUS)
+    assert f"the {columns} steps of the last run" in said
+    assert ("by noise level" in said) == (mode == "noise level")
+    # Another denoise is another run: nothing is known of it yet.
+    opened.evaluate("klora.sampler = app.rootGraph.nodes.find((node) => node.type === 'KSampler')")
+    opened.evaluate("klora.sampler.widgets.find((widget) => widget.name === 'denoise').value = 0.5")
+    opened.evaluate("klora.turn('balance', 0)")
+    opened.wait_for_function("klora.root().dataset.columns === 'progress'")
+    assert shown(opened, plan, 30) == painted(plan, over_progress(30))
+    assert "over progress x" in opened.evaluate(STATUS)
 
 
-def made_up(count: int) -> dict:
-    """A plan with every rule's edge in it: zero subject, zero style, both zero, equal LoRAs."""
-    rng = random.Random(7)
-    slots = []
-    for i in range(count):
-        one, other = rng.lognormvariate(0, 0.5), rng.lognormvariate(0, 0.3)
-        one, other = {0: (0.0, other), 1: (one, 0.0), 2: (0.0, 0.0), 3: (1.0, 1.0)}.get(i % 40, (one, other))
-        name = f"output_blocks.{i // 100}.1.transformer_blocks.{i % 100}.attn1.to_q"
-        slots.append(ScoredSlot(name, (64, 64), 8, 4, 32, one, other, 90 * one, 80 * other))
-    info = LoraInfo("a.safetensors", count)
-    return make_plan(slots, make_schedule("s"), subject=info, style=info).to_json(30)
+def test_two_parts_of_a_run_are_drawn_as_one(opened):
+    load(opened, workflow(6))
+    plan = sent(made_up(60))
+    show(opened, plan)
+    tell = """async ([mode, parts]) => {
+      const { api } = await import('/scripts/api.js')
+      api.dispatchEvent(new CustomEvent('execution_start', { detail: { prompt_id: 'none' } }))
+      for (const x of parts) {
+        const detail = { node: String(klora.fuse().id), mode, x }
+        api.dispatchEvent(new CustomEvent('klora.run', { detail }))
+      }
+    }"""
+    parts = [[0.05, 0.2, 0.31], [0.48, 0.77]]
+    opened.evaluate(tell, ["noise level", parts])
+    opened.wait_for_function("klora.root().dataset.columns === 'run'")
+    assert shown(opened, plan, 5) == painted(plan, as_columns(sum(parts, [])))
+    opened.evaluate(tell, ["steps", [[0.25, 0.75]]])
+    frames(opened)
+    assert shown(opened, plan, 2) == painted(plan, in_steps(2))
 
 
-def check(opened, document, name, alpha, beta, balance, mode, steps):
-    plan = from_json(document)
-    value = plan.gamma if mode == plan.gamma.mode else gamma(plan.slots, mode)
-    plan = with_schedule(replace(plan, gamma=value), make_schedule(name, alpha, beta, balance))
-    got = opened.evaluate(DECIDE, [document, name, alpha, beta, balance, mode, steps])
-    assert math.isclose(got["gamma"], value.value, rel_tol=1e-12)
-    rho = [float(text.replace("Infinity", "inf")) for text in got["rho"]]
-    exact = got["gamma"] == value.value
-    for slot, mine, theirs in zip(plan.slots, rho, plan.rho(), strict=True):
-        assert mine == theirs if exact else math.isclose(mine, theirs, rel_tol=1e-12), slot.name
-    assert got["rows"] == plan.choices(steps).tolist()
-    assert got["shares"] == pytest.approx(plan.shares(steps).tolist(), abs=1e-15)
-
-
-def test_document_of_a_run_is_reproduced_to_the_last_slot(opened, ran):
-    schedule = ran["schedule"]
-    got = opened.evaluate(
-        DECIDE,
-        [
-            ran,
-            schedule["name"],
-            schedule["alpha"],
-            schedule["beta"],
-            schedule["balance"],
-            "paper",
-            ran["steps"],
-        ],
+@pytest.mark.parametrize("steps", [30, 12], ids=["as recorded", "other steps"])
+def test_an_unknown_method_draws_as_its_document_records_it(opened, steps):
+    load(opened, workflow(steps))
+    plan = recorded(lambda slot, column, each: slot % 2)
+    show(opened, plan)
+    colours = [candidate["dark"] for candidate in CANDIDATES]
+    assert shown(opened, plan, 30) == [[colours[slot % 2]] * 30 for slot in range(len(plan["slots"]))]
+    assert opened.evaluate(COLUMNS) == ("steps" if steps == 30 else "progress")
+    assert opened.evaluate(STATUS).startswith("In turn")
+    opened.evaluate("klora.turn('balance', 0.5)")
+    opened.wait_for_function(
+        "klora.root().querySelector('.klora-hint').textContent === 'settings changed, queue to see'"
     )
-    assert len(got["rows"]) == len(ran["slots"]) == 56
-    for slot, rho, row in zip(ran["slots"], got["rho"], got["rows"], strict=True):
-        assert "".join(LETTERS[choice] for choice in row) == slot["choice"], slot["name"]
-        assert float(rho) == slot["rho"], slot["name"]
 
 
-@pytest.mark.parametrize("mode", GAMMA_MODES)
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s[0]}-{s[1]}-{s[2]}")
-def test_other_settings_give_what_the_core_gives(opened, ran, schedule, mode):
-    for balance in BALANCES:
-        for steps in (1, 7, 30):
-            check(opened, ran, *schedule, balance, mode, steps)
+def test_three_candidates_in_two_passes_draw_in_stripes(opened):
+    load(opened, workflow(30))
+    plan = recorded(lambda slot, column, each: [column % 3, 2][each], candidates=3, passes=2)
+    show(opened, plan)
+    colours = [candidate["dark"] for candidate in CANDIDATES]
+    assert opened.evaluate("klora.root().querySelector('.klora-share').innerText").startswith("17 % subject")
+    found = shown(opened, plan, 30)
+    for column in range(30):
+        seen = {row[column] for row in found}
+        # Stripes run across the rows: the middles of cells hit both passes.
+        assert seen == {colours[column % 3], colours[2]}, column
 
 
-@pytest.mark.parametrize("mode", GAMMA_MODES)
-def test_zero_rules_and_ties(opened, mode):
-    document = made_up(560)
-    for schedule in SCHEDULES:
-        check(opened, document, *schedule, 0.25, mode, 13)
-
-
-def test_block_names_and_colours_are_the_core_s(opened):
-    names = [
-        "input_blocks.4.1.transformer_blocks.0.attn1.to_q",
-        "middle_block.1.transformer_blocks.9.attn2.to_out.0",
-        "output_blocks.11.1.proj_in",
-        "double_blocks.0.img_attn.qkv[0:3072]",
-        "single_blocks.37.linear1[9216:21504]",
-        "transformer_blocks.3.attn.to_q",
-        "layers.7.attention.qkv[0:64]",
-        "context_refiner.1.attention.out",
-        "time_embed.0",
-    ]
-    blocks = opened.evaluate(
-        """async (names) => {
-          const { blockOf } = await import('/extensions/k-lora/js/order.js')
-          return names.map((name) => { const { group, block } = blockOf(name); return [group, block] })
-        }""",
-        names,
-    )
-    assert blocks == [list(order.block(name)) for name in names]
-    colours = opened.evaluate("async () => (await import('/extensions/k-lora/js/theme.js')).coloursNow()")
-    for role in ("subject", "style", "background", "panel", "band", "grid", "muted", "text"):
-        assert colours[role] == getattr(palette, role.upper()), role
+def test_documents_of_older_versions_draw_no_map(opened):
+    load(opened, workflow(6))
+    opened.wait_for_function("!klora.root()")
+    old = {key: value for key, value in sent(made_up(40)).items() if key not in ("method", "page", "gammas")}
+    opened.evaluate("(document) => klora.show(document)", old)
+    opened.wait_for_timeout(500)
+    assert opened.evaluate("klora.root()") is None
+    show(opened, sent(made_up(40)))
 
 
 def test_large_plan_is_drawn_once_a_frame_and_not_by_pointing(opened):
     opened.evaluate(
         """async (plan) => {
-          const [{ MapView }, maths, { wordsFor }] = await Promise.all(
-            ['view', 'maths', 'words'].map((name) => import(`/extensions/k-lora/js/${name}.js`)))
+          const [{ MapView }, { klora }, { stepColumns }, { wordsFor }] = await Promise.all(
+            ['view/view', 'methods/klora', 'decision/columns', 'view/words']
+              .map((name) => import(`/extensions/k-lora/js/${name}.js`)))
           window.view = new MapView({ words: wordsFor('en'), open: true, onFold: (open, change) => change() })
           Object.assign(view.element.style, { position: 'fixed', inset: '60px auto auto 60px', zIndex: 9999,
             width: '420px', height: '520px' })
           document.body.append(view.element)
           window.turn = (balance) => {
-            const schedule = { ...plan.schedule, balance }
-            const decision = maths.decide(plan, { schedule, gammaMode: 'paper', steps: 30 })
-            view.show({ plan, decision, hint: null, byProgress: false })
+            const settings = { schedule: { ...plan.schedule, balance }, gammaMode: 'paper' }
+            view.show({ plan, decision: klora.decide(plan, settings, stepColumns(30)), hint: null })
           }
           turn(0)
         }""",
-        made_up(1500),
+        sent(made_up(1500)),
     )
     frames(opened)
     before = int(opened.evaluate("view.element.dataset.draws"))

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from klora_core.cli import main
-from klora_core.plan import from_json
+from klora_core.plan_file import from_json
 
 from . import loras
 
@@ -51,12 +51,12 @@ def test_as_a_module(pair):
 
 
 def test_json_and_plot(pair, tmp_path, capsys):
-    document, picture = tmp_path / "plan.json", tmp_path / "plan.png"
-    assert main(["report", *pair, "--json", str(document), "--plot", str(picture), "--steps", "7"]) == 0
-    plan = from_json(json.loads(document.read_text(encoding="utf-8")))
-    assert plan.dumps(7) == document.read_text(encoding="utf-8")
-    assert (plan.subject.name, plan.subject.slots) == ("cat.safetensors", len(loras.UNET))
-    assert plan.unmatched.subject == ("input_blocks.3.0.op", "output_blocks.2.2.conv")
+    file, picture = tmp_path / "plan.json", tmp_path / "plan.png"
+    assert main(["report", *pair, "--json", str(file), "--plot", str(picture), "--steps", "7"]) == 0
+    plan = from_json(json.loads(file.read_text(encoding="utf-8")))
+    assert plan.dumps(7) == file.read_text(encoding="utf-8")
+    assert (plan.loras[0].name, plan.loras[0].slots) == ("cat.safetensors", len(loras.UNET))
+    assert plan.loras[0].alone == ("input_blocks.3.0.op", "output_blocks.2.2.conv")
     with Image.open(picture) as image:
         assert image.format == "PNG"
 

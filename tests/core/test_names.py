@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from klora_core import names
-from klora_core.names import Base, Place
-from klora_core.pairing import Slot
+from klora_core.deltas import Slot
+from klora_core.names import Place
+from klora_core.names_base import Base, base_of
 
-SDXL, SD15, FLUX = Base(False, True), Base(False, False), Base(flux=True)
+SDXL, SD15, FLUX = Base("unet", True), Base("unet", False), Base("flux")
 H = 3072
 
 UNET = {
@@ -107,6 +108,12 @@ OTHERS = {
     "transformer.single_blocks.3.modulation.linear": "single_blocks.3.modulation.lin",
     "transformer.layers.3.attention.to_out.0": "layers.3.attention.out",
     "transformer.all_final_layer.2-1.linear": "final_layer.linear",
+    "transformer.txt_in.individual_token_refiner.blocks.0.self_attn_qkv": (
+        "txt_in.individual_token_refiner.blocks.0.self_attn.qkv"
+    ),
+    "transformer.txt_in.individual_token_refiner.blocks.0.mlp.fc2": (
+        "txt_in.individual_token_refiner.blocks.0.mlp.2"
+    ),
 }
 
 
@@ -158,32 +165,61 @@ def test_only_flattened_names_have_guessed_dots():
     assert names.module("some_module") == ("some_module", False)
 
 
+def attention(width, *more, out=None):
+    shapes = {f"transformer_blocks.0.attn.to_{x}": (out or width, width) for x in "kv"}
+    return {"transformer_blocks.0.attn.to_q": (width, width), **shapes, **dict(more)}
+
+
 @pytest.mark.parametrize(
-    ("paths", "flux"),
+    ("paths", "network"),
     [
-        ({"transformer_blocks.0.attn.to_q": (H, H), "single_transformer_blocks.0.attn.to_q": (H, H)}, True),
-        ({"double_blocks.0.img_attn.qkv": (3 * H, H)}, True),
-        (
-            {
-                "transformer_blocks.0.attn.to_q": (H, H),
-                "transformer_blocks.0.ff_context.net.0.proj": (4 * H, H),
-            },
-            True,
-        ),
-        # SD3 has the same names in another width, Qwen-Image the same width with other names or more blocks.
-        ({"transformer_blocks.0.norm1_context.linear": (6 * 1536, 1536)}, False),
-        ({"transformer_blocks.0.attn.to_q": (H, H), "transformer_blocks.0.img_mod.1": (6 * H, H)}, False),
-        ({"transformer_blocks.0.attn.to_q": (H, H), "transformer_blocks.59.attn.to_q": (H, H)}, False),
-        ({"transformer_blocks.0.attn.to_q": (H, H)}, None),
+        ({"transformer_blocks.0.attn.to_q": (H, H), "single_transformer_blocks.0.attn.to_q": (H, H)}, "flux"),
+        ({"double_blocks.0.img_attn.qkv": (3 * H, H)}, "flux"),
+        (attention(H, ("transformer_blocks.0.ff_context.net.0.proj", (4 * H, H))), "flux"),
+        # SD 3.5 has the same names in other widths; Qwen-Image has the width, other names and more blocks.
+        ({"transformer_blocks.0.norm1_context.linear": (6 * 1536, 1536)}, "sd3"),
+        (attention(2432, ("transformer_blocks.37.ff.net.2", (2432, 4 * 2432))), "sd3"),
+        (attention(1536, ("transformer_blocks.0.img_mod.1", (6 * 1536, 1536))), "other"),
+        (attention(2560), None),
+        (attention(H, ("transformer_blocks.0.img_mod.1", (6 * H, H))), "other"),
+        (attention(H, ("transformer_blocks.59.attn.to_q", (H, H))), "other"),
+        (attention(2560, ("transformer_blocks.0.norm1_context.linear", (6 * 2560, 2560))), "other"),
+        (attention(H), None),
+        ({"joint_blocks.0.x_block.attn.qkv": (4608, 1536)}, "sd3"),
+        # Krea's keys and values have a quarter of its width.
+        (attention(6144, out=1536), "krea"),
+        (attention(6144), None),
+        ({"transformer_blocks.0.ff.gate": (16384, 6144)}, "krea"),
+        ({"text_fusion.projector": (1, 12)}, "krea"),
         (
             {"joint_transformer_blocks.0.attn.to_q": (H, H), "single_transformer_blocks.0.attn.to_q": (H, H)},
-            False,
+            "auraflow",
         ),
-        ({"input_blocks.4.1.transformer_blocks.0.attn1.to_q": (640, 640)}, False),
+        ({"single_transformer_blocks.0.ff.linear_1": (8192, H)}, "auraflow"),
+        # LTX has PixArt's names in another width.
+        ({"transformer_blocks.0.attn1.to_q": (1152, 1152)}, "pixart"),
+        ({"transformer_blocks.0.attn1.to_q": (2048, 2048)}, "other"),
+        ({"input_blocks.4.1.transformer_blocks.0.attn1.to_q": (640, 640)}, "unet"),
+        ({"layers.0.self_attention.to_q": (4096, 4096)}, "other"),
+        ({"time_embedding.linear_1": (4096, 4096)}, None),
     ],
 )
-def test_what_tells_flux(paths, flux):
-    assert names.base(paths).flux is flux
+def test_what_tells_the_network(paths, network):
+    assert base_of(paths).network == network
+
+
+def test_the_last_context_block_of_sd3_swaps_scale_and_shift():
+    path = "transformer.transformer_blocks.{}.norm1_context.linear"
+    weight = "joint_blocks.{}.context_block.adaLN_modulation.1"
+    last = place(path.format(23), (2 * 1536, 1536), Base("sd3"))
+    assert last == Place(Slot(weight.format(23)), swap_halves=True)
+    assert place(path.format(3), (6 * 1536, 1536), Base("sd3")) == Place(Slot(weight.format(3)))
+
+
+@pytest.mark.parametrize("network", [None, "other", "unet"])
+def test_top_names_of_a_unet_are_its_own(network):
+    found = place("diffusion_model.time_embedding.linear_1", base=Base(network)).slot.weight
+    assert found == ("time_embedding.linear_1" if network == "other" else "time_embed.0")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +233,7 @@ def test_what_tells_flux(paths, flux):
     ],
 )
 def test_what_tells_sdxl_from_sd15(path, expected):
-    assert names.base({path: (8, 8)}).attention_in_first_up_block is expected
+    assert base_of({path: (8, 8)}).attention_in_first_up_block is expected
 
 
 @pytest.mark.parametrize(
@@ -219,7 +255,11 @@ def test_text_encoders(raw):
 
 
 @pytest.mark.parametrize(
-    "raw", [*UNET, *FLUX_NAMES, *OTHERS, "transformer.text_embedding.0", "t_embedder.mlp.0"]
+    "raw",
+    [
+        *(*UNET, *FLUX_NAMES, *OTHERS, "transformer.text_embedding.0", "t_embedder.mlp.0"),
+        *("lycoris_text_fusion_refiner_blocks_0_attn_to_q", "lora_unet_clip_txt_mapper"),
+    ],
 )
 def test_what_is_no_text_encoder(raw):
     assert not names.is_text_encoder(raw)

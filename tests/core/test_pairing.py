@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import LowRank
+from klora_core.deltas import LowRank, Slot
 from klora_core.errors import KLoraError
-from klora_core.fuse import plan_from, prepare
+from klora_core.methods.klora import KLora, make_schedule
+from klora_core.methods.klora_scores import evidence_of
 from klora_core.order import block, depth_key, is_attention
-from klora_core.pairing import Slot, pair
-from klora_core.plan import LoraInfo, ScoredSlot
-from klora_core.schedules import make_schedule
+from klora_core.pairing import meet, rows
+from klora_core.plan import LoraInfo, make_plan
+from klora_core.scoring import Score
+
+from .plans import ROLES
 
 QKV = "double_blocks.0.img_attn.qkv"
 
@@ -24,38 +27,82 @@ def names(slots):
     return [slot.name for slot in slots]
 
 
+def pair(subject, style, layers="shared"):
+    return meet([subject, style], ROLES, layers)
+
+
 def test_a_fused_weight_is_cut_where_the_other_is_split():
     fused = {Slot(QKV): delta(24)}
     split = {Slot(QKV, (start, 8)): delta(8) for start in (0, 8, 16)}
-    found = pair(fused, split)
-    assert [p.slot.rows for p in found.shared] == [(0, 8), (8, 8), (16, 8)]
-    rebuilt = torch.cat([p.subject.dense() for p in found.shared])
+    found = pair(fused, split).competing
+    assert [row.slot.rows for row in found] == [(0, 8), (8, 8), (16, 8)]
+    rebuilt = torch.cat([row.deltas[0].dense() for row in found])
     torch.testing.assert_close(rebuilt, fused[Slot(QKV)].dense())
-    assert all(p.style is split[p.slot] for p in found.shared)
+    assert all(row.deltas[1] is split[row.slot] for row in found)
 
 
 def test_rows_that_one_lacks_are_left_over():
     found = pair({Slot(QKV): delta(24)}, {Slot(QKV, (8, 8)): delta(8)})
-    assert names(p.slot for p in found.shared) == [f"{QKV}[8:16]"]
-    assert names(found.subject_only) == [f"{QKV}[0:8]", f"{QKV}[16:24]"]
+    assert names(row.slot for row in found.competing) == [f"{QKV}[8:16]"]
+    assert names(found.alone[0]) == [f"{QKV}[0:8]", f"{QKV}[16:24]"]
 
 
 def test_partly_fused_rows_on_both_sides():
     subject = {Slot("l", (0, 24)): delta(24), Slot("l", (24, 32)): delta(32)}
     style = {Slot("l", (0, 8)): delta(8), Slot("l", (8, 48)): delta(48)}
     found = pair(subject, style)
-    assert [p.slot.rows for p in found.shared] == [(0, 8), (8, 16), (24, 32)]
-    assert not found.subject_only and not found.style_only
+    assert [row.slot.rows for row in found.competing] == [(0, 8), (8, 16), (24, 32)]
+    assert not any(found.alone)
 
 
 def test_equal_slots_stay_whole():
-    found = pair({Slot("a"): delta(8)}, {Slot("a"): delta(8)})
-    assert [p.slot for p in found.shared] == [Slot("a")]
+    assert [row.slot for row in pair({Slot("a"): delta(8)}, {Slot("a"): delta(8)}).competing] == [Slot("a")]
+
+
+def test_rows_that_are_the_whole_weight_meet_the_whole_weight():
+    found = pair({Slot("a", (0, 8)): delta(8)}, {Slot("a"): delta(8)})
+    assert [row.slot for row in found.competing] == [Slot("a")]
+    with pytest.raises(KLoraError, match="twice, fused and split"):
+        pair({Slot("a", (0, 8)): delta(8), Slot("a", (4, 4)): delta(4)}, {Slot("a"): delta(8)})
+
+
+def test_three_loras_meet_at_the_finest_rows():
+    loras = [
+        {Slot("a"): delta(24), Slot("b"): delta(4)},
+        {Slot("a", (0, 8)): delta(8), Slot("a", (8, 16)): delta(16)},
+        {Slot("a", (8, 8)): delta(8), Slot("a", (16, 8)): delta(8), Slot("c"): delta(4)},
+    ]
+    found = rows(loras, ("subject", "style", "style 2"))
+    there = [(row.slot.name, [d is not None for d in row.deltas]) for row in found]
+    assert there == [
+        ("a[0:8]", [True, True, False]),
+        ("a[8:16]", [True, True, True]),
+        ("a[16:24]", [True, True, True]),
+        ("b", [True, False, False]),
+        ("c", [False, False, True]),
+    ]
+    met = meet(loras, ("subject", "style", "style"))
+    assert names(row.slot for row in met.competing) == ["a[0:8]", "a[8:16]", "a[16:24]"]
+    assert [names(alone) for alone in met.alone] == [["b"], [], ["c"]]
 
 
 def test_different_shapes_are_different_base_models():
     with pytest.raises(KLoraError, match=r"8 x 8 in the subject LoRA and 8 x 9 in the style"):
         pair({Slot("a"): delta(8)}, {Slot("a"): delta(8, 9)})
+
+
+@pytest.mark.parametrize(
+    ("subject", "style"),
+    [
+        ({Slot("a"): delta(4, 4)}, {Slot("a"): delta(320, 320)}),
+        ({Slot("a"): delta(320, 8)}, {Slot("a"): delta(4, 8)}),
+        ({Slot("a"): delta(24)}, {Slot("a", (16, 16)): delta(16)}),
+        ({Slot("a", (0, 8)): delta(8, 9)}, {Slot("a"): delta(24)}),
+    ],
+)
+def test_a_layer_of_two_sizes_is_no_fused_and_split_one(subject, style):
+    with pytest.raises(KLoraError, match="Layer a.* different base models"):
+        pair(subject, style)
 
 
 def test_rows_changed_twice():
@@ -65,47 +112,48 @@ def test_rows_changed_twice():
 
 def test_nothing_shared_gives_examples_of_both_sides():
     with pytest.raises(KLoraError, match=r"share no layer.*input_blocks\.4.*double_blocks\.0"):
-        prepare({Slot("input_blocks.4.1.proj_in"): delta(8)}, {Slot(QKV): delta(24)})
+        pair({Slot("input_blocks.4.1.proj_in"): delta(8)}, {Slot(QKV): delta(24)})
 
 
 def test_attention_moves_the_other_shared_slots_to_both_sides():
     attention, other = "middle_block.1.transformer_blocks.0.attn1.to_q", "middle_block.1.proj_in"
     subject = {Slot(name): delta(8) for name in (other, attention, "out.2")}
     style = {Slot(name): delta(8) for name in (other, attention, "input_blocks.1.0.emb_layers.1")}
-    found = prepare(subject, style, "attention")
-    assert names(p.slot for p in found.shared) == [attention]
-    assert names(found.subject_only) == [other, "out.2"]
-    assert names(found.style_only) == ["input_blocks.1.0.emb_layers.1", other]
-    assert found.subject_only[Slot(other)] is subject[Slot(other)]
-    everything = prepare(subject, style, "shared")
-    assert names(p.slot for p in everything.shared) == [other, attention]
+    found = pair(subject, style, "attention")
+    assert names(row.slot for row in found.competing) == [attention]
+    assert names(found.alone[0]) == [other, "out.2"]
+    assert names(found.alone[1]) == ["input_blocks.1.0.emb_layers.1", other]
+    assert found.alone[0][Slot(other)] is subject[Slot(other)]
+    everything = pair(subject, style, "shared")
+    assert names(row.slot for row in everything.competing) == [other, attention]
 
 
 def test_attention_without_attention():
     with pytest.raises(KLoraError, match="no attention layer"):
-        prepare({Slot("out.2"): delta(8)}, {Slot("out.2"): delta(8)}, "attention")
+        pair({Slot("out.2"): delta(8)}, {Slot("out.2"): delta(8)}, "attention")
     with pytest.raises(KLoraError, match="Unknown choice of layers"):
-        prepare({}, {}, "all")
+        pair({}, {}, "all")
 
 
-@pytest.mark.parametrize("field", ["score_subject", "l1_subject", "score_style", "l1_style"])
-def test_scores_that_are_not_finite_name_layer_and_lora(field):
-    numbers = dict(score_subject=1.0, score_style=1.0, l1_subject=1.0, l1_style=1.0)
-    numbers[field] = float("inf")
-    slot = ScoredSlot("some.layer", (8, 8), 2, 2, 4, **numbers)
-    pairing = pair({Slot("some.layer"): delta(8)}, {Slot("some.layer"): delta(8)})
-    with pytest.raises(KLoraError, match=f"{'cat' if 'subject' in field else 'ink'}: layer some.layer"):
-        plan_from(pairing, [slot], make_schedule("s"), "paper", LoraInfo("cat"), LoraInfo("ink"))
+@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("bad", [Score(float("inf"), 1.0), Score(1.0, float("nan"))])
+def test_scores_that_are_not_finite_name_layer_and_lora(who, bad):
+    found = pair({Slot("some.layer"): delta(8)}, {Slot("some.layer"): delta(8)})
+    scores = [Score(1.0, 1.0)] * 2
+    scores[who] = bad
+    with pytest.raises(KLoraError, match=f"{('cat', 'ink')[who]}: layer some.layer"):
+        evidence_of(found.competing, ROLES, lambda requests: scores, ("cat", "ink"))
 
 
-def test_plan_from_names_what_does_not_compete():
-    pairing = pair({Slot("a"): delta(8), Slot("b"): delta(8)}, {Slot("a"): delta(8)})
-    slot = ScoredSlot("a", (8, 8), 2, 2, 4, 1.0, 1.0, 1.0, 1.0)
-    infos = (LoraInfo("c"), LoraInfo("s"))
-    found = plan_from(pairing, [slot], make_schedule("s"), "paper", *infos, "drop", ("note",)).unmatched
-    assert (found.subject, found.style, found.applied, found.notes) == (("b",), (), False, ("note",))
-    with pytest.raises(KLoraError, match="other layers"):
-        plan_from(pairing, [slot], make_schedule("s"), "paper", *infos, "lose")
+def test_the_plan_names_what_does_not_compete():
+    found = pair({Slot("a"): delta(8), Slot("b"): delta(8)}, {Slot("a"): delta(8)})
+    evidence = evidence_of(found.competing, ROLES, lambda r: [Score(1.0, 1.0)] * len(r), ROLES)
+    loras = [LoraInfo("c", "subject"), LoraInfo("s", "style", strength=0.5)]
+    plan = make_plan(found, loras, KLora(make_schedule("s"), "paper", ROLES, evidence))
+    assert [(lora.slots, lora.strength, lora.alone) for lora in plan.loras] == [
+        (2, 1.0, ("b",)),
+        (1, 0.5, ()),
+    ]
 
 
 def test_depth_runs_from_input_to_output_with_numbers_as_numbers():

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from klora_core.errors import KLoraError
-from klora_core.schedules import Schedule, make_schedule, step_progress
+from klora_core.methods.klora import Schedule, make_schedule
+from klora_core.progress import step_progress
 
 
 @pytest.mark.parametrize(

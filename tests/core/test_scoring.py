@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core import entries, scoring
+from klora_core import entries
 from klora_core.deltas import Dense, LowRank
-from klora_core.pairing import Slot, SlotPair
+from klora_core.methods.klora_scores import top_k
+from klora_core.scoring import Request, score
 
 CPU = torch.device("cpu")
 
@@ -23,10 +24,10 @@ def heavy(*shape, seed=0):
     return normal / torch.rand(*shape, generator=generator).clamp_min(1e-3)
 
 
-@pytest.fixture(params=["_sums_cpu", "_sums_device"])
+@pytest.fixture(params=["_top_cpu", "_top_device"])
 def sum_entries(request, monkeypatch):
     """The two ways to the sums; the one for other devices runs on the CPU as well."""
-    monkeypatch.setattr(entries, "_sums_cpu", getattr(entries, request.param))
+    monkeypatch.setattr(entries, "_top_cpu", getattr(entries, request.param))
     return entries.sum_entries
 
 
@@ -92,11 +93,9 @@ def test_scoring_makes_one_tile_a_thread_however_many_slots_there_are(monkeypatc
         made.append(size)
         return empty(*size, **options)
 
-    pairs = [
-        SlotPair(Slot(str(i)), Dense(heavy(4, 4), 4), LowRank(heavy(4, 2), heavy(2, 4))) for i in range(20)
-    ]
+    deltas = [Dense(heavy(4, 4), 4), LowRank(heavy(4, 2), heavy(2, 4))] * 10
     monkeypatch.setattr(torch, "empty", counted)
-    scoring.score_pairs(pairs)
+    score([Request(delta, 4) for delta in deltas])
     assert 1 <= len(made) <= torch.get_num_threads()
 
 
@@ -104,34 +103,28 @@ def test_the_callers_threads_are_left_as_they_were():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        scoring.score_pairs([SlotPair(Slot("a"), Dense(heavy(4, 4), 4), Dense(heavy(4, 4), 4))] * 5)
+        score([Request(Dense(heavy(4, 4), 4), 4)] * 5)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
 def test_k_is_the_product_of_the_ranks_within_the_entries():
-    def pair(r1, r2, out, n):
-        return SlotPair(
-            Slot("a"), LowRank(heavy(out, r1), heavy(r1, n)), LowRank(heavy(out, r2), heavy(r2, n))
-        )
-
-    assert scoring.top_k(pair(4, 16, 32, 32)) == 64
-    assert scoring.top_k(pair(8, 8, 5, 7)) == 35
-    (slot,) = scoring.score_pairs([pair(8, 8, 5, 7)])
-    assert (slot.k, slot.score_subject) == (35, pytest.approx(slot.l1_subject))
+    assert top_k(4, 16, 32 * 32) == 64
+    assert top_k(8, 8, 5 * 7) == 35
+    (found,) = score([Request(LowRank(heavy(5, 8), heavy(8, 7)), 35)])
+    assert found.top_k == pytest.approx(found.l1)
 
 
-def test_progress_is_told_after_each_slot():
-    pair = SlotPair(Slot("a"), Dense(heavy(4, 4), 4), Dense(heavy(4, 4), 4))
+def test_progress_is_told_after_each_delta():
     told = []
-    scoring.score_pairs([pair] * 3, progress=lambda done, total: told.append((done, total)))
+    score([Request(Dense(heavy(4, 4), 4), 2)] * 3, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
-    assert scoring.score_pairs([]) == []
+    assert score([]) == []
 
 
 def test_scoring_leaves_the_tensors_alone():
     weight, up, down = -heavy(8, 8), -heavy(8, 2), heavy(2, 8)
     kept = [t.clone() for t in (weight, up, down)]
-    scoring.score_pairs([SlotPair(Slot("a"), Dense(weight, 8), LowRank(up, down))])
+    score([Request(Dense(weight, 8), 8), Request(LowRank(up, down), 8)])
     assert all(torch.equal(a, b) for a, b in zip((weight, up, down), kept, strict=True))

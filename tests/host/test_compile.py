@@ -9,6 +9,8 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from reference import random_lora
 from support import fuse, relative
 
+from klora_core.progress import in_steps
+
 WIDE = ("double_blocks", "single_blocks")
 
 
@@ -60,7 +62,7 @@ def test_one_compilation(pack, flux_model, flux_conds, pair, sample, graphs, ord
         return sample(model, *flux_conds, steps=4, cfg=1.0, scheduler="simple")
 
     fused = fuse(pack, flux_model, *pair)
-    choices = fused.plan.choices(4)
+    choices = fused.plan.choices(in_steps(4))[0]
     assert (choices[:, 1:] != choices[:, :-1]).sum() > 5
     base, expected = run(flux_model), run(fused.model)
     run(compiled(flux_model))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from klora_core import adapters, names
-from klora_core.pairing import Slot
+from klora_core.deltas import Slot
+from klora_core.names_base import base_of
 
 SDXL = {
     "num_res_blocks": [2, 2, 2],
@@ -61,7 +62,7 @@ def _host_map(kind: str) -> dict:
 def test_names_are_the_hosts(kind, spelling):
     wanted = _host_map(kind)
     shapes = {name: (rows[1] if rows else 3072, 3072) for name, (_, rows, _) in wanted.items()}
-    base = names.base(shapes)
+    base = base_of(shapes)
     for name, (weight, rows, swapped) in wanted.items():
         old = name.replace(".to_", ".processor.to_")
         raw = spelling.format(
@@ -122,4 +123,6 @@ def test_adapters_multiply_out_as_in_the_host(case, alpha):
     )
     folded = parts if alpha is None else {**parts, "alpha": torch.tensor(alpha)}
     assert wanted.any()
-    torch.testing.assert_close(adapters.delta("m", folded).dense(), wanted.flatten(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        adapters.change("m", folded).delta().dense(), wanted.flatten(1), rtol=1e-4, atol=1e-5
+    )

@@ -26,15 +26,17 @@ def large(sample, sd15_conds):
 @pytest.fixture
 def folded(pack, monkeypatch):
     """The layers that were folded, one entry a call; with ``never`` none is."""
-    fold = part(pack, "nodes.fold").Fold
+    fold = part(pack, "klora_core.apply.fold").Fold
     seen, weight = [], fold.weight
-    monkeypatch.setattr(fold, "weight", lambda self, module: seen.append(module) or weight(self, module))
+    monkeypatch.setattr(
+        fold, "weight", lambda self, module, *rows: seen.append(module) or weight(self, module, *rows)
+    )
     return seen
 
 
 @pytest.fixture
 def never(pack, monkeypatch):
-    return lambda: monkeypatch.setattr(part(pack, "nodes.fold").Fold, "pays", lambda *_: False)
+    return lambda: monkeypatch.setattr(part(pack, "klora_core.apply.fold").Fold, "pays", lambda *_: False)
 
 
 def own_forwards(model) -> int:
@@ -141,7 +143,8 @@ def test_a_baked_lora_below_is_kept(pack, sd15, pair, large, folded):
 
 
 def test_only_plain_float32_weights_are_folded(pack):
-    fold = part(pack, "nodes.fold")
+    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host_rules").RULES
+    low_rank = part(pack, "klora_core.deltas").LowRank
     x = torch.randn(4096, 8)
     buffers = torch.zeros(8, 2), torch.zeros(2, 8)
 
@@ -149,7 +152,8 @@ def test_only_plain_float32_weights_are_folded(pack):
         return ops.Linear(8, 8, dtype=dtype)
 
     def folds(module, x=x, buffers=buffers):
-        return fold.can_fold(module, buffers) and fold.Fold(module, buffers).pays(module, x)
+        delta = low_rank(*buffers)
+        return fold.can_fold(module, delta, rules) and fold.Fold(module, delta, rules).pays(module, x)
 
     assert folds(layer())
     assert not folds(layer(), x[:7])
@@ -177,11 +181,11 @@ def test_only_plain_float32_weights_are_folded(pack):
 
 
 def test_a_strided_convolution_counts_its_outputs(pack):
-    fold = part(pack, "nodes.fold")
+    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host_rules").RULES
     module = comfy.ops.disable_weight_init.Conv2d(4, 4, 3, stride=2, padding=1)
     torch.nn.init.normal_(module.weight)
     buffers = torch.randn(4, 2), torch.randn(2, 36)
-    folding = fold.Fold(module, buffers)
+    folding = fold.Fold(module, part(pack, "klora_core.deltas").LowRank(*buffers), rules)
     x = torch.randn(1, 4, 6, 6)
     # 2 * 36 * 4 / (36 + 4) = 7.2 outputs
     assert folding.pays(module, x) and not folding.pays(module, x[..., :4])

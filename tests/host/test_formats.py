@@ -107,7 +107,7 @@ def test_fused_and_split_flux(pack, flux_model, flux_conds, sample):
         *(f"single_blocks.2.linear1[{i * width}:{(i + 1) * width}]" for i in range(3)),
     ]
     rest = f"single_blocks.2.linear1[{3 * width}:{7 * width}]"
-    assert sorted(fused.plan.unmatched.subject) == ["single_blocks.1.linear2", rest]
+    assert sorted(fused.plan.loras[0].alone) == ["single_blocks.1.linear2", rest]
     # Restated: a Reference over slices, each slice a layer of its own that lands in its rows.
     reference = Reference(subject, {})
     whole, reference.subject = reference.subject, {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import folder_paths
 import numpy as np
 import pytest
 import torch
 from reference import random_lora
 from safetensors.torch import save_file
-from support import UNET_LAYERS, fuse, part, unet_pair
+from support import UNET_LAYERS, baked, fuse, part, unet_pair
 
-from klora_core import picture, plan
+from klora_core import picture, plan_file
+from klora_core.progress import in_steps
 
 ATTENTION = UNET_LAYERS[0]
 KEYS = (f"diffusion_model.{ATTENTION}.lora_A.weight", f"diffusion_model.{ATTENTION}.lora_B.weight")
@@ -25,10 +28,10 @@ def pair(_sd15):
 def scored(pack, monkeypatch):
     """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
     node, calls = part(pack, "nodes.fuse"), []
-    score_pairs = node.score_pairs
-    monkeypatch.setattr(node, "_scores", part(pack, "nodes.score_cache").ScoreCache())
+    score = node.score
+    monkeypatch.setattr(node, "_scores", part(pack, "klora_core.score_cache").ScoreCache(10_000))
     monkeypatch.setattr(
-        node, "score_pairs", lambda pairs, *a: calls.append(len(pairs)) or score_pairs(pairs, *a)
+        node, "score", lambda requests, *a: calls.append(len(requests)) or score(requests, *a)
     )
     return calls
 
@@ -50,25 +53,116 @@ def test_a_pair_is_scored_once(pack, sd15, pair, scored):
         {"progress": "noise level", "other_layers": "drop"},
     ):
         fuse(pack, sd15.model, *pair, **options)
-    assert scored == [len(UNET_LAYERS)]
+    assert scored == [2 * len(UNET_LAYERS)]
     fuse(pack, sd15.model, pair[1], pair[0])
+    fuse(pack, sd15.model, {k: v.clone() for k, v in pair[0].items()}, pair[1])
+    assert len(scored) == 1, "the same contents in another order, or in other tensors, are known"
+    fuse(pack, sd15.model, {**pair[0], KEYS[1]: 2 * pair[0][KEYS[1]]}, pair[1])
+    assert scored[1:] == [1], "what changed is scored, and nothing else"
+
+
+def test_another_file_under_the_same_stamp_is_another_lora(pack, sd15, pair, scored, loras_folder):
+    load = part(pack, "nodes").KLoRALoadPair
+    paths = [loras_folder / name for name in ("a.safetensors", "b.safetensors")]
+    for path, lora in zip(paths, pair, strict=True):
+        save_file(lora, path)
+    for _ in range(2):
+        before = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+    assert len(scored) == 1
+    stamp = paths[0].stat()
+    # Another size of every second row: a file as long, with other scores.
     other = {k: v.clone() for k, v in pair[0].items()}
-    fuse(pack, sd15.model, other, pair[1])
-    assert len(scored) == 3, "another pair, or another order, is another scoring"
+    for key, tensor in other.items():
+        if "lora_B" in key:
+            tensor[::2] *= 2
+    save_file(other, paths[0])
+    os.utime(paths[0], ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert paths[0].stat().st_size == stamp.st_size and paths[0].stat().st_mtime_ns == stamp.st_mtime_ns
+    after = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+    fresh = fuse(pack, sd15.model, other, pair[1])
+    assert after.plan.method == fresh.plan.method != before.plan.method
 
 
-def test_files_are_known_by_path_size_and_time(pack, sd15, pair, scored, loras_folder):
+def test_tensors_changed_in_place_are_scored_again(pack, sd15, pair, scored):
+    mine = {k: v.clone() for k, v in pair[0].items()}
+    before = fuse(pack, sd15.model, mine, pair[1]).plan
+    mine[KEYS[1]].mul_(3)
+    after = fuse(pack, sd15.model, mine, pair[1]).plan
+    assert after.method != before.method
+    assert (
+        after.method == fuse(pack, sd15.model, {k: v.clone() for k, v in mine.items()}, pair[1]).plan.method
+    )
+
+
+def test_the_loader_notices_another_file(pack, pair, loras_folder):
     load = part(pack, "nodes").KLoRALoadPair
     for name, lora in zip(("a.safetensors", "b.safetensors"), pair, strict=True):
         save_file(lora, loras_folder / name)
-    for _ in range(2):
-        fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
-    assert len(scored) == 1
     before = load.fingerprint_inputs("a.safetensors", "b.safetensors")
     save_file({**pair[0], "note": torch.zeros(3)}, loras_folder / "a.safetensors")
     assert load.fingerprint_inputs("a.safetensors", "b.safetensors") != before
-    fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
-    assert len(scored) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schedule": "s-star"}, "Unknown schedule 's-star'"),
+        ({"schedule": {"alpha": 1.0}}, "schedule must be one of s, s*"),
+        ({"schedule": None}, "schedule must be one of s, s*"),
+        ({"schedule": 3}, "schedule must be one of s, s*"),
+        ({"schedule": {"schedule": "s", "alpha": "much"}}, "alpha must be a finite number"),
+        ({"subject_strength": float("nan")}, "subject_strength must be a finite number"),
+        ({"style_strength": float("inf")}, "style_strength must be a finite number"),
+        ({"balance": float("nan")}, "balance must be a finite number"),
+        ({"gamma": "papers"}, "Unknown gamma mode"),
+        ({"progress": "Steps"}, "Unknown progress"),
+        ({"other_layers": "lose"}, "other layers"),
+        ({"layers": "all"}, "Unknown choice of layers"),
+    ],
+)
+def test_bad_settings_by_the_api_are_one_clear_line(pack, sd15, pair, options, words):
+    with pytest.raises(ValueError) as caught:
+        fuse(pack, sd15.model, *pair, **options)
+    assert type(caught.value).__name__ == "KLoraError"
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_schedule_by_its_bare_name(pack, sd15, pair):
+    assert fuse(pack, sd15.model, *pair, schedule="s*").plan == (
+        fuse(pack, sd15.model, *pair, schedule={"schedule": "s*", "alpha": 1.5, "beta": 1.3}).plan
+    )
+
+
+def test_the_same_lora_twice_is_said(pack, sd15, pair):
+    same = fuse(pack, sd15.model, pair[0], {k: v.clone() for k, v in pair[0].items()})
+    assert "Warning: subject and style are the same LoRA" in same.report
+    assert "same LoRA" not in fuse(pack, sd15.model, *pair).report
+
+
+def test_a_lora_that_the_model_already_carries_is_said(pack, sd15, pair):
+    carried = baked(sd15.model, named(pack, pair[1], "ink.safetensors"))
+    found = fuse(pack, carried, pair[0], named(pack, pair[1], "ink.safetensors"))
+    assert "Warning: the model that comes in has ink.safetensors applied already" in found.report
+    assert found.plan.to_json(3)["warnings"] == list(found.plan.warnings) != []
+    assert "applied already" not in fuse(pack, baked(sd15.model, pair[1], 0.0), *pair).report
+    assert "applied already" not in fuse(pack, baked(sd15.model, pair[1]), pair[0], pair[0]).report
+
+
+def test_saving_a_fused_model_says_in_the_log_that_the_file_lacks_the_fusion(
+    pack, sd15, pair, tmp_path, caplog
+):
+    import comfy.sd
+
+    fused = fuse(pack, sd15.model, *pair)
+    assert "CheckpointSave" in fused.report
+    with caplog.at_level("WARNING"):
+        comfy.sd.save_checkpoint(str(tmp_path / "base.safetensors"), sd15.model)
+        assert "fusion" not in caplog.text
+        comfy.sd.save_checkpoint(str(tmp_path / "fused.safetensors"), fused.model)
+    assert caplog.text.count("this file will not hold the fusion") == 1
+    caplog.clear()
+    comfy.sd.save_checkpoint(str(tmp_path / "base.safetensors"), sd15.model)
+    assert "fusion" not in caplog.text, "nothing is left on the model"
 
 
 def refusal(pack, sd15, subject, style):
@@ -102,7 +196,7 @@ def test_loras_without_a_shared_layer(pack, sd15):
 
 def test_a_factor_without_its_counterpart(pack, sd15, pair):
     text = refusal(pack, sd15, {k: v for k, v in pair[0].items() if k != KEYS[0]}, pair[1])
-    assert KEYS[0] in text and "missing" in text
+    assert f"layer diffusion_model.{ATTENTION} has up but no down" in text
 
 
 def test_values_that_are_not_finite(pack, sd15, pair):
@@ -163,7 +257,7 @@ def test_unknown_layers_are_reported(pack, sd15, pair):
 def test_the_selection_map_is_the_picture_of_the_plan(pack, sd15, pair):
     fused = fuse(pack, sd15.model, *pair)
     image = part(pack, "nodes").KLoRASelectionMap.execute(fused.plan, 12).result[0]
-    here = plan.from_json(fused.plan.to_json(12))
-    expected = np.asarray(picture.draw(here, 12))
+    here = plan_file.from_json(fused.plan.to_json(12))
+    expected = np.asarray(picture.draw(here, in_steps(12)))
     assert image.shape == (1, *expected.shape)
     assert np.array_equal((image[0].numpy() * 255).round().astype(np.uint8), expected)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from support import fuse, part, unet_pair
 
+from klora_core.progress import in_steps
+
 
 @pytest.fixture(scope="module")
 def pair(_sd15):
@@ -48,8 +50,8 @@ def test_a_run_after_one_that_was_broken_off(pack, sd15, sd15_conds, pair, sampl
 
 def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sample, fresh, monkeypatch):
     fused = fuse(pack, sd15.model, *pair).model
-    factors = part(pack, "nodes.factors")
-    fill, calls = factors._fill, []
+    buffers = part(pack, "klora_core.apply.buffers")
+    fill, calls = buffers._fill, []
 
     def breaking(*args, **kwargs):
         calls.append(args)
@@ -57,7 +59,7 @@ def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sam
             raise RuntimeError
         fill(*args, **kwargs)
 
-    monkeypatch.setattr(factors, "_fill", breaking)
+    monkeypatch.setattr(buffers, "_fill", breaking)
     with pytest.raises(RuntimeError):
         sample(fused, *sd15_conds, steps=5)
     monkeypatch.undo()
@@ -159,23 +161,23 @@ def test_coexists_with_cores_bypass_loader(pack, sd15, sd15_conds, pair, sample)
 def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, monkeypatch):
     """Buffers are written once per slot and flip, and progress is read once per evaluation."""
     fused = fuse(pack, sd15.model, *pair)
-    factors, side_path = part(pack, "nodes.factors"), part(pack, "nodes.side_path")
+    buffers, clock = part(pack, "klora_core.apply.buffers"), part(pack, "klora_core.apply.clock").Clock
     shown, reads = [], []
-    show, by_steps = factors.Factors.show, side_path.by_steps
+    show, read = buffers.Buffers.show, clock._sigmas
 
-    def count_show(self, lane, who):
-        if self._holds[lane] != who:
-            shown.append(lane)
-        show(self, lane, who)
+    def count_show(self, target, who):
+        if self._holds[target] != who:
+            shown.append(target)
+        show(self, target, who)
 
-    monkeypatch.setattr(factors.Factors, "show", count_show)
-    monkeypatch.setattr(side_path, "by_steps", lambda *args: reads.append(args) or by_steps(*args))
+    monkeypatch.setattr(buffers.Buffers, "show", count_show)
+    monkeypatch.setattr(clock, "_sigmas", lambda *args: reads.append(args) or read(*args))
     monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
     steps = 8
     sample(fused.model, *sd15_conds, steps=steps)
-    choices = fused.plan.choices(steps)
+    choices = fused.plan.choices(in_steps(steps))[0]
     flips = int((choices[:, 1:] != choices[:, :-1]).sum())
-    alone = len(fused.plan.unmatched.subject) + len(fused.plan.unmatched.style)
+    alone = sum(len(lora.alone) for lora in fused.plan.loras)
     assert flips > 5
     assert len(shown) == len(fused.plan.slots) + alone + flips
     assert len(reads) == steps, "cond and uncond run apart here, and share one reading"

@@ -65,21 +65,29 @@ def test_a_run_in_two_segments_follows_the_noise_level(pack, sd15, sd15_conds, p
         return sample(model, *sd15_conds, steps=8, start_step=4, disable_noise=True, latent=half)
 
     reference = Reference(*pair, by="noise")
-    fused = fuse(pack, sd15.model, *pair, progress="noise level").model
-    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
-    assert relative(run(fused), sample(fused, *sd15_conds, steps=8)) < TOLERANCE, "the split is visible"
+    for progress in ("noise level", "auto"):
+        fused = fuse(pack, sd15.model, *pair, progress=progress).model
+        check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+    whole = sample(fuse(pack, sd15.model, *pair, progress="noise level").model, *sd15_conds, steps=8)
+    assert relative(run(fused), whole) < TOLERANCE, "the split is visible"
 
 
 def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):
     start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
 
     def run(model):
-        return sample(model, *sd15_conds, steps=6, denoise=0.5, latent=start)
+        return sample(model, *sd15_conds, steps=12, denoise=0.5, latent=start)
 
-    reference = Reference(*pair)
-    check(
-        run(fuse(pack, sd15.model, *pair).model), run(reference.patch(sd15.model)), run(sd15.model), reference
-    )
+    # Leaning, so that slots flip late in the run too.
+    for options, restated in (({}, {"by": "noise"}), ({"progress": "steps"}, {})):
+        options, restated = {**options, "balance": -0.4}, {**restated, "balance": -0.4}
+        reference = Reference(*pair, **restated)
+        check(
+            run(fuse(pack, sd15.model, *pair, **options).model),
+            run(reference.patch(sd15.model)),
+            run(sd15.model),
+            reference,
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -95,7 +95,7 @@ def test_buffers_are_counted_by_the_host(pack, sd15, pair):
     fused = fuse(pack, sd15.model, *pair).model
     (beside,) = fused.get_additional_models()
     factors = sum(v.numel() for lora in pair for v in lora.values()) * 4
-    assert isinstance(beside.model, part(pack, "nodes.factors").Factors)
+    assert isinstance(beside.model, part(pack, "klora_core.apply").Buffers)
     assert beside.model_size() == sum(p.numel() * 4 for p in beside.model.parameters())
     assert beside.model_size() <= 1.2 * factors
     assert fused.clone().get_additional_models()[0].model is beside.model, "clones must not pay again"

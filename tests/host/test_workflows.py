@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.api_format import to_api
+from tools.api_format import to_api, widget_values
 from tools.host import REPO
 from tools.server import Run, Server, serving
 from tools.tiny import loras
 from tools.tiny.prompts import shrink
+from tools.workflows.host_nodes import HostNodes
 from tools.workflows.shipped import SHIPPED
 
 NODES = Path(__file__).parent / "nodes_for_tests"
@@ -88,6 +89,33 @@ def test_sheet_joins_five_images_that_differ(server, name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_workflow_file_is_what_the_tool_writes(name):
+def test_workflow_file_is_what_the_tool_writes(server, name):
     saved = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    assert saved == json.loads(json.dumps(SHIPPED[name]()))
+    assert saved == json.loads(json.dumps(SHIPPED[name](HostNodes(server.object_info()))))
+
+
+@pytest.mark.parametrize("progress", ["steps", "noise level"])
+def test_a_node_saved_by_version_0_1_0_means_the_same(server, progress):
+    values = [1.0, 0.8, -0.25, "s*", 1.4, 1.2, "reference", "attention", "drop", progress]
+    node = {"id": 4, "type": "KLoRAFuse", "widgets_values": values}
+    found = widget_values(node, server.object_info()["KLoRAFuse"])
+    assert found == {
+        "subject_strength": 1.0,
+        "style_strength": 0.8,
+        "balance": -0.25,
+        "schedule": "s*",
+        "schedule.alpha": 1.4,
+        "schedule.beta": 1.2,
+        "gamma": "reference",
+        "layers": "attention",
+        "other_layers": "drop",
+        "progress": progress,
+    }
+
+
+def test_shipped_workflows_leave_progress_to_the_node():
+    for name in SHIPPED:
+        workflow = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        fuses = [node for node in workflow["nodes"] if node["type"] == "KLoRAFuse"]
+        assert fuses
+        assert {node["widgets_values"][-1] for node in fuses} == {"auto"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from .host_nodes import HostNodes
 
 Json = dict[str, Any]
 
@@ -16,49 +19,12 @@ _GREEN = {"color": "#232", "bgcolor": "#353"}
 _BROWN = {"color": "#432", "bgcolor": "#000"}
 COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "MarkdownNote": _BROWN}
 
-# (inputs, outputs) as name:type; a name in brackets is a widget, saved as an input where a wire drives it.
-SOCKETS: dict[str, tuple[str, str]] = {
-    "CheckpointLoaderSimple": ("", "MODEL:MODEL CLIP:CLIP VAE:VAE"),
-    "UNETLoader": ("", "MODEL:MODEL"),
-    "CLIPLoader": ("", "CLIP:CLIP"),
-    "DualCLIPLoader": ("", "CLIP:CLIP"),
-    "VAELoader": ("", "VAE:VAE"),
-    "LoadImage": ("", "IMAGE:IMAGE MASK:MASK"),
-    "LoraLoaderModelOnly": ("model:MODEL", "MODEL:MODEL"),
-    "LoraModelLoader": ("model:MODEL lora:LORA_MODEL", "model:MODEL"),
-    "ModelSamplingAuraFlow": ("model:MODEL", "MODEL:MODEL"),
-    "KLoRALoadPair": ("", "subject:LORA_MODEL style:LORA_MODEL"),
-    "KLoRAFuse": (
-        "model:MODEL subject:LORA_MODEL style:LORA_MODEL clip:CLIP",
-        "model:MODEL clip:CLIP plan:KLORA_PLAN report:STRING",
-    ),
-    "KLoRASelectionMap": ("plan:KLORA_PLAN [steps]:INT", "image:IMAGE"),
-    "CLIPTextEncode": ("clip:CLIP", "CONDITIONING:CONDITIONING"),
-    "FluxGuidance": ("conditioning:CONDITIONING", "CONDITIONING:CONDITIONING"),
-    "ConditioningZeroOut": ("conditioning:CONDITIONING", "CONDITIONING:CONDITIONING"),
-    "EmptyLatentImage": ("", "LATENT:LATENT"),
-    "EmptySD3LatentImage": ("", "LATENT:LATENT"),
-    "PrimitiveInt": ("", "INT:INT"),
-    "ImageScaleToTotalPixels": ("image:IMAGE", "IMAGE:IMAGE"),
-    "VAEEncode": ("pixels:IMAGE vae:VAE", "LATENT:LATENT"),
-    "KSampler": (
-        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT [seed]:INT [steps]:INT",
-        "LATENT:LATENT",
-    ),
-    "VAEDecode": ("samples:LATENT vae:VAE", "IMAGE:IMAGE"),
-    "TextOverlay": ("images:IMAGE", "images:IMAGE"),
-    "ImageStitch": ("image1:IMAGE image2:IMAGE", "IMAGE:IMAGE"),
-    "SaveImage": ("images:IMAGE", ""),
-    "PreviewImage": ("images:IMAGE", ""),
-    "PreviewAny": ("source:*", "STRING:STRING"),
-    "MarkdownNote": ("", ""),
-}
-
 
 @dataclass
 class Canvas:
-    """Collects columns of nodes from left to right."""
+    """Collects columns of nodes from left to right; what a node has is read from the host."""
 
+    host: HostNodes
     nodes: list[Json] = field(default_factory=list)
     links: list[list[Any]] = field(default_factory=list)
     groups: list[Json] = field(default_factory=list)
@@ -80,25 +46,22 @@ class Canvas:
         return at[0] + box[2] + 2 * GAP, at[1] + box[3] + 2 * GAP
 
     def node(
-        self, name: str, kind: str, size: tuple[int, int], *widgets: Any, title: str = "", **wires: str
+        self,
+        name: str,
+        kind: str,
+        size: tuple[int, int],
+        widgets: Mapping[str, Any] | None = None,
+        *,
+        title: str = "",
+        **wires: str,
     ) -> Json:
-        """Add a node called `name`; wires are input="other node.output name"."""
-        takes, gives = SOCKETS[kind]
+        """Add a node called `name`; `widgets` are those that differ from the host's defaults, wires are
+        input="other node.output name"."""
+        takes, gives = self.host.sockets(kind, wires)
         node: Json = {"id": len(self.nodes) + 1, "type": kind, "pos": [0, 0], "size": list(size)}
-        node |= {"flags": {}, "order": len(self.nodes), "mode": 0, "inputs": [], "outputs": []}
-        for socket in takes.split():
-            label, _, type_ = socket.partition(":")
-            item: Json = {"name": label.strip("[]"), "type": type_, "link": None}
-            if label.startswith("["):
-                if item["name"] not in wires:
-                    continue
-                item["widget"] = {"name": item["name"]}
-            node["inputs"].append(item)
-        for socket in gives.split():
-            label, _, type_ = socket.partition(":")
-            node["outputs"].append({"name": label, "type": type_, "links": []})
+        node |= {"flags": {}, "order": len(self.nodes), "mode": 0, "inputs": takes, "outputs": gives}
         node["properties"] = {"Node name for S&R": kind} if gives or takes else {}
-        node["widgets_values"] = list(widgets)
+        node["widgets_values"] = self.host.widget_values(kind, widgets or {})
         if title:
             node["title"] = title
         node |= COLOURS.get(kind, {})

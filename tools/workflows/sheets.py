@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from . import parts
 from .canvas import GAP, GROUP_PAD, Canvas, Json
 from .families import SD15
+from .host_nodes import HostNodes
 
-_SETTINGS = (SD15.steps, SD15.cfg, SD15.sampler, SD15.scheduler)
 _SPACING = 8
 
 _FIRST = """**Change first**
@@ -62,9 +62,9 @@ BALANCES = {
 }
 
 
-def compare() -> Json:
+def compare(host: HostNodes) -> Json:
     """No LoRA, subject only, style only, plain sum and K-LoRA on one seed."""
-    canvas = Canvas()
+    canvas = Canvas(host)
     start, models = _start(canvas, _COMPARE_NOTE)
     added = [
         _added(canvas, "subject", "subject", "model.MODEL", "Subject only"),
@@ -91,11 +91,13 @@ def compare() -> Json:
     return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3dc035")
 
 
-def balance_sweep() -> Json:
+def balance_sweep(host: HostNodes) -> Json:
     """K-LoRA at five values of balance on one seed."""
-    canvas = Canvas()
+    canvas = Canvas(host)
     start, models = _start(canvas, _SWEEP_NOTE)
-    fuses = [parts.fuse(canvas, name=f"fuse{at}", balance=value) for at, value in enumerate(BALANCES)]
+    fuses = [
+        parts.fuse(canvas, name=f"fuse{at}", widgets={"balance": value}) for at, value in enumerate(BALANCES)
+    ]
     shared = _shared(canvas, "fuse0.clip")
     columns = _columns(canvas, {label: f"fuse{at}.model" for at, label in enumerate(BALANCES.values())})
     columns = {label: [fuse, *rest] for fuse, (label, rest) in zip(fuses, columns.items(), strict=True)}
@@ -109,10 +111,7 @@ def balance_sweep() -> Json:
 def _start(canvas: Canvas, text: str) -> tuple[list[Json], list[Json]]:
     """The note; the checkpoint and the two LoRAs."""
     note = parts.note(canvas, text, SD15.files, 580)
-    checkpoint = parts.loader(
-        canvas, "model", "CheckpointLoaderSimple", 128, SD15.files[0], title="Checkpoint"
-    )
-    return [note], [checkpoint, parts.pair(canvas, "sd15")]
+    return [note], [parts.loader(canvas, SD15.loaders[0]), parts.pair(canvas, SD15.slug)]
 
 
 def _shared(canvas: Canvas, clip: str) -> list[Json]:
@@ -120,17 +119,15 @@ def _shared(canvas: Canvas, clip: str) -> list[Json]:
     return [
         parts.prompt(canvas, SD15.prompt, clip),
         parts.avoid(canvas, SD15.negative, clip),
-        canvas.node("size", "EmptyLatentImage", (420, 118), SD15.size, SD15.size, 1, title="Image size"),
+        parts.empty(canvas, SD15.latent, SD15.size),
         parts.number(canvas, "seed", parts.SEED, "Seed"),
-        parts.number(canvas, "steps", SD15.steps, "Steps"),
+        parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
     ]
 
 
 def _added(canvas: Canvas, name: str, role: str, model: str, title: str) -> Json:
     """One whole LoRA added by the core loader."""
-    return canvas.node(
-        name, "LoraModelLoader", (380, 140), 1.0, False, title=title, model=model, lora=f"pair.{role}"
-    )
+    return canvas.node(name, "LoraModelLoader", (380, 140), title=title, model=model, lora=f"pair.{role}")
 
 
 def _columns(canvas: Canvas, models: Mapping[str, str]) -> dict[str, list[Json]]:
@@ -138,16 +135,16 @@ def _columns(canvas: Canvas, models: Mapping[str, str]) -> dict[str, list[Json]]
     columns: dict[str, list[Json]] = {}
     joined = "label0.images"
     for at, (label, model) in enumerate(models.items()):
-        sampler = parts.sampler(canvas, _SETTINGS, name=f"sampler{at}", model=model, seed="seed.INT")
+        sampler = parts.sampler(canvas, SD15.sampling, name=f"sampler{at}", model=model, seed="seed.INT")
         decode = parts.decode(canvas, name=f"decode{at}", latent=f"sampler{at}")
+        text = {"text": label, "font_size": 7.0, "align": "center"}
         overlay = canvas.node(
-            f"label{at}", "TextOverlay", (340, 240), label, 7.0, "#ffffff", "top", "center", True,
-            title="Label", images=f"decode{at}.IMAGE",
-        )  # fmt: skip
+            f"label{at}", "TextOverlay", (340, 240), text, title="Label", images=f"decode{at}.IMAGE"
+        )
         columns[label] = [sampler, decode, overlay]
         if at:
             join = canvas.node(
-                f"join{at}", "ImageStitch", (340, 150), "right", True, _SPACING, "white",
+                f"join{at}", "ImageStitch", (340, 150), {"spacing_width": _SPACING},
                 title="Join to the right", image1=joined, image2=f"label{at}.images",
             )  # fmt: skip
             columns[label].append(join)
@@ -164,5 +161,8 @@ def _result(canvas: Canvas, left: int, columns: Mapping[str, list[Json]], title:
         below = max(below, y)
     inside = x - left - 2 * (GAP + GROUP_PAD)
     joined = f"join{len(columns) - 1}.IMAGE"
-    sheet = canvas.node("sheet", "SaveImage", (inside, inside // 5 + 120), prefix, title=title, images=joined)
+    sheet = canvas.node(
+        "sheet", "SaveImage", (inside, inside // 5 + 120), {"filename_prefix": prefix},
+        title=title, images=joined,
+    )  # fmt: skip
     canvas.group(title, parts.GOLD, (left, below), [sheet])

@@ -7,13 +7,10 @@ from functools import partial
 
 from . import sheets, single
 from .canvas import Json
-from .families import FAMILIES, build
+from .host_nodes import HostNodes
 
-SHIPPED: Mapping[str, Callable[[], Json]] = {
-    **{name: partial(build, family) for name, family in FAMILIES.items()},
-    "k-lora-lightning": single.lightning,
-    "k-lora-z-image": single.z_image,
-    "k-lora-img2img": single.img2img,
+SHIPPED: Mapping[str, Callable[[HostNodes], Json]] = {
+    **{name: partial(single.build, workflow) for name, workflow in single.WORKFLOWS.items()},
     "k-lora-compare": sheets.compare,
     "k-lora-balance-sweep": sheets.balance_sweep,
 }

@@ -1,147 +1,160 @@
-"""Workflows that end in one image and show one thing more: img2img, a Lightning LoRA beside, Z-Image."""
+"""Workflows that end in one image: every base model by one builder, with what they show beside it."""
 
 from __future__ import annotations
 
-from . import parts
-from .canvas import Canvas, Json
-from .families import SD15, SDXL
-from .parts import HUGGING_FACE
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-_LIGHTNING = (
+from . import notes, parts
+from .canvas import Canvas, Json
+from .families import FLUX, HUGGING_FACE, SD15, SDXL, Z_IMAGE, Family, File, Sampling
+from .host_nodes import HostNodes
+
+_LIGHTNING = File(
     "loras",
     "sdxl_lightning_4step_lora.safetensors",
     f"{HUGGING_FACE}/ByteDance/SDXL-Lightning/resolve/main/sdxl_lightning_4step_lora.safetensors",
 )
-_Z_IMAGE = f"{HUGGING_FACE}/Comfy-Org/z_image_turbo/resolve/main/split_files"
-_Z_IMAGE_FILES = (
-    (
-        "diffusion_models",
-        "z_image_turbo_bf16.safetensors",
-        f"{_Z_IMAGE}/diffusion_models/z_image_turbo_bf16.safetensors",
+
+
+@dataclass(frozen=True)
+class OneImage:
+    """One workflow: a family, and how it differs from plain text to image."""
+
+    id: str
+    family: Family
+    note: str
+    note_height: int = 480
+    prefix: str = "k-lora"
+    sampling: Sampling | None = None
+    always_on: File | None = None
+    """A LoRA that the core loader adds before K-LoRA."""
+    denoise: float = 1.0
+    """Below 1 the image starts from a picture."""
+
+
+WORKFLOWS = {
+    "k-lora-sd15": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1501", SD15, notes.one_image(SD15)),
+    "k-lora-sdxl": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7811", SDXL, notes.one_image(SDXL)),
+    "k-lora-flux": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3df1c5", FLUX, notes.one_image(FLUX, notes.FLUX)),
+    "k-lora-lightning": OneImage(
+        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d4517",
+        SDXL,
+        notes.LIGHTNING,
+        520,
+        "k-lora-lightning",
+        Sampling(4, 1.0, "euler", "sgm_uniform"),
+        _LIGHTNING,
     ),
-    ("text_encoders", "qwen_3_4b.safetensors", f"{_Z_IMAGE}/text_encoders/qwen_3_4b.safetensors"),
-    ("vae", "ae.safetensors", f"{_Z_IMAGE}/vae/ae.safetensors"),
-)
-
-_IMG2IMG_NOTE = """# Your picture, your subject, your style
-
-**Change first**
-
-1. *Picture*: the image to start from.
-2. *Load Subject + Style LoRA*: your two files, both made for SD1.5.
-3. *Prompt*: the trigger words of **both** LoRAs (`sks` and `xyz` stand in for them).
-4. Run.
-
-**denoise** in *KSampler* (0.6): lower keeps more of your picture, higher repaints more of it.
-
-**progress** in *K-LoRA Fuse*, among its advanced inputs, is set to **noise level**. An img2img run begins \
-partway, where the style is already strong; counted in steps it would begin with the subject again.
-
-- subject lost? **balance** toward **-1**
-- style too weak? **balance** toward **+1**
-"""
-
-_LIGHTNING_NOTE = """# Four steps, two LoRAs, one Lightning LoRA
-
-**Change first**
-
-1. *Load Subject + Style LoRA*: your two files, both made for SDXL.
-2. *Prompt*: the trigger words of **both** LoRAs (`sks` and `xyz` stand in for them).
-3. Run.
-
-**The Lightning LoRA stays untouched.** It is loaded by the ordinary LoRA loader before *K-LoRA Fuse*, does \
-not compete, and works in every layer and step. Any other LoRA that should always be on (turbo, DMD2, \
-detail) goes in the same place.
-
-It sets the sampler: **4 steps, cfg 1, euler, sgm_uniform**. At cfg 1 a negative prompt has no \
-effect, so there is none. For the 8-step file set *Steps* to 8.
-
-- subject lost? **balance** toward **-1**
-- style too weak? **balance** toward **+1**
-"""
-
-_Z_IMAGE_NOTE = """# Your subject in your style, on Z-Image-Turbo
-
-**Change first**
-
-1. *Load Subject + Style LoRA*: your two files, both made for Z-Image.
-2. *Prompt*: the trigger words of **both** LoRAs (`sks` and `xyz` stand in for them).
-3. Run.
-
-**Then one dial: balance** in *K-LoRA Fuse*
-
-- subject lost? toward **-1**
-- style too weak? toward **+1**
-
-Files with q, k, v apart and files with one qkv matrix pair up. Turbo wants **8 steps and cfg 1**; at cfg 1 \
-a negative prompt has no effect, so there is none.
-"""
+    "k-lora-z-image": OneImage(
+        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d21a6", Z_IMAGE, notes.Z_IMAGE, prefix="k-lora-z-image"
+    ),
+    "k-lora-img2img": OneImage(
+        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1621", SD15, notes.IMG2IMG, 500, "k-lora-img2img", denoise=0.6
+    ),
+}
 
 
-def img2img() -> Json:
-    """SD1.5 from a picture: denoise 0.6, progress read off the noise."""
-    canvas = Canvas()
-    start = parts.note(canvas, _IMG2IMG_NOTE, SD15.files, 500)
-    checkpoint = parts.loader(
-        canvas, "model", "CheckpointLoaderSimple", 128, SD15.files[0], title="Checkpoint"
-    )
-    models = [checkpoint, parts.pair(canvas, "sd15")]
-    fuse = parts.fuse(canvas, progress="noise level")
-    picture = canvas.node("picture", "LoadImage", (380, 400), "example.png", "image", title="Picture")
-    scaled = canvas.node(
-        "scaled", "ImageScaleToTotalPixels", (380, 130), "lanczos", 0.25, 8, image="picture.IMAGE",
-        title="Scale to SD1.5's size",
-    )  # fmt: skip
-    encoded = canvas.node("size", "VAEEncode", (380, 56), pixels="scaled.IMAGE", vae="model.VAE")
-    words = [parts.prompt(canvas, SD15.prompt), parts.avoid(canvas, SD15.negative)]
-    words.append(parts.number(canvas, "steps", SD15.steps, "Steps"))
-    settings = (SD15.steps, SD15.cfg, SD15.sampler, SD15.scheduler)
-    image = [parts.sampler(canvas, settings, 0.6), parts.decode(canvas)]
-    prompts = [[picture, scaled, encoded], words]
-    parts.one_image(canvas, SD15.steps, start, models, fuse, prompts, image, "k-lora-img2img")
-    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1621")
+def build(workflow: OneImage, host: HostNodes) -> Json:
+    """Lay it out: note, models, fuse, prompt, image; below, what K-LoRA chose."""
+    canvas, family = Canvas(host), workflow.family
+    sampling = workflow.sampling or family.sampling
+    extra = [workflow.always_on] if workflow.always_on else []
+    start = parts.note(canvas, workflow.note, [*family.files, *extra], workflow.note_height)
+    models = [parts.loader(canvas, loader) for loader in family.loaders]
+    models += [_always_on(canvas, file) for file in extra]
+    models.append(parts.pair(canvas, family.slug))
+    model = "fast.MODEL" if extra else "model.MODEL"
+    fuse = parts.fuse(canvas, model=model, clip=family.clip, widgets=family.schedule)
+    pictures = _picture(canvas) if workflow.denoise < 1 else []
+    words = _words(canvas, family, sampling)
+    if not pictures:
+        words.append(parts.empty(canvas, family.latent, family.size))
+    words.append(parts.number(canvas, "steps", sampling.steps, "Steps"))
+    prompts = [pictures, words] if pictures else [words]
+    image = _image(canvas, family, sampling, workflow.denoise)
+    _lay_out(canvas, sampling.steps, start, models, fuse, prompts, image, workflow.prefix)
+    return canvas.saved(workflow.id)
 
 
-def lightning() -> Json:
-    """SDXL in four steps: a Lightning LoRA by the core loader, then K-LoRA."""
-    canvas = Canvas()
-    start = parts.note(canvas, _LIGHTNING_NOTE, (*SDXL.files, _LIGHTNING), 520)
-    checkpoint = parts.loader(
-        canvas, "model", "CheckpointLoaderSimple", 128, SDXL.files[0], title="Checkpoint"
-    )
-    fast = parts.loader(
-        canvas, "fast", "LoraLoaderModelOnly", 106, _LIGHTNING, 1.0,
+def _always_on(canvas: Canvas, file: File) -> Json:
+    node = canvas.node(
+        "fast", "LoraLoaderModelOnly", (380, 106), {"lora_name": file.name},
         title="Lightning LoRA (always on)", model="model.MODEL",
     )  # fmt: skip
-    models = [checkpoint, fast, parts.pair(canvas, "sdxl")]
-    fuse = parts.fuse(canvas, model="fast.MODEL")
-    words = [parts.prompt(canvas, SDXL.prompt), parts.nothing(canvas)]
-    words.append(
-        canvas.node("size", "EmptyLatentImage", (420, 118), SDXL.size, SDXL.size, 1, title="Image size")
+    return parts.offered(node, [file])
+
+
+def _picture(canvas: Canvas) -> list[Json]:
+    """The picture to start from, as a latent of SD1.5's size."""
+    size = {"upscale_method": "lanczos", "megapixels": 0.25, "resolution_steps": 8}
+    return [
+        canvas.node("picture", "LoadImage", (380, 400), {"image": "example.png"}, title="Picture"),
+        canvas.node(
+            "scaled", "ImageScaleToTotalPixels", (380, 130), size,
+            title="Scale to SD1.5's size", image="picture.IMAGE",
+        ),
+        canvas.node("size", "VAEEncode", (380, 56), pixels="scaled.IMAGE", vae="model.VAE"),
+    ]  # fmt: skip
+
+
+def _words(canvas: Canvas, family: Family, sampling: Sampling) -> list[Json]:
+    """Prompt, guidance where the model takes one, and what to avoid."""
+    words = [parts.prompt(canvas, family.prompt)]
+    if family.guidance is not None:
+        words.append(
+            canvas.node(
+                "guided", "FluxGuidance", (420, 64), {"guidance": family.guidance},
+                conditioning="positive.CONDITIONING",
+            )
+        )  # fmt: skip
+    if sampling.cfg == 1:
+        words.append(parts.nothing(canvas))
+    else:
+        words.append(parts.avoid(canvas, family.negative))
+    return words
+
+
+def _image(canvas: Canvas, family: Family, sampling: Sampling, denoise: float) -> list[Json]:
+    """Sampler and decoder, and the shift where the model's template sets one."""
+    model, nodes = "fuse.model", []
+    if family.shift is not None:
+        nodes.append(
+            canvas.node("shift", "ModelSamplingAuraFlow", (340, 60), {"shift": family.shift}, model=model)
+        )
+        model = "shift.MODEL"
+    positive = "positive.CONDITIONING" if family.guidance is None else "guided.CONDITIONING"
+    nodes.append(parts.sampler(canvas, sampling, denoise, model=model, positive=positive))
+    return [*nodes, parts.decode(canvas, family.vae)]
+
+
+def _lay_out(
+    canvas: Canvas,
+    steps: int,
+    start: Json,
+    models: list[Json],
+    fuse: Json,
+    prompts: Iterable[list[Json]],
+    image: list[Json],
+    prefix: str,
+) -> None:
+    """Groups from left to right, with the report and the selection map below."""
+    prompts = list(prompts)
+    save = canvas.node(
+        "save", "SaveImage", (560, 640), {"filename_prefix": prefix},
+        title="Fused image", images="decode.IMAGE",
+    )  # fmt: skip
+    report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
+    map_ = canvas.node(
+        "map", "KLoRASelectionMap", (580, 92), {"steps": steps}, plan="fuse.plan", steps="steps.INT"
     )
-    words.append(parts.number(canvas, "steps", 4, "Steps"))
-    image = [parts.sampler(canvas, (4, 1.0, "euler", "sgm_uniform")), parts.decode(canvas)]
-    parts.one_image(canvas, 4, start, models, fuse, [words], image, "k-lora-lightning")
-    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d4517")
-
-
-def z_image() -> Json:
-    """Z-Image-Turbo, with the settings of ComfyUI's own template."""
-    canvas = Canvas()
-    start = parts.note(canvas, _Z_IMAGE_NOTE, _Z_IMAGE_FILES, 480)
-    unet, text, vae = _Z_IMAGE_FILES
-    models = [
-        parts.loader(canvas, "model", "UNETLoader", 90, unet, "default"),
-        parts.loader(canvas, "clip", "CLIPLoader", 116, text, "lumina2", "default"),
-        parts.loader(canvas, "vae", "VAELoader", 90, vae),
-        parts.pair(canvas, "zimage"),
-    ]
-    fuse = parts.fuse(canvas, clip="clip.CLIP")
-    words = [parts.prompt(canvas, SDXL.prompt), parts.nothing(canvas)]
-    words.append(canvas.node("size", "EmptySD3LatentImage", (420, 118), 1024, 1024, 1, title="Image size"))
-    words.append(parts.number(canvas, "steps", 8, "Steps"))
-    shift = canvas.node("shift", "ModelSamplingAuraFlow", (340, 60), 3.0, model="fuse.model")
-    settings = (8, 1.0, "res_multistep", "simple")
-    image = [shift, parts.sampler(canvas, settings, model="shift.MODEL"), parts.decode(canvas, "vae.VAE")]
-    parts.one_image(canvas, 8, start, models, fuse, [words], image, "k-lora-z-image")
-    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d21a6")
+    shown = canvas.node("shown", "PreviewImage", (640, 830), title="Selection map", images="map.image")
+    x, _ = canvas.group("Start here", parts.GREY, (0, 0), [start])
+    x, _ = canvas.group("1 · Model and LoRAs", parts.BLUE, (x, 0), models)
+    x_right, _ = canvas.group("2 · Fuse", parts.GREEN, (x, 0), [fuse])
+    title = "3 · Prompt" if len(prompts) == 1 else "3 · Picture and prompt"
+    x, below_prompt = canvas.group(title, parts.PURPLE, (x_right, 0), *prompts)
+    x, below_image = canvas.group("4 · Image", parts.GOLD, (x, 0), image)
+    _, below_result = canvas.group("Result", parts.GOLD, (x, 0), [save])
+    row = max(below_prompt, below_image, below_result)
+    canvas.group("What K-LoRA chose", parts.GREEN, (x_right, row), [map_, report], [shown])

@@ -1,0 +1,140 @@
+"""The buffers of the side path: for each target the factors of the candidate that is active there."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..deltas import Delta, Kron, LowRank
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Where deltas are added: ``rows`` (start, length) of a layer's output features, None for all.
+
+    ``layer`` is the module's full name below the model; each of the ``candidates``, one shape all, may be
+    added there (None: adds nothing), strength folded in.
+    """
+
+    layer: str
+    rows: tuple[int, int] | None
+    candidates: tuple[Delta | None, ...]
+
+
+class Buffers(nn.Module):
+    """Buffers for each target, overwritten in place at a switch, so that tensors keep their identity.
+
+    A target has one set of buffers for each form among its candidates: low-rank factors of any rank are one
+    form, zero-padded to the largest; others share a form where all their tensors have the same shapes. At
+    most one form of a target is active. An nn.Module, so that a host can count and move it.
+    """
+
+    active: list[int]
+    """By target: the form that is shown, NOBODY where nothing is added."""
+
+    def __init__(self, targets: tuple[Target, ...], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.targets = targets
+        self.active = [NOBODY] * len(targets)
+        # None: a switch was interrupted there.
+        self._holds: list[int | None] = [NOBODY] * len(targets)
+        self._forms = [_forms(target) for target in targets]
+        # Inference tensors could not be overwritten by a sampler that runs outside inference mode.
+        with torch.inference_mode(False):
+            for i, forms in enumerate(self._forms):
+                for form in range(len(forms.templates)):
+                    for name, shape, own in forms.parts(i, form):
+                        self._add(name, shape, dtype if own.is_floating_point() else own.dtype)
+
+    def _add(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.register_parameter(name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
+
+    @property
+    def where(self) -> torch.device:
+        """The device of the buffers (``device`` is an attribute that a host may set)."""
+        first = next(self.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def forms(self, i: int) -> tuple[Delta, ...]:
+        """The buffers of target ``i``, each form as a delta of scale 1; inactive ones are zero."""
+        forms = self._forms[i]
+        return tuple(
+            template.with_tensors([getattr(self, name) for name, _, _ in forms.parts(i, f)])
+            for f, template in enumerate(forms.templates)
+        )
+
+    def show(self, i: int, who: int) -> None:
+        """Put candidate ``who`` into the buffers of target ``i``, nothing for NOBODY.
+
+        Nothing happens where it is there already. Raises IndexError for a candidate that is not there.
+        """
+        if self._holds[i] == who:
+            return
+        delta = None if who == NOBODY else self.targets[i].candidates[who]
+        # An interrupt half way leaves a target that nobody takes for whole.
+        self._holds[i], self.active[i] = None, NOBODY
+        form = NOBODY if delta is None or delta.scale == 0 else self._forms[i].of[who]
+        for f, buffers in enumerate(self.forms(i)):
+            if f == form and delta is not None:
+                for n, (buffer, source) in enumerate(zip(buffers.tensors, delta.tensors, strict=True)):
+                    _fill(buffer, source, delta.scale if n == 0 else 1.0)
+            else:
+                # What is compiled computes all forms: a product with one factor zero is zero.
+                buffers.tensors[0].zero_()
+        self.active[i] = form
+        self._holds[i] = who
+
+
+@dataclass(frozen=True, eq=False)
+class _Forms:
+    """The forms of a target: an example of each, the largest; and the form ``of`` each candidate."""
+
+    templates: tuple[Delta, ...]
+    of: tuple[int, ...]
+
+    def parts(self, i: int, form: int) -> list[tuple[str, tuple[int, ...], Tensor]]:
+        """(name of the buffer, shape, the example's tensor) of each tensor of ``form`` of target ``i``."""
+        tensors = self.templates[form].tensors
+        return [(f"target_{i}_{form}_{n}", tuple(t.shape), t) for n, t in enumerate(tensors)]
+
+
+def _forms(target: Target) -> _Forms:
+    keys = [NOBODY if delta is None else _form(delta) for delta in target.candidates]
+    templates: dict[Hashable, Delta] = {}
+    for key, delta in zip(keys, target.candidates, strict=True):
+        if delta is not None and (key not in templates or delta.rank > templates[key].rank):
+            templates[key] = delta
+    places = {key: place for place, key in enumerate(templates)}
+    return _Forms(tuple(templates.values()), tuple(places.get(key, NOBODY) for key in keys))
+
+
+def _form(delta: Delta) -> Hashable:
+    """Equal for deltas that can share buffers."""
+    if isinstance(delta, LowRank):
+        return LowRank, delta.shape
+    shapes = tuple(tuple(tensor.shape) for tensor in delta.tensors)
+    if isinstance(delta, Kron):
+        return Kron, isinstance(delta.w1, tuple), isinstance(delta.w2, tuple), delta.window, shapes
+    return type(delta), shapes
+
+
+def _fill(buffer: Tensor, source: Tensor, scale: float) -> None:
+    """The beginning of ``buffer`` in each dimension = scale * source, the rest zero."""
+    if scale != 1.0:
+        source = source.to(torch.float32) * scale
+    pinned = buffer.is_cuda and source.device.type == "cpu"
+    if pinned:
+        # Pinned memory lets the copy run behind the kernels in flight instead of waiting for them.
+        source = source.to(buffer.dtype).pin_memory()
+    for dim, used in enumerate(source.shape):
+        rest = buffer.shape[dim] - used
+        if rest:
+            buffer.narrow(dim, used, rest).zero_()
+            buffer = buffer.narrow(dim, 0, used)
+    # Elsewhere (MPS) a copy that does not wait may read memory that is gone.
+    buffer.copy_(source, non_blocking=pinned)

@@ -1,0 +1,173 @@
+"""The one reader of LoRA tensors, of files and of state dicts: each has its module or is left by name.
+
+Nothing here knows a model. What a module changes is looked up by whoever asked: by the tables of names where
+there is no host, by the host's own key map where there is one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from . import adapters, names
+from .account import Left, What
+from .adapters import Change
+from .errors import KLoraError, printable
+from .parts import ALPHA, BIAS, LORA_BIAS, REFUSED, WHOLE, is_adapter, split
+
+_UNKNOWN = "not understood"
+_WHOLE_REASON = "it replaces the model's values instead of adding to them"
+_USELESS = "its layer has no factors that it could scale"
+_CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
+_TEXT_KINDS = ("DoRA",)
+_MAGNITUDES = tuple(REFUSED + kind for kind in _TEXT_KINDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """What is added to a bias or a norm at the LoRA's strength; ``key`` is the tensor's name in the file."""
+
+    key: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """What a LoRA does to one module, by the module's name as the file spells it.
+
+    ``change`` is added to its weight matrix, ``norm`` to a weight that is a vector, ``bias`` to its bias.
+    ``keys`` are the tensors of ``change``. ``dora`` is the magnitude of a DoRA, of text encoders alone:
+    elsewhere it is refused.
+    """
+
+    raw: str
+    is_text: bool
+    keys: tuple[str, ...] = ()
+    change: Change | None = None
+    norm: Vector | None = None
+    bias: Vector | None = None
+    dora: Tensor | None = None
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        return tuple(vector for vector in (self.norm, self.bias) if vector is not None)
+
+    @property
+    def all_keys(self) -> tuple[str, ...]:
+        return (*self.keys, *(vector.key for vector in self.vectors))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A LoRA's modules, and the tensors that belong to none."""
+
+    modules: tuple[Module, ...]
+    left: tuple[Left, ...]
+
+
+@dataclass
+class _Found:
+    keys: dict[str, str] = field(default_factory=dict)
+    more: list[str] = field(default_factory=list)
+
+
+def check_layout(tensors: Mapping[str, object]) -> None:
+    """Raises KLoraError for FLUX's control LoRAs, whose names alone do not show that a layer grows."""
+    if all(key in tensors for key in _CONTROL):
+        raise adapters.refusal("img_in", "part of a control LoRA that changes the layer's size")
+
+
+def read(tensors: Mapping[str, Tensor]) -> Reading:
+    """The modules of a LoRA from its tensors by name. ``tensors`` may load lazily: each is read at most once.
+
+    Raises KLoraError for what is no LoRA, and for a module with missing or doubled tensors, shapes that do
+    not fit, values that are not finite, dtypes that are no floating point, or a kind that needs the base
+    weight.
+    """
+    check_layout(tensors)
+    found: dict[str, _Found] = defaultdict(_Found)
+    left: list[Left] = []
+    is_lora = False
+    for key in sorted(tensors.keys(), key=str):
+        pair = split(key) if isinstance(key, str) else None
+        if pair is None:
+            left.append(_left(key, _UNKNOWN))
+            continue
+        raw, part = pair
+        is_lora = is_lora or is_adapter(part)
+        if part == WHOLE:
+            left.append(_left(key, _WHOLE_REASON))
+        elif part.startswith(REFUSED) and part in found[raw].keys:
+            found[raw].more.append(key)
+        elif part in found[raw].keys:
+            first = found[raw].keys[part]
+            raise KLoraError(
+                f"layer {raw} has two tensors for {part}, {printable(first)} and {printable(key)}. "
+                "Save one adapter a file."
+            )
+        else:
+            found[raw].keys[part] = key
+    if not is_lora:
+        raise KLoraError(
+            "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
+            "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
+        )
+    modules = []
+    for raw, there in found.items():
+        module, rest = _module(raw, there, tensors)
+        modules += [module] if module is not None else []
+        left += rest
+    return Reading(tuple(modules), tuple(left))
+
+
+def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
+    return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
+
+
+def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Module | None, list[Left]]:
+    is_text = names.is_text_encoder(raw)
+    kinds = [part.removeprefix(REFUSED) for part in found.keys if part.startswith(REFUSED)]
+    if kinds and not is_text:
+        raise adapters.refusal(raw, kinds[0])
+    if found.more or any(kind not in _TEXT_KINDS for kind in kinds):
+        every = (*found.keys.values(), *found.more)
+        return None, [Left(printable(raw), f"{' and '.join(kinds)} of a text encoder", What.TEXT, every)]
+    read = {part: _tensor(raw, part, tensors[key]) for part, key in found.keys.items()}
+    vectors = {part: Vector(found.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
+    if "diff" in read and read["diff"].ndim < 2:
+        vectors["norm"] = Vector(found.keys["diff"], read.pop("diff"))
+    left = []
+    if not read.keys() - {ALPHA, "diff", *_MAGNITUDES}:
+        for part in (ALPHA, *_MAGNITUDES):
+            if read.pop(part, None) is not None:
+                left.append(_left(found.keys[part], _USELESS))
+    keys = tuple(found.keys[part] for part in read)
+    dora = next((read.pop(part) for part in _MAGNITUDES if part in read), None)
+    change = adapters.change(raw, read) if read else None
+    bias = _bias(raw, vectors, change)
+    if not (change or vectors):
+        return None, left
+    return Module(raw, is_text, keys, change, vectors.get("norm"), bias, dora), left
+
+
+def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vector | None:
+    """The addition to a module's bias; PEFT's counts alpha / rank times, as its LoRA does."""
+    if LORA_BIAS not in vectors:
+        return vectors.get(BIAS)
+    if BIAS in vectors or change is None or change.kind != "lora":
+        beside = "another bias" if BIAS in vectors else "no lora_up and lora_down"
+        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {adapters.AGAIN}")
+    found = vectors[LORA_BIAS]
+    return Vector(found.key, found.tensor.to(torch.float32) * change.scale)
+
+
+def _tensor(raw: str, part: str, tensor: object) -> Tensor:
+    name = part.removeprefix(REFUSED)
+    if not isinstance(tensor, Tensor):
+        raise KLoraError(f"layer {raw}: {name} is no tensor. {adapters.AGAIN}")
+    adapters.check_values(raw, name, tensor)
+    return tensor.detach()

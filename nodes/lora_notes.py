@@ -1,0 +1,46 @@
+"""The report's sentences for one LoRA: what it holds beside its slots, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+from ..klora_core.account import What, grouped
+from ..klora_core.report import abbreviated
+from .lora_patches import MISSING
+from .lora_slots import HostLora
+
+
+def notes(role: str, lora: HostLora, strength: float, *, keep: bool, clip: bool) -> tuple[str, ...]:
+    """Sentences about all that a LoRA does outside its slots, and all of it that is not applied.
+
+    ``keep`` says whether layers that do not compete are applied, ``clip`` whether a CLIP is connected.
+    """
+    fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
+    lines = []
+    if lora.vectors:
+        lines.append(f"{role}: {_count(lora.vectors, What.VECTOR.value)}, {fate}.")
+    if lora.before:
+        fate = f"applied as an ordinary patch at strength {strength:g}" if keep else fate
+        lines.append(
+            f"{role}: {_count(lora.before, 'patch')} of layers that run before sampling and so can't be "
+            f"switched over time, {fate}: {abbreviated([_shown(key) for key in lora.before])}"
+        )
+    if lora.clip and clip:
+        lines.append(f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {strength:g}.")
+    for (what, reason), names in grouped(lora.left).items():
+        number = _count(names, what.value)
+        if what is What.TEXT:
+            lines.append(f"{role}: {number}, NOT applied: {reason}.")
+        elif what is What.LAYER and reason == MISSING:
+            lines.append(f"{role}: {number} that this model does not have, NOT applied: {abbreviated(names)}")
+        else:
+            lines.append(f"{role}: {number}, NOT applied: {reason}: {abbreviated(names)}")
+    return tuple(lines)
+
+
+def _shown(key: object) -> str:
+    return str(key[0] if isinstance(key, tuple) else key).removeprefix("diffusion_model.")
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 'es' if noun.endswith('ch') else 's'}"

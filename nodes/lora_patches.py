@@ -1,0 +1,95 @@
+"""Changes that the side path can't carry as ordinary patches of the host: only such that really fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import comfy.weight_adapter
+from torch import Tensor
+
+from ..klora_core.account import Left, What
+from ..klora_core.errors import KLoraError, printable
+from ..klora_core.reading import Module, Vector
+from .host_names import Target
+
+# How the host's adapters spell the parts; the others are called as in the file.
+_SPELLED = {"up": "lora_up.weight", "down": "lora_down.weight", "mid": "lora_mid.weight"}
+MISSING, _SIZE = "this model does not have them", "their sizes do not fit this model"
+_DIFF = "diff"
+
+
+class Patches:
+    """Ordinary patches for a network whose parameters have ``shapes``; what does not fit goes to ``left``."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], left: list[Left], applied: set[str]) -> None:
+        self.shapes = shapes
+        self.found: dict[Any, Any] = {}
+        self._left, self._applied = left, applied
+
+    def add_change(self, target: Target, module: Module, what: What) -> None:
+        """The weight change of ``module`` as a patch of the host's own adapters."""
+        assert module.change is not None
+        shape = self._shape(target)
+        reason = MISSING if shape is None else None if shape and _fits(module, shape) else _SIZE
+        if reason is not None:
+            self._left.append(Left(printable(module.raw), reason, what, module.keys))
+            return
+        self._put(target, _adapter(module), module.raw, module.keys)
+
+    def add_vector(self, target: Target | None, vector: Vector, module: Module) -> None:
+        """What is added to a bias or a norm."""
+        shape = None if target is None else self._shape(target)
+        if target is None or shape is None or shape != tuple(vector.tensor.shape):
+            reason = MISSING if shape is None else _SIZE
+            self._left.append(Left(printable(vector.key), reason, What.VECTOR, (vector.key,)))
+            return
+        self._put(target, (_DIFF, (vector.tensor,)), module.raw, (vector.key,))
+
+    def add_vectors(self, target: Target, module: Module) -> None:
+        """The norm and the bias of ``module``, whose weight is ``target``."""
+        if module.norm is not None:
+            self.add_vector(target, module.norm, module)
+        if module.bias is not None:
+            self.add_vector(target.bias(), module.bias, module)
+
+    def _shape(self, target: Target) -> tuple[int, ...] | None:
+        shape = self.shapes.get(target.key)
+        return None if shape is None else target.shape_in(shape)
+
+    def _put(self, target: Target, patch: Any, raw: str, keys: tuple[str, ...]) -> None:
+        if target.patch_key in self.found:
+            raise KLoraError(
+                f"layer {printable(raw)} is there twice, in two spellings. Save it again from the trainer."
+            )
+        self.found[target.patch_key] = patch
+        self._applied.update(keys)
+
+
+def _fits(module: Module, shape: tuple[int, ...]) -> bool:
+    change = module.change
+    assert change is not None
+    if change.kind == _DIFF:
+        return tuple(change.parts[_DIFF].shape) == shape
+    if len(shape) < 2:
+        return False
+    inputs = 1
+    for size in shape[1:]:
+        inputs *= size
+    if change.shape != (shape[0], inputs):
+        return False
+    # The magnitude of a DoRA counts the rows, or the inputs of a linear layer.
+    return module.dora is None or module.dora.numel() == module.dora.shape[0] == shape[0]
+
+
+def _adapter(module: Module) -> Any:
+    """The patch as the host's own loader makes it from these tensors."""
+    change = module.change
+    assert change is not None
+    if change.kind == _DIFF:
+        return _DIFF, (change.parts[_DIFF],)
+    tensors: dict[str, Tensor] = {f"m.{_SPELLED.get(p, p)}": tensor for p, tensor in change.parts.items()}
+    loaded = (
+        kind.load("m", tensors, change.alpha, module.dora, set()) for kind in comfy.weight_adapter.adapters
+    )
+    return next(adapter for adapter in loaded if adapter is not None)

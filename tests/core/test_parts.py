@@ -1,0 +1,56 @@
+"""Which module and which part of it a tensor is, by its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from klora_core import parts
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("a.b.lora_up.weight", ("a.b", "up")),
+        ("a.b.lora_down.weight", ("a.b", "down")),
+        ("a.b.lora_mid.weight", ("a.b", "mid")),
+        ("a.b.lora_B.weight", ("a.b", "up")),
+        ("a.b.lora_A.default.weight", ("a.b", "down")),
+        ("a.b.lora_A", ("a.b", "down")),
+        ("a.b.lora.up.weight", ("a.b", "up")),
+        ("a.to_q_lora.down.weight", ("a.to_q", "down")),
+        ("a.b.lora_linear_layer.up.weight", ("a.b", "up")),
+        ("double_blocks.0.processor.qkv_lora1.up.weight", ("double_blocks.0.processor.qkv_lora1", "up")),
+        ("a.b.alpha", ("a.b", "alpha")),
+        ("a.b.hada_w1_a", ("a.b", "hada_w1_a")),
+        ("a.b.lokr_w2_b", ("a.b", "lokr_w2_b")),
+        ("a.b.diff", ("a.b", "diff")),
+        ("a.b.diff_b", ("a.b", "bias")),
+        ("a.b.b_norm", ("a.b", "bias")),
+        ("a.b.w_norm", ("a.b", "diff")),
+        ("a.b.lora_B.bias", ("a.b", "lora_bias")),
+        ("a.b.lora_B.default.bias", ("a.b", "lora_bias")),
+        ("a.b.lora_up.bias", ("a.b", "lora_bias")),
+        ("a.b.lora_A.bias", None),
+        ("a.b.lora_down.bias", None),
+        ("a.b.set_weight", ("a.b", "whole")),
+        ("a.b.bias", ("a.b", "whole")),
+        ("a.b.dora_scale", ("a.b", "refused:DoRA")),
+        ("a.b.lora_magnitude_vector.weight", ("a.b", "refused:DoRA")),
+        ("a.b.lora_magnitude_vector", ("a.b", "refused:DoRA")),
+        ("a.b.lora_magnitude_vector.default", ("a.b", "refused:DoRA")),
+        ("a.b.lora_magnitude_vector.default.weight", ("a.b", "refused:DoRA")),
+        ("a.b.oft_R.weight", ("a.b", "refused:OFT or BOFT")),
+        ("a.b.oft_R.default.weight", ("a.b", "refused:OFT or BOFT")),
+        ("a.b.oft_R", ("a.b", "refused:OFT or BOFT")),
+        ("a.b.b1.weight", ("a.b", "refused:GLoRA")),
+        ("a.b.lora_up.weight\u200b", None),
+        ("a.b.lora_up.weight\x00", None),
+        ("a\x1b.b.lora_up.weight", None),
+        ("a.b.lora_up.weight ", None),
+        (".lora_up.weight", None),
+        ("a.b.oft_blocks", ("a.b", "refused:OFT or BOFT")),
+        ("model.diffusion_model.input_blocks.0.0.weight", None),
+    ],
+)
+def test_split(key, expected):
+    assert parts.split(key) == expected

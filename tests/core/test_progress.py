@@ -1,0 +1,106 @@
+"""Progress: what a run's sigmas say, and what `auto` makes of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from klora_core.errors import KLoraError
+from klora_core.progress import Moment, Progress, in_steps, noise_levels, over_progress
+
+
+def shifted(percent, shift=3.0):
+    """A flow model's sigma: 1 at pure noise, 0 at the end."""
+    t = 1 - percent
+    return shift * t / (1 + (shift - 1) * t)
+
+
+def exponential(percent):
+    """Like SD1.5's: 14.6 at pure noise, 0.03 at the end."""
+    return 14.6 * (0.03 / 14.6) ** percent
+
+
+LEVELS = {"flow": noise_levels(shifted), "sd": noise_levels(exponential)}
+
+
+def schedule(kind, start, stop, steps, end=0.0):
+    make = {"flow": shifted, "sd": exponential}[kind]
+    return [make(start + (stop - start) * i / steps) for i in range(steps)] + [end]
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+@pytest.mark.parametrize("steps", [1, 4, 8, 20, 30, 100])
+def test_auto_counts_steps_in_a_whole_run(kind, steps):
+    progress = Progress("auto", LEVELS[kind])
+    run = progress.of_run(schedule(kind, 0, 1, steps))
+    assert run == in_steps(steps)
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+@pytest.mark.parametrize(
+    ("start", "stop", "end"),
+    [(0.4, 1.0, 0.0), (0.1, 1.0, 0.0), (0.0, 0.5, None), (0.5, 1.0, 0.0), (0.8, 1.0, 0.0)],
+)
+def test_auto_reads_the_noise_in_a_part_of_a_run(kind, start, stop, end):
+    make = {"flow": shifted, "sd": exponential}[kind]
+    sigmas = schedule(kind, start, stop, 20, make(stop) if end is None else end)
+    run = Progress("auto", LEVELS[kind]).of_run(sigmas)
+    wanted = [start + (stop - start) * i / 20 for i in range(20)]
+    assert [moment.x for moment in run.moments] == pytest.approx(wanted, abs=1e-3)
+    assert [moment.step for moment in run.moments] == list(range(20))
+
+
+def test_two_parts_agree_with_the_whole_by_noise_level():
+    progress = Progress("noise level", LEVELS["sd"])
+    sigmas = schedule("sd", 0, 1, 12)
+    whole = progress.of_run(sigmas).moments
+    parts = [*progress.of_run(sigmas[:6]).moments, *progress.of_run(sigmas[5:]).moments]
+    assert [m.x for m in parts] == [m.x for m in whole]
+
+
+def test_steps_stay_the_papers_in_a_part():
+    sigmas = schedule("sd", 0.4, 1, 6)
+    assert Progress("steps", LEVELS["sd"]).of_run(sigmas) == in_steps(6)
+
+
+@pytest.mark.parametrize("mode", ["auto", "steps"])
+def test_evaluations_between_schedule_values_belong_to_a_step(mode):
+    sigmas = schedule("sd", 0, 1, 4)
+    progress = Progress(mode, LEVELS["sd"])
+    at = [progress.moment(sigma, sigmas).step for sigma in (99.0, *sigmas, (sigmas[1] + sigmas[2]) / 2)]
+    assert at == [0, 0, 1, 2, 3, 3, 2]
+
+
+def test_a_sampler_without_a_schedule_has_its_noise_alone():
+    found = Progress("steps", LEVELS["sd"]).moment(exponential(0.25), None)
+    assert found == Moment(pytest.approx(0.25, abs=1e-6), 0, 1)
+    with pytest.raises(KLoraError, match="noise levels"):
+        Progress("steps").moment(1.0, None)
+
+
+def test_without_a_model_steps_are_all_there_is():
+    for mode in ("auto", "noise level", "steps"):
+        assert Progress(mode).of_run(schedule("sd", 0.5, 1, 5)) == in_steps(5)
+
+
+def test_what_is_known_before_a_run():
+    assert Progress("auto").of_steps(7) == Progress("steps").of_steps(7) == in_steps(7)
+    known = Progress("noise level", LEVELS["sd"]).of_steps(7)
+    assert known == over_progress(7) and not known.are_steps
+
+
+def test_modes():
+    with pytest.raises(KLoraError, match="Unknown progress"):
+        Progress("Steps")
+    assert Progress("auto", LEVELS["sd"]) == Progress("auto"), "a model's levels are no part of the choice"
+
+
+def test_levels_at_the_ends_are_inside_the_schedule():
+    def host(percent):
+        return math.inf if percent <= 0 else 0.0 if percent >= 1 else exponential(percent)
+
+    levels = noise_levels(host)
+    assert math.isfinite(levels[0]) and levels[-1] > 0
+    assert Progress("noise level", levels).level(1e9) == 0.0
+    assert Progress("noise level", levels).level(0.0) == 1.0

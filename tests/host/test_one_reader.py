@@ -1,0 +1,350 @@
+"""What the nodes do with every tensor of a LoRA: applied, named in the report, or the LoRA is refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+import comfy.lora
+import comfy.model_patcher
+import folder_paths
+import pytest
+import torch
+from networks import network
+from safetensors.torch import save_file
+from support import UNET_LAYERS, part, unet_pair
+
+from klora_core.account import keys_of
+
+R = torch.randn
+LAYER = UNET_LAYERS[0]
+AT = f"diffusion_model.{LAYER}"
+UP, DOWN = f"{AT}.lora_B.weight", f"{AT}.lora_A.weight"
+TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+
+
+@pytest.fixture(scope="module")
+def subject(_sd15):
+    return unet_pair(_sd15.model.model)[0]
+
+
+@pytest.fixture
+def read(pack, sd15):
+    """`read(tensors, clip=None)` -> HostLora for the tiny SD1.5; every tensor is accounted for."""
+
+    def call(tensors, clip=None, model=sd15.model):
+        found = part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", model, clip)
+        left = [key for item in found.left for key in item.keys]
+        assert len(left) == len(set(left)) and keys_of(found.left) == set(left)
+        assert found.applied | set(left) == set(tensors) and not found.applied & set(left)
+        return found
+
+    return call
+
+
+@pytest.fixture
+def notes(pack):
+    """`notes(lora)` -> what the report says of it as the subject at strength 0.7."""
+
+    def call(found, keep=True, clip=False):
+        return part(pack, "nodes.lora_notes").notes("subject", found, 0.7, keep=keep, clip=clip)
+
+    return call
+
+
+def lora(raw, out, n, rank=2):
+    return {f"{raw}.lora_up.weight": R(out, rank), f"{raw}.lora_down.weight": R(rank, n)}
+
+
+def patcher(family):
+    """A ModelPatcher of one of the host's networks, names and shapes alone."""
+    device = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(network(family), load_device=device, offload_device=device)
+
+
+def without(tensors, *keys):
+    return {key: tensor for key, tensor in tensors.items() if key not in keys}
+
+
+FLAT = "lora_unet_" + LAYER.replace(".", "_")
+LOHA = {
+    f"{FLAT}.hada_{x}": R(320, 2) if x.endswith("a") else R(2, 320) for x in ("w1_a", "w1_b", "w2_a", "w2_b")
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: without(t, UP), f"layer {AT} has down but no up"),
+        (
+            lambda t: {**without(t, UP, DOWN, f"{AT}.alpha"), **without(LOHA, f"{FLAT}.hada_w1_a")},
+            "no hada_w1_a",
+        ),
+        (lambda t: {**without(t, UP), f"{UP}\u200b": t[UP]}, f"layer {AT} has down but no up"),
+        (
+            lambda t: {**t, **lora(FLAT, 320, 320)},
+            f"layer {LAYER} is there twice|layer {FLAT} is there twice",
+        ),
+        (lambda t: {**t, f"{AT}.lora_up.weight": t[UP]}, "two tensors for up"),
+        (lambda t: {**t, f"{AT}.diff": R(320, 320)}, f"layer {AT} has diff and lora"),
+        (lambda t: {**t, f"{AT}.lora_magnitude_vector": R(320)}, f"layer {AT} is DoRA"),
+        (lambda t: {**t, f"{AT}.lora_magnitude_vector.default.weight": R(320)}, f"layer {AT} is DoRA"),
+        (lambda t: {**t, f"{AT}.oft_R.weight": R(4, 3160)}, f"layer {AT} is OFT"),
+        (lambda t: {**t, f"{AT}.diff_b": R(320) * torch.nan}, f"layer {AT}: bias holds NaN"),
+        (
+            lambda t: {**t, "diffusion_model.out.0.w_norm": R(320) / 0},
+            "layer diffusion_model.out.0: diff holds",
+        ),
+        (lambda t: {**t, f"{TEXT}.diff": R(3072, 768) * torch.nan}, f"layer {TEXT}: diff holds NaN"),
+        (lambda t: {**t, f"{AT}.alpha": torch.ones(2)}, f"layer {AT}: alpha has 2 values"),
+        (lambda t: {**t, f"{AT}.alpha": torch.ones(0)}, f"layer {AT}: alpha has 0 values"),
+        (lambda t: {**t, f"{AT}.alpha": torch.tensor(1j)}, f"layer {AT}: alpha is stored as complex64"),
+        (
+            lambda t: (
+                {**without(t, UP, DOWN), f"{AT}.lokr_w1_a": R(2, 3), f"{AT}.lokr_w1_b": R(2, 2)}
+                | {f"{AT}.lokr_w2": R(160, 160)}
+            ),
+            f"layer {AT} has tensors that do not fit together",
+        ),
+        (
+            lambda t: {**without(t, UP, DOWN), f"{AT}.lokr_w1": R(40, 40), f"{AT}.lokr_w2": R(40, 40)},
+            f"layer {AT} is 1600 x 1600 in the LoRA and 320 x 320 in the model",
+        ),
+    ],
+)
+def test_damaged_loras_are_refused_in_one_line(read, subject, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read(change(subject))
+    assert type(caught.value).__name__ == "KLoraError"
+    assert str(caught.value).startswith("odd.safetensors: ") and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (f"{AT}.vera_lambda_b", "not understood"),
+        (f"{AT}.lora_A.bias", "not understood"),
+        (f"{UP}\x1b[31m", "not understood"),
+        (f"{AT}.set_weight", "replaces"),
+        ("diffusion_model.out.2.alpha", "no factors"),
+    ],
+)
+def test_what_is_not_understood_is_named_with_the_reason(notes, read, subject, key, reason):
+    found = read({**subject, key: R(1)})
+    (left,) = found.left
+    assert left.keys == (key,) and reason in left.reason
+    (line,) = notes(found)
+    assert left.name in line and reason in line and "NOT applied" in line and line.isprintable()
+
+
+def moved(patches, weight, key, strength=1.0):
+    """What the host's own arithmetic makes of an ordinary patch."""
+    entries = []
+    for target, patch in patches.items():
+        name, offset, function = (
+            target
+            if isinstance(target, tuple) and len(target) == 3
+            else ((*target, None) if isinstance(target, tuple) else (target, None, None))
+        )
+        if name == key:
+            entries.append((strength, patch, 1.0, offset, function))
+    return comfy.lora.calculate_weight(entries, weight.clone(), key) - weight
+
+
+def test_the_bias_of_a_lora_is_added_at_its_scale(sd15, read, subject):
+    layer = "diffusion_model.input_blocks.1.1.transformer_blocks.0.ff.net.2"
+    bias = R(320)
+    found = read(
+        {
+            **subject,
+            **lora(layer, 320, 1280),
+            f"{layer}.alpha": torch.tensor(1.0),
+            f"{layer}.lora_B.bias": bias,
+        }
+    )
+    weight = sd15.model.model.get_submodule(layer).bias.float()
+    torch.testing.assert_close(moved(found.vectors, weight, f"{layer}.bias"), bias / 2, rtol=1e-5, atol=1e-5)
+
+
+def test_vectors_that_do_not_fit_are_not_called_applied(notes, sd15, read, subject):
+    odd = {
+        "diffusion_model.out.2.diff_b": R(5),
+        "diffusion_model.out.0.w_norm": R(7),
+        # This layer has no bias.
+        f"{AT}.diff_b": R(320),
+        "diffusion_model.input_blocks.0.0.diff_b": R(320),
+    }
+    found = read({**subject, **odd})
+    assert list(found.vectors) == ["diffusion_model.input_blocks.0.0.bias"]
+    assert {item.name: item.reason for item in found.left} == {
+        "diffusion_model.out.2.diff_b": "their sizes do not fit this model",
+        "diffusion_model.out.0.w_norm": "their sizes do not fit this model",
+        f"{AT}.diff_b": "this model does not have them",
+    }
+    patched = sd15.model.clone()
+    assert set(patched.add_patches(found.vectors, 1.0)) == set(found.vectors)
+    lines = notes(found)
+    assert lines[0] == "subject: 1 bias or norm tensor, applied as usual at strength 0.7."
+    assert any(
+        "2 bias or norm tensors, NOT applied: their sizes do not fit this model" in line for line in lines
+    )
+    assert any("1 bias or norm tensor, NOT applied: this model does not have them" in line for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["lora", "lora with a name", "diff", "loha", "dora"])
+def test_text_encoder_layers_are_applied_as_the_host_does(sd15, read, subject, kind, caplog):
+    factors = lora(TEXT, 3072, 768)
+    tensors = {
+        "lora": factors,
+        "lora with a name": {
+            f"{TEXT}.lora_B.mine.weight": factors[f"{TEXT}.lora_up.weight"],
+            f"{TEXT}.lora_A.mine.weight": factors[f"{TEXT}.lora_down.weight"],
+        },
+        "diff": {f"{TEXT}.diff": R(3072, 768), f"{TEXT}.diff_b": R(3072)},
+        "loha": {
+            f"{TEXT}.hada_{x}": R(3072, 2) if x.endswith("a") else R(2, 768)
+            for x in ("w1_a", "w1_b", "w2_a", "w2_b")
+        },
+        "dora": {**factors, f"{TEXT}.dora_scale": R(3072, 1)},
+    }[kind]
+    found = read({**subject, **tensors}, clip=sd15.clip)
+    assert found.left == () and set(tensors) <= found.applied
+    key = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
+    patched = sd15.clip.clone()
+    assert set(patched.add_patches(found.clip, 1.0)) == set(found.clip)
+    weight = sd15.clip.cond_stage_model.state_dict()[key].float()
+    with caplog.at_level(logging.WARNING):
+        change = moved(found.clip, weight, key, 0.5)
+    assert not caplog.records
+    if kind in ("lora", "lora with a name"):
+        expected = factors[f"{TEXT}.lora_up.weight"] @ factors[f"{TEXT}.lora_down.weight"] / 2
+        torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-4)
+    assert change.any()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        (lora(TEXT, 3072, 512), "their sizes do not fit"),
+        ({f"{TEXT}.diff": R(768, 3072)}, "their sizes do not fit"),
+        ({**lora(TEXT, 3072, 768), f"{TEXT}.dora_scale": R(7, 1)}, "their sizes do not fit"),
+        (lora("lora_te2_text_model_encoder_layers_0_mlp_fc1", 3072, 768), "this CLIP does not have them"),
+        ({f"{TEXT}.oft_blocks": R(4, 8, 8)}, "OFT or BOFT of a text encoder"),
+    ],
+)
+def test_text_encoder_layers_that_do_not_fit_are_named(notes, sd15, read, subject, tensors, reason):
+    found = read({**subject, **tensors}, clip=sd15.clip)
+    assert found.clip == {} and len(found.text) == 1
+    assert all(reason in item.reason for item in found.left)
+    (line,) = notes(found, clip=True)
+    assert line.startswith("subject: 1 text-encoder layer, NOT applied: ")
+
+
+def test_a_flux_lora_on_chroma_names_the_layers_that_chroma_lacks(read):
+    absent = ("time_text_embed.timestep_embedder.linear_1", "norm_out.linear")
+    size = {absent[0]: (256, 256), absent[1]: (512, 256)}
+    tensors = {}
+    for name in ("transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.attn.to_k"):
+        tensors |= lora(f"transformer.{name}", 256, 256)
+    for name in absent:
+        tensors |= lora(f"transformer.{name}", *size[name])
+    found = read(tensors, model=patcher("chroma"))
+    assert {slot.name for slot in found.slots} == {
+        "double_blocks.0.img_attn.qkv[0:256]",
+        "single_blocks.0.linear1[256:512]",
+    }
+    assert set(found.unknown) == {f"transformer.{name}" for name in absent}
+    assert found.vectors == {}
+
+
+def test_a_bias_of_split_flux_goes_to_its_rows(flux_model, read):
+    width = flux_model.model.diffusion_model.hidden_size
+    name, bias = "transformer.transformer_blocks.0.attn.to_k", R(width)
+    found = read({**lora(name, width, width), f"{name}.diff_b": bias}, model=flux_model)
+    key = "diffusion_model.double_blocks.0.img_attn.qkv.bias"
+    weight = flux_model.model.state_dict()[key].float()
+    expected = torch.cat((torch.zeros(width), bias, torch.zeros(width)))
+    torch.testing.assert_close(moved(found.vectors, weight, key), expected, rtol=1e-2, atol=1e-2)
+    swapped = "transformer.norm_out.linear"
+    found = read(
+        {**lora(swapped, 2 * width, width), f"{swapped}.diff_b": (both := R(2 * width))}, model=flux_model
+    )
+    key = "diffusion_model.final_layer.adaLN_modulation.1.bias"
+    weight = torch.zeros(2 * width)
+    torch.testing.assert_close(moved(found.vectors, weight, key), both.roll(width), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "before", "competing"),
+    [
+        ("anima", "llm_adapter.blocks.0.self_attn.q_proj", "blocks.0.self_attn.q_proj"),
+        (
+            "ltxav",
+            "video_embeddings_connector.transformer_1d_blocks.0.attn1.to_q",
+            "transformer_blocks.0.attn1.to_q",
+        ),
+        ("minimax_h3", "token_refiner.blocks.0.attn.qkv_proj", "blocks.0.attn.qkv_proj"),
+    ],
+)
+def test_layers_that_run_before_sampling_do_not_compete(pack, notes, read, family, before, competing):
+    model = patcher(family)
+    shape_of = part(pack, "nodes.host_names").layer_shape
+    tensors = {}
+    for name in (before, competing):
+        name = f"diffusion_model.{name}"
+        tensors |= lora(name, *shape_of(model.model.get_submodule(name)))
+    found = read(tensors, model=model)
+    assert [slot.weight for slot in found.slots] == [competing]
+    assert list(found.before) == [f"diffusion_model.{before}.weight"]
+    assert set(model.clone().add_patches(found.before, 1.0)) == set(found.before)
+    (line,) = notes(found)
+    assert "run before sampling" in line and "ordinary patch at strength 0.7" in line and before in line
+    (line,) = notes(found, keep=False)
+    assert "dropped" in line
+
+
+def test_renamed_tensors_keep_the_names_of_the_file(read):
+    """The host renames Wan Fun's keys; what is left over is called as in the file."""
+    at = "lora_unet__blocks_0_cross_attn_k"
+    tensors = {**lora(at, 256, 256), "lora_unet__nobody.odd": R(1), "lora_unet__blocks_0_norm1.diff_b": R(3)}
+    found = read(tensors, model=patcher("wan"))
+    assert [slot.name for slot in found.slots] == ["blocks.0.cross_attn.k"]
+    assert {item.name for item in found.left} == {"lora_unet__nobody.odd", "lora_unet__blocks_0_norm1"}
+
+
+@pytest.fixture
+def loras_folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
+    return tmp_path
+
+
+def test_the_loader_keeps_the_metadata_and_opens_any_name(pack, loras_folder, subject):
+    load = part(pack, "nodes.lora_file").load
+    save_file(subject, loras_folder / "plain.safetensors", metadata={"ss_network_dim": "6"})
+    assert load("plain.safetensors").metadata == {"ss_network_dim": "6"}
+    save_file(subject, loras_folder / "bare.safetensors")
+    assert load("bare.safetensors").metadata == {}
+    folder = os.fsencode(loras_folder)
+    os.rename(os.path.join(folder, b"plain.safetensors"), os.path.join(folder, b"caf\xe9.safetensors"))
+    name = os.fsdecode(b"caf\xe9.safetensors")
+    found = load(name)
+    assert len(found) == len(subject) and found.metadata == {"ss_network_dim": "6"}
+    assert (
+        part(pack, "nodes.lora_file").name_of(found, "subject") == "caf\N{REPLACEMENT CHARACTER}.safetensors"
+    )
+
+
+def test_names_of_files_reach_no_terminal_as_commands(pack, loras_folder):
+    (loras_folder / "evil\x1b[2J.safetensors").write_bytes(b"nothing at all")
+    with pytest.raises(ValueError, match=r"evil\\x1b\[2J") as caught:
+        part(pack, "nodes.lora_file").load("evil\x1b[2J.safetensors")
+    assert str(caught.value).isprintable()
+
+
+def test_a_list_of_thousands_of_unknown_layers_is_no_work(read, subject):
+    many = {f"nobody.{i}.{end}": R(1, 1) for i in range(4000) for end in ("lora_A.weight", "lora_B.weight")}
+    start = time.perf_counter()
+    found = read({**subject, **many})
+    assert len(found.unknown) == 4000
+    assert time.perf_counter() - start < 5

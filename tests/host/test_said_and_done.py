@@ -1,0 +1,242 @@
+"""What is said against what is done: report, JSON, picture and page against the hooks of real runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from support import fuse, part, relative, unet_pair
+
+from klora_core import palette, picture, report
+from klora_core.document import for_page
+from klora_core.picture_layout import layout
+
+RUNS = {
+    "whole": {"steps": 6},
+    "heun": {"steps": 6, "sampler_name": "heun"},
+    "dpm_2": {"steps": 5, "sampler_name": "dpm_2"},
+    "karras": {"steps": 6, "scheduler": "karras"},
+    "dpm_adaptive": {"steps": 5, "sampler_name": "dpm_adaptive"},
+    "img2img": {"steps": 6, "denoise": 0.6},
+    "first segment": {"steps": 8, "start_step": 0, "last_step": 4},
+    "second segment": {"steps": 8, "start_step": 4},
+}
+MODES = ("auto", "steps", "noise level")
+
+
+@pytest.fixture(scope="module")
+def pair(_sd15):
+    return unet_pair(_sd15.model.model)
+
+
+@dataclass
+class Record:
+    """By evaluation: its sigma, and the candidate whose numbers each slot's buffer held."""
+
+    sigmas: list
+    schedule: list
+    holds: list
+
+
+@pytest.fixture
+def recorded(pack, monkeypatch):
+    """Records the buffers themselves at the very moment a model call begins."""
+    attachment = part(pack, "klora_core.apply.composition").Attachment
+    record, run = Record([], [], []), attachment._pass
+    clock = part(pack, "klora_core.apply.clock").Clock
+    read = clock.read
+
+    def reading(self, sigma, schedule):
+        moment = read(self, sigma, schedule)
+        record.sigmas.append(float(sigma.flatten()[0]))
+        record.schedule[:] = schedule.tolist()
+        return moment
+
+    def passing(self, who, index, call):
+        def called(i):
+            record.holds.append([held(self.buffers, slot) for slot in range(self._competing)])
+            return call(i)
+
+        return run(self, who, index, called)
+
+    monkeypatch.setattr(attachment, "_pass", passing)
+    monkeypatch.setattr(clock, "read", reading)
+    return record
+
+
+def held(buffers, slot):
+    """The candidate whose dW the buffers of a slot hold, found by multiplying both out."""
+    target = buffers.targets[slot]
+    found = sum(form.dense() for form in buffers.forms(slot))
+    return next(
+        who for who, delta in enumerate(target.candidates) if torch.allclose(found, delta.dense(), atol=1e-6)
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("run", RUNS)
+def test_every_cell_is_what_the_hooks_did(pack, sd15, sd15_conds, pair, sample, recorded, run, mode):
+    fused = fuse(pack, sd15.model, *pair, progress=mode)
+    latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    sample(fused.model, *sd15_conds, **RUNS[run], latent=latent)
+    plan, done = fused.plan, np.array(recorded.holds)
+    assert len(set(map(tuple, done))) > 1, "nothing switches in this run"
+
+    moments = [plan.progress.moment(sigma, recorded.schedule) for sigma in recorded.sigmas]
+    assert np.array_equal(done, np.array([plan.who(moment)[0] for moment in moments]))
+
+    # Evaluations at the schedule's own values are the columns of picture, JSON and report.
+    over = plan.progress.of_run(recorded.schedule)
+    at_steps = {}
+    for sigma, row in zip(recorded.sigmas, done, strict=True):
+        for step, own in enumerate(recorded.schedule[:-1]):
+            if sigma == pytest.approx(own, rel=1e-6):
+                at_steps.setdefault(step, row)
+    assert len(at_steps) >= (1 if run == "dpm_adaptive" else len(over) - 1)
+    drawn = cells(plan, over)
+    for step, row in at_steps.items():
+        assert np.array_equal(plan.choices(over)[0][:, step], row)
+        assert np.array_equal(drawn[:, step], row)
+    lines = [line.split() for line in report.text(plan, over).splitlines()]
+    said = {int(line[0]) - 1: line[2] for line in lines if len(line) == 4 and line[0].isdigit()}
+    for step, row in at_steps.items():
+        assert said[step] == f"{row.mean():.0%}"
+
+
+def cells(plan, over):
+    """The candidates that the picture shows, read off its pixels."""
+    image, place = np.asarray(picture.draw(plan, over)), layout(plan, over)
+    colours = [palette.rgb(dark) for dark, _ in palette.candidates(2)]
+    rows = [[place.cell(slot, step) for step in range(len(over))] for slot in range(len(plan.slots))]
+    return np.array([[colours.index(tuple(map(int, image[y, x]))) for x, y in row] for row in rows])
+
+
+def test_a_whole_run_in_json_and_in_the_selection_map_node(
+    pack, sd15, sd15_conds, pair, sample, recorded, monkeypatch
+):
+    fused = fuse(pack, sd15.model, *pair)
+    sample(fused.model, *sd15_conds, steps=7)
+    done = np.array(recorded.holds).T
+    document = fused.plan.to_json(7)
+    assert [[*map("cs".index, slot["choice"])] for slot in document["slots"]] == done.tolist()
+    assert part(pack, "klora_core.plan_file").from_json(document) == fused.plan
+    nodes = part(pack, "nodes")
+    by_steps = nodes.KLoRASelectionMap.execute(fused.plan, 7).result[0]
+    by_sigmas = nodes.KLoRASelectionMap.execute(fused.plan, 99, torch.tensor(recorded.schedule)).result[0]
+    assert torch.equal(by_steps, by_sigmas)
+
+
+def test_the_page_is_told_the_columns_of_each_run(
+    pack, sd15, sd15_conds, pair, sample, recorded, monkeypatch
+):
+    told = []
+    apply = part(pack, "nodes.apply")
+    monkeypatch.setattr(apply, "announce", lambda *args: told.append(args))
+    fused = fuse(pack, sd15.model, *pair)
+    for run in (RUNS["whole"], RUNS["img2img"]):
+        recorded.holds.clear()
+        sample(fused.model, *sd15_conds, **run, latent=torch.ones(1, 4, 8, 8))
+        _, mode, columns = told[-1]
+        assert mode == ("steps" if run is RUNS["whole"] else "noise level")
+        assert np.array_equal(fused.plan.choices(columns)[0].T, np.array(recorded.holds))
+    assert len(told) == 2
+
+
+def parity(pack):
+    """A method that knows no LoRA: odd slots the subject, even slots the style. One class, nothing else."""
+    method = part(pack, "klora_core.method")
+
+    @dataclass(frozen=True)
+    class Parity(method.Method):
+        slots: int
+        name, paper, summary = "Parity", "none", "odd slots use the subject, even slots the style."
+
+        def who(self, moment):
+            return (1 - np.arange(self.slots) % 2).astype(np.int8)[None]
+
+        def to_json(self):
+            return {"parity": self.slots}
+
+        @classmethod
+        def from_json(cls, document):
+            return cls(document["parity"])
+
+    return Parity
+
+
+def test_another_method_drives_model_report_json_and_picture(pack, sd15, sd15_conds, pair, sample, recorded):
+    fused = fuse(pack, sd15.model, *pair)
+    kind = parity(pack)
+    read, meet = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.pairing").meet
+    loras = [read(lora, name, sd15.model, None) for lora, name in zip(pair, ("a", "b"), strict=True)]
+    rows = meet([lora.slots for lora in loras], ("subject", "style"))
+    plans = part(pack, "klora_core.plan")
+    infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
+    plan = plans.make_plan(rows, infos, kind(len(rows.competing)), fused.plan.progress)
+    model = part(pack, "nodes.apply").to_model(sd15.model, plan, rows, loras)
+
+    found = sample(model, *sd15_conds, steps=3)
+    wanted = [(i + 1) % 2 for i in range(len(plan.slots))]
+    assert recorded.holds == [wanted] * 3
+    assert relative(found, sample(fused.model, *sd15_conds, steps=3)) > 1e-3
+
+    over = plan.progress.of_steps(3)
+    assert cells(plan, over).T.tolist() == [wanted] * 3
+    reader = part(pack, "klora_core.plan_file")
+    assert reader.from_json(plan.to_json(3), {kind.name: kind}) == plan
+    page = for_page(plan, 3)
+    assert [slot["choice"] for slot in page["slots"]] == ["cs"[who] * 3 for who in wanted]
+    assert "Parity: odd slots" in report.text(plan, over)
+
+
+def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, sample):
+    """Half subject everywhere, half style everywhere: the mean of two models' predictions, N calls a step."""
+    method = part(pack, "klora_core.method")
+
+    @dataclass(frozen=True)
+    class Both(method.Method):
+        slots: int
+        name, paper, summary = "Both", "none", "both, in a pass each."
+
+        def who(self, moment):
+            return np.repeat(np.array([[0], [1]], dtype=np.int8), self.slots, axis=1)
+
+        def weights(self, moment):
+            return 0.25, 0.75
+
+    read, plans = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.plan")
+    loras = [read(lora, name, sd15.model, None) for lora, name in zip(pair, ("a", "b"), strict=True)]
+    rows = part(pack, "klora_core.pairing").meet([lora.slots for lora in loras], ("subject", "style"))
+    infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
+    plan = plans.make_plan(rows, infos, Both(len(rows.competing)), other_layers="drop")
+    model = part(pack, "nodes.apply").to_model(sd15.model, plan, rows, loras)
+    alone = [
+        part(pack, "nodes.apply").to_model(
+            sd15.model,
+            plans.make_plan(rows, infos, Only(pack, who, len(rows.competing)), None, "drop"),
+            rows,
+            loras,
+        )
+        for who in (0, 1)
+    ]
+    # One step of euler is linear in the prediction, and so is guidance.
+    singles = [sample(one, *sd15_conds, steps=1, last_step=1) for one in alone]
+    wanted = 0.25 * singles[0] + 0.75 * singles[1]
+    assert relative(singles[0], singles[1]) > 1e-3
+    assert relative(sample(model, *sd15_conds, steps=1, last_step=1), wanted) < 1e-5
+
+
+def Only(pack, who, slots):
+    """One LoRA in every slot."""
+    method = part(pack, "klora_core.method")
+
+    @dataclass(frozen=True)
+    class Alone(method.Method):
+        name, paper, summary = "Alone", "none", "one LoRA."
+
+        def who(self, moment):
+            return np.full((1, slots), who, dtype=np.int8)
+
+    return Alone()

@@ -1,0 +1,88 @@
+"""What a node has, read from the host's /object_info: sockets, and widgets in the order of a saved file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..api_format import Json, WorkflowError, has_control, inputs_of, is_widget
+
+# The editor's own, which the server knows nothing of: its widgets.
+_EDITORS = {"MarkdownNote": ("text",)}
+_AFTER_A_RUN = "fixed"
+_UPLOAD = "image"
+
+
+class HostNodes:
+    """The nodes of one running host."""
+
+    def __init__(self, object_info: Mapping[str, Any]) -> None:
+        self._info = object_info
+
+    def sockets(self, kind: str, wired: Iterable[str]) -> tuple[list[Json], list[Json]]:
+        """(inputs, outputs) of a node as a file holds them, unlinked: its sockets, then its wired widgets."""
+        if kind in _EDITORS:
+            return [], []
+        wired = set(wired)
+        sockets, widgets = [], []
+        for name, type_, options in inputs_of(self._definition(kind)):
+            item: Json = {"name": name, "type": _type(type_), "link": None}
+            if not is_widget(type_, options):
+                sockets.append(item)
+            elif name in wired:
+                widgets.append(item | {"widget": {"name": name}})
+        unknown = wired - {item["name"] for item in (*sockets, *widgets)}
+        if unknown:
+            raise WorkflowError(f"{kind} has no input {', '.join(sorted(unknown))}.")
+        definition = self._definition(kind)
+        names = zip(definition["output_name"], definition["output"], strict=True)
+        return [*sockets, *widgets], [{"name": n, "type": _type(t), "links": []} for n, t in names]
+
+    def widget_values(self, kind: str, given: Mapping[str, Any]) -> list[Any]:
+        """A node's `widgets_values`: `given` by name, the host's own default where nothing is given."""
+        if kind in _EDITORS:
+            return [given[name] for name in _EDITORS[kind]]
+        left = dict(given)
+        values = list(_values(kind, self._definition(kind), left))
+        if left:
+            raise WorkflowError(f"{kind} has no widget {', '.join(sorted(left))}.")
+        return values
+
+    def _definition(self, kind: str) -> Mapping[str, Any]:
+        if kind not in self._info:
+            raise WorkflowError(f"the host does not know {kind}.")
+        return self._info[kind]
+
+
+def _type(kind: Any) -> str:
+    return "COMBO" if isinstance(kind, list) else kind
+
+
+def _values(
+    kind: str, definition: Mapping[str, Any], left: dict[str, Any], prefix: str = ""
+) -> Iterator[Any]:
+    """The widgets' values, with what the editor writes behind some of them; takes them out of `left`."""
+    for name, type_, options in inputs_of(definition):
+        if not is_widget(type_, options):
+            continue
+        value = left.pop(prefix + name) if prefix + name in left else _default(kind, name, type_, options)
+        yield value
+        if type_ == "COMFY_DYNAMICCOMBO_V3":
+            chosen = next((option for option in options["options"] if option["key"] == value), None)
+            if chosen is None:
+                raise WorkflowError(f"{kind}.{prefix}{name} has no option {value!r}.")
+            yield from _values(kind, chosen["inputs"], left, f"{prefix}{name}.")
+        if has_control(name, type_, options):
+            yield _AFTER_A_RUN
+        if options.get("image_upload"):
+            yield _UPLOAD
+
+
+def _default(kind: str, name: str, type_: Any, options: Json) -> Any:
+    """The value that the editor starts with."""
+    choices = type_ if isinstance(type_, list) else options.get("options")
+    if "default" in options:
+        return options["default"]
+    if not choices:
+        raise WorkflowError(f"{kind}.{name} has no default: give it a value.")
+    return choices[0]["key"] if isinstance(choices[0], dict) else choices[0]

@@ -1,0 +1,83 @@
+// What was decided: which candidate each slot uses in each column and pass. Pure, and the same for every
+// method: a method's own room, or the document itself, fills it in.
+
+/** Where a pass uses no candidate. */
+export const NOBODY = -1
+
+/**
+ * `choices` is [slots, columns, passes]: the candidate, or NOBODY. `curve` is the scale that decides, over x,
+ * or null. `headline` and `facts` are lines to read; `about(slot, words)` says more of one slot, or ''.
+ * @typedef {import('./columns.js').Columns} Columns
+ * @typedef {{
+ *   columns: Columns,
+ *   passes: number,
+ *   choices: Int8Array,
+ *   curve: { name: string, at: (x: number) => number } | null,
+ *   headline: string,
+ *   facts: string[],
+ *   about: (slot: number, locale: string) => string
+ * }} Decision
+ * @typedef {{ winners: number[], first: number, last: number }} Stretch
+ */
+
+/**
+ * The candidates that a slot's passes use in a column.
+ * @param {Decision} decision @param {number} slot @param {number} column
+ */
+export function winnersAt({ choices, columns, passes }, slot, column) {
+  const at = (slot * columns.count + column) * passes
+  return [...choices.subarray(at, at + passes)]
+}
+
+/**
+ * One slot's choices as stretches of columns with the same winners, columns from 0, both ends included.
+ * @param {Decision} decision @param {number} slot
+ * @returns {Stretch[]}
+ */
+export function stretchesOf(decision, slot) {
+  /** @type {Stretch[]} */
+  const found = []
+  for (let column = 0; column < decision.columns.count; column++) {
+    const winners = winnersAt(decision, slot, column)
+    const current = found[found.length - 1]
+    if (current && winners.every((winner, pass) => winner === current.winners[pass])) current.last = column
+    else found.push({ winners, first: column, last: column })
+  }
+  return found
+}
+
+/**
+ * Each candidate's share of slots and passes in each column, one Float64Array a candidate; 0 without slots.
+ * What they lack to 1 is nobody's.
+ * @param {Decision} decision @param {number} candidates
+ */
+export function sharesOf({ choices, columns, passes }, candidates) {
+  const shares = Array.from({ length: candidates }, () => new Float64Array(columns.count))
+  const rows = choices.length / columns.count
+  if (!rows) return shares
+  choices.forEach((winner, at) => {
+    if (winner !== NOBODY) shares[winner][Math.floor(at / passes) % columns.count] += 1
+  })
+  return shares.map((counts) => counts.map((count) => count / rows))
+}
+
+/** The mean of numbers, 0 of none. @param {ArrayLike<number>} values */
+export function mean(values) {
+  const sum = Array.from(values).reduce((total, one) => total + one, 0)
+  return values.length ? sum / values.length : 0
+}
+
+/**
+ * Runs of neighbours with equal keys, both ends included.
+ * @param {string[]} keys
+ */
+export function runsOf(keys) {
+  /** @type {{ key: string, first: number, last: number }[]} */
+  const found = []
+  keys.forEach((key, index) => {
+    const current = found[found.length - 1]
+    if (current?.key === key) current.last = index
+    else found.push({ key, first: index, last: index })
+  })
+  return found
+}

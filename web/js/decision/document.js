@@ -1,0 +1,78 @@
+// The plan document `klora-plan/1` as the page takes it: checked once at the door, trusted behind it.
+
+export const SCHEMA = 'klora-plan/1'
+const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursorRim']
+
+/**
+ * @typedef {{ label: string, letter: string, dark: string, light: string }} Candidate
+ * @typedef {{ name: string, block: string, group: string, choice?: string } & Record<string, any>} Slot
+ * @typedef {Record<string, string>} Colours
+ * @typedef {{
+ *   schema: string,
+ *   method: { name: string, live: boolean },
+ *   progress: { mode: string },
+ *   steps: number,
+ *   passes: number,
+ *   loras: { name: string, role: string }[],
+ *   candidates: Candidate[],
+ *   facts: string[],
+ *   slots: Slot[],
+ *   page: { palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number }
+ * } & Record<string, any>} PlanDocument
+ */
+
+/**
+ * `value` as a document that the page can draw from, or null: one of an older version of the pack holds too
+ * little for a map, and a wrong map is worse than none.
+ * @param {any} value
+ * @returns {PlanDocument | null}
+ */
+export function readDocument(value) {
+  const whole =
+    value?.schema === SCHEMA &&
+    isText(value.method?.name) &&
+    typeof value.method.live === 'boolean' &&
+    isText(value.progress?.mode) &&
+    isCount(value.steps) &&
+    isCount(value.passes) &&
+    isList(value.loras, isLora) &&
+    isList(value.candidates, isCandidate) &&
+    value.candidates.length > 0 &&
+    isList(value.facts, isText) &&
+    isList(value.slots, isSlot) &&
+    isPage(value.page)
+  return whole ? value : null
+}
+
+/** @param {any} value */
+const isText = (value) => typeof value === 'string'
+/** @param {any} value */
+const isCount = (value) => Number.isInteger(value) && value >= 1
+/** @param {any} value @param {(one: any) => boolean} each */
+const isList = (value, each) => Array.isArray(value) && value.every(each)
+/** @param {any} lora */
+const isLora = (lora) => isText(lora?.name) && isText(lora.role)
+/** @param {any} slot */
+const isSlot = (slot) => isText(slot?.name) && isText(slot.block) && isText(slot.group)
+/** @param {any} colour */
+const isColour = (colour) => isText(colour) && /^#[0-9a-f]{6}$/i.test(colour)
+/** @param {any} one */
+const isCandidate = (one) =>
+  isText(one?.label) && isText(one.letter) && one.letter.length === 1 && isColour(one.dark) && isColour(one.light)
+/** @param {any} colours */
+const isTheme = (colours) => ROLES.every((role) => isColour(colours?.[role]))
+/** @param {any} page */
+const isPage = (page) =>
+  isTheme(page?.palette?.dark) && isTheme(page.palette.light) && isCount(page.steps) && Boolean(page.defaults)
+
+/**
+ * The slot's name behind its block, without `.weight`: `attn1.to_q`, `qkv[0:3072]`. A block such as `down 4`
+ * takes the name's first two parts, one without a number the first.
+ * @param {Slot} slot
+ */
+export function nameInBlock({ name, block }) {
+  const [path, rows] = name.split('[', 2)
+  const parts = path.replace(/\.weight$/, '').split('.')
+  const rest = parts.slice(/ \d+$/.test(block) ? 2 : 1).join('.') || parts.join('.')
+  return rows === undefined ? rest : `${rest}[${rows}`
+}

@@ -1,0 +1,70 @@
+// Documents of earlier runs, for a page that was reloaded: the server remembers what its nodes showed.
+
+import { readDocument } from '../decision/document.js'
+
+/** @typedef {import('../decision/document.js').PlanDocument} PlanDocument */
+
+// Most reloads follow the run at once; the second look finds it behind cached reruns.
+const LOOKS = [4, 64]
+
+/**
+ * The document in a node's output, or null. Of several (a list was mapped over) the last one counts.
+ * @param {any} output
+ */
+export function planIn(output) {
+  const found = output?.klora
+  return Array.isArray(found) ? readDocument(found[found.length - 1]) : null
+}
+
+/** Asks the server's history at most once for all nodes that ask at the same moment. */
+export class History {
+  #api
+  /** @type {Map<number, Promise<any[]>>} */
+  #entries = new Map()
+
+  /** @param {any} api */
+  constructor(api) {
+    this.#api = api
+  }
+
+  /**
+   * The last document that `executionId` showed in a run of the workflow `workflowId`, or null.
+   * @param {string} workflowId @param {string} executionId
+   */
+  async planOf(workflowId, executionId) {
+    for (const look of LOOKS) {
+      const entries = await this.#newest(look)
+      const plan = entries
+        .filter((entry) => entry.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflowId)
+        .map((entry) => planIn(entry.outputs?.[executionId]))
+        .find(Boolean)
+      if (plan) return plan
+      if (entries.length < look) return null
+    }
+    return null
+  }
+
+  /** @param {number} look */
+  #newest(look) {
+    const known = this.#entries.get(look)
+    if (known) return known
+    const asked = this.#fetch(look)
+    this.#entries.set(look, asked)
+    setTimeout(() => this.#entries.delete(look), 2000)
+    return asked
+  }
+
+  /** @param {number} look @returns {Promise<any[]>} */
+  async #fetch(look) {
+    try {
+      const answer = await this.#api.fetchApi(`/history?max_items=${look}`)
+      if (!answer.ok) return []
+      /** @type {any[]} */
+      const entries = Object.values(await answer.json())
+      return entries.sort((a, b) => (b.prompt?.[0] ?? 0) - (a.prompt?.[0] ?? 0))
+    } catch {
+      // A server that is restarting has nothing to remember.
+      return []
+    }
+  }
+}

@@ -1,0 +1,36 @@
+// The methods that the page has maths of its own for: one row each. Everything else is drawn as recorded.
+
+import { recorded } from '../decision/recorded.js'
+import { klora } from './klora.js'
+
+/**
+ * How decisions come from a document. `follows` says whether they follow the node's widgets, named in
+ * `widgets`; `settings(read, document)` reads those, `settingsOf(document)` are the ones the document was
+ * made with, `same` whether two decide alike.
+ * @typedef {import('../decision/columns.js').Columns} Columns
+ * @typedef {import('../decision/decision.js').Decision} Decision
+ * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {(name: string, otherwise: any) => any} Read
+ * @typedef {{
+ *   follows: boolean,
+ *   widgets: string[],
+ *   accepts: (document: PlanDocument) => boolean,
+ *   settings: (read: Read, document: PlanDocument) => any,
+ *   settingsOf: (document: PlanDocument) => any,
+ *   same: (one: any, other: any) => boolean,
+ *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision
+ * }} Decider
+ */
+
+/** @type {Map<string, Decider>} */
+const LIVE = new Map([['K-LoRA', klora]])
+
+/**
+ * What decides for a document, or null where the page can't tell: then no map is drawn.
+ * @param {PlanDocument} document
+ * @returns {Decider | null}
+ */
+export function deciderOf(document) {
+  const live = document.method.live ? LIVE.get(document.method.name) : undefined
+  return [live, recorded].find((decider) => decider?.accepts(document)) ?? null
+}

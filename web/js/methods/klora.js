@@ -1,0 +1,143 @@
+// K-LoRA (arXiv 2502.18461, section 3.2) on the scores of its document, for the settings on the node now. The
+// same arithmetic, in the same order, as the Python side; gamma of each mode comes with the document.
+
+import { number } from '../decision/format.js'
+
+const SUBJECT = 0
+const STYLE = 1
+
+/**
+ * @typedef {{ name: string, alpha: number, beta: number, balance: number }} Schedule
+ * @typedef {{ schedule: Schedule, gammaMode: string }} Settings
+ * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../decision/document.js').Slot} Slot
+ */
+
+/**
+ * S(x) = alpha x + beta (Eq. 7) or S*(x) = (alpha x + beta) mod alpha, times 4**balance.
+ * @param {Schedule} schedule @param {number} x
+ */
+export function scale({ name, alpha, beta, balance }, x) {
+  let value = alpha * x + beta
+  if (name === 's*') value %= alpha
+  return value * 4 ** balance
+}
+
+/**
+ * rho(l) = S_c(l) / (gamma S_s(l)) of each slot. A style of zero gives Infinity (also where both are zero: the
+ * tie is the subject's), a subject of zero -Infinity (the style wins at S = 0 too).
+ * @param {Slot[]} slots @param {number} gamma
+ */
+export function rhos(slots, gamma) {
+  return Float64Array.from(slots, (slot) => {
+    if (slot.score_style === 0) return Infinity
+    if (slot.score_subject === 0) return -Infinity
+    return slot.score_subject / (gamma * slot.score_style)
+  })
+}
+
+/** Eq. 10: who wins, Int8Array [slots, columns]. @param {Float64Array} rho @param {Float64Array} scales */
+export function choices(rho, scales) {
+  const chosen = new Int8Array(rho.length * scales.length)
+  let at = 0
+  for (const ratio of rho) for (const scale of scales) chosen[at++] = ratio >= scale ? SUBJECT : STYLE
+  return chosen
+}
+
+/**
+ * gamma under `mode`; one that is no finite number is not in the document.
+ * @param {PlanDocument} document @param {string} mode
+ */
+export const gammaOf = ({ gammas }, mode) => gammas[mode] ?? Infinity
+
+/** @type {import('./index.js').Decider} */
+export const klora = {
+  follows: true,
+  widgets: ['balance', 'schedule', 'schedule.alpha', 'schedule.beta', 'gamma'],
+  accepts,
+  settings,
+  settingsOf: ({ schedule, gamma }) => ({ schedule: { ...schedule }, gammaMode: gamma.mode }),
+  same,
+  decide(document, { schedule, gammaMode }, columns) {
+    const gamma = gammaOf(document, gammaMode)
+    const rho = rhos(document.slots, gamma)
+    return {
+      columns,
+      passes: 1,
+      choices: choices(rho, columns.xs.map((x) => scale(schedule, x))),
+      curve: { name: nameOf(schedule), at: (x) => scale(schedule, x) },
+      headline: formulaOf(schedule),
+      facts: [`gamma ${number(gamma)} (${gammaMode})`],
+      about: (slot, locale) => rhoOf(rho[slot], WORDS[locale] ?? WORDS.en)
+    }
+  }
+}
+
+/** @param {PlanDocument} document */
+function accepts({ schedule, gamma, gammas, page, candidates, passes, slots }) {
+  return (
+    candidates.length === 2 && passes === 1 && typeof gamma?.mode === 'string' &&
+    gammas !== null && typeof gammas === 'object' && gamma.mode in gammas &&
+    isSchedule(schedule ?? {}, page.defaults) &&
+    slots.every((slot) => Number.isFinite(slot.score_subject) && Number.isFinite(slot.score_style))
+  )
+}
+
+/**
+ * Whether S or S* can be evaluated with these numbers.
+ * @param {Schedule} schedule @param {Record<string, any>} defaults
+ */
+function isSchedule({ name, alpha, beta, balance }, defaults) {
+  const finite = [alpha, beta, balance].every(Number.isFinite)
+  return finite && name in (defaults.beta ?? {}) && alpha >= 0 && beta >= 0 && !(name === 's*' && alpha === 0)
+}
+
+/**
+ * The settings on the node; a schedule that another one has just replaced brings the page's defaults.
+ * @param {import('./index.js').Read} read @param {PlanDocument} document
+ * @returns {Settings}
+ */
+function settings(read, { schedule: ran, gamma, gammas, page: { defaults } }) {
+  const name = read('schedule', ran.name)
+  const same = name === ran.name
+  const schedule = {
+    name,
+    alpha: Number(read('schedule.alpha', same ? ran.alpha : defaults.alpha)),
+    beta: Number(read('schedule.beta', same ? ran.beta : defaults.beta[name])),
+    balance: Number(read('balance', ran.balance))
+  }
+  const mode = read('gamma', gamma.mode)
+  const usable = isSchedule(schedule, defaults)
+  return { schedule: usable ? schedule : ran, gammaMode: mode in gammas ? mode : gamma.mode }
+}
+
+/** @param {Settings} one @param {Settings} other */
+function same({ schedule: a, gammaMode }, { schedule: b, gammaMode: otherMode }) {
+  const near = (/** @type {number} */ one, /** @type {number} */ other) => Math.abs(one - other) <= 1e-9
+  const alike = near(a.alpha, b.alpha) && near(a.beta, b.beta) && near(a.balance, b.balance)
+  return a.name === b.name && alike && gammaMode === otherMode
+}
+
+/** @param {Schedule} schedule */
+const nameOf = ({ name }) => (name === 's*' ? 'S*' : 'S')
+
+/** S as it stands: `S = 1.5 x + 0.5`, times 4**balance where that is not 1. @param {Schedule} schedule */
+export function formulaOf(schedule) {
+  const { name, alpha, beta, balance } = schedule
+  const inner = `${number(alpha)} x + ${number(beta)}`
+  const factor = balance ? ` · ${number(4 ** balance)}` : ''
+  const body = name === 's*' ? `(${inner}) mod ${number(alpha)}` : inner
+  return `${nameOf(schedule)} = ${factor ? `(${body})${factor}` : body}`
+}
+
+/** @type {Record<string, { always: string, never: string }>} */
+const WORDS = {
+  en: { always: 'rho ∞, the style LoRA is zero here', never: 'rho 0, the subject LoRA is zero here' },
+  zh: { always: 'rho ∞，风格 LoRA 在此层为零', never: 'rho 0，主体 LoRA 在此层为零' }
+}
+
+/** @param {number} rho @param {{ always: string, never: string }} words */
+function rhoOf(rho, { always, never }) {
+  if (rho === Infinity) return always
+  return rho === -Infinity ? never : `rho ${number(rho)}`
+}

@@ -1,0 +1,102 @@
+// The cells of the map as pixels: one pass over the bitmap, whatever the number of slots.
+
+import { NOBODY } from '../decision/decision.js'
+import { rgb } from './theme.js'
+
+// Width of a stripe in CSS pixels, as in the picture.
+const STRIPE = 3
+
+/**
+ * @typedef {import('./layout.js').Place} Place
+ * @typedef {import('./theme.js').Colours} Colours
+ * @typedef {import('../decision/decision.js').Decision} Decision
+ */
+
+/** @param {number[]} colour */
+const opaque = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0
+
+/**
+ * ImageData of the map's box. Rows that hold several slots show their mixture; several passes lie in diagonal
+ * stripes.
+ * @param {Place} place @param {Decision} decision @param {Colours} colours
+ */
+export function mapPixels(place, decision, colours) {
+  const { map, columns, columnGap, rows } = place
+  const { passes } = decision
+  const width = map.right - map.left
+  const height = map.bottom - map.top
+  const image = new ImageData(width, height)
+  const pixels = new Uint32Array(image.data.buffer)
+  const gap = opaque(rgb(colours.background))
+  const mixture = mixtures([...colours.candidates, colours.panel].map(rgb))
+  const stripe = Math.max(1, place.px(STRIPE))
+
+  let previous = null
+  for (let y = 0; y < height; y++) {
+    const owner = rows.owner[y]
+    const start = y * width
+    const same = previous && owner && owner[0] === previous[0] && owner[1] === previous[1]
+    if (!owner) {
+      pixels.fill(gap, start, start + width)
+    } else if (same && passes === 1) {
+      pixels.copyWithin(start, start - width, start)
+    } else {
+      for (let column = 0; column < decision.columns.count; column++) {
+        const left = start + columns[column] - map.left
+        const right = start + columns[column + 1] - map.left
+        const counts = countsOf(decision, owner, column, colours.candidates.length)
+        hatch(pixels, left, right - columnGap, counts.map(mixture), (y + columns[column] - map.left) / stripe, stripe)
+        pixels.fill(gap, right - columnGap, right)
+      }
+    }
+    previous = owner
+  }
+  return image
+}
+
+/**
+ * One colour, or several in stripes of `stripe` pixels, the first of them at `phase` stripes.
+ * @param {Uint32Array} pixels @param {number} left @param {number} right @param {number[]} paint
+ * @param {number} phase @param {number} stripe
+ */
+function hatch(pixels, left, right, paint, phase, stripe) {
+  if (paint.length === 1) pixels.fill(paint[0], left, right)
+  else for (let at = left; at < right; at++) pixels[at] = paint[Math.floor(phase + (at - left) / stripe) % paint.length]
+}
+
+/**
+ * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column.
+ * @param {Decision} decision @param {[number, number]} slots first and last
+ * @param {number} column @param {number} candidates
+ */
+function countsOf({ choices, columns, passes }, [first, last], column, candidates) {
+  const counts = Array.from({ length: passes }, () => new Array(candidates + 1).fill(0))
+  for (let slot = first; slot <= last; slot++) {
+    for (let pass = 0; pass < passes; pass++) {
+      const winner = choices[(slot * columns.count + column) * passes + pass]
+      counts[pass][winner === NOBODY ? candidates : winner] += 1
+    }
+  }
+  return counts
+}
+
+/**
+ * counts of colours -> pixel; mixed in linear light, as the eye sees fine stripes.
+ * @param {number[][]} colours
+ */
+function mixtures(colours) {
+  const cache = new Map()
+  const linear = (/** @type {number} */ value) => (value / 255) ** 2.2
+  return (/** @type {number[]} */ counts) => {
+    const key = counts.join()
+    if (!cache.has(key)) {
+      const all = counts.reduce((sum, count) => sum + count, 0)
+      const mixed = [0, 1, 2].map((channel) => {
+        const sum = counts.reduce((light, count, i) => light + (count / all) * linear(colours[i][channel]), 0)
+        return Math.round(255 * sum ** (1 / 2.2))
+      })
+      cache.set(key, opaque(mixed))
+    }
+    return cache.get(key)
+  }
+}

@@ -1,0 +1,55 @@
+// The elements of the live map, without behaviour.
+
+const SVG = 'http://www.w3.org/2000/svg'
+const STYLESHEET = new URL('../../css/live_map.css', import.meta.url).href
+
+/** The elements of one map, by role. */
+export function build() {
+  const root = element('div', 'klora-map')
+  const header = element('button')
+  header.type = 'button'
+  const title = element('span', 'klora-title')
+  const hint = element('span', 'klora-hint')
+  const share = element('span', 'klora-share')
+  const bar = element('span', 'klora-bar')
+  const shareText = element('span')
+  share.append(bar, shareText)
+  header.append(chevron(), title, hint, share)
+
+  const canvas = element('canvas')
+  canvas.tabIndex = 0
+  canvas.setAttribute('role', 'application')
+  const status = element('div', 'klora-status')
+  status.setAttribute('aria-live', 'polite')
+  const where = element('div', 'klora-where')
+  const when = element('div', 'klora-when')
+  status.append(where, when)
+  root.append(stylesheet(), header, canvas, status)
+  return { root, header, title, hint, bar, shareText, canvas, where, when }
+}
+
+/** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */
+function element(tag, className = '') {
+  const made = document.createElement(tag)
+  made.className = className
+  return made
+}
+
+function chevron() {
+  const svg = document.createElementNS(SVG, 'svg')
+  svg.setAttribute('class', 'klora-chevron')
+  svg.setAttribute('viewBox', '0 0 8 8')
+  svg.setAttribute('aria-hidden', 'true')
+  const path = document.createElementNS(SVG, 'path')
+  path.setAttribute('d', 'M1 2.5 4 5.5 7 2.5')
+  svg.append(path)
+  return svg
+}
+
+// In the widget's own root: the page is shared with other packs.
+function stylesheet() {
+  const link = document.createElement('link')
+  link.rel = 'stylesheet'
+  link.href = STYLESHEET
+  return link
+}

@@ -1,0 +1,62 @@
+// What is said of a map: its header, the two lines below it, the text for those who can't see it.
+
+import { mean, stretchesOf, winnersAt } from '../decision/decision.js'
+import { nameInBlock } from '../decision/document.js'
+import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
+
+/**
+ * `hint` names the word that says why no run has used the decision yet, or is null.
+ * @typedef {{
+ *   plan: import('../decision/document.js').PlanDocument,
+ *   decision: import('../decision/decision.js').Decision,
+ *   hint: 'preview' | 'stale' | 'changed' | null
+ * }} Shown
+ * The same with each candidate's shares and name.
+ * @typedef {Shown & { shares: Float64Array[], names: string[] }} State
+ * @typedef {{ slot: number, column: number }} Cell
+ * @typedef {import('./words.js').Words} Words
+ */
+
+/** What the first candidate holds: `62 % subject`. @param {State} state @param {Words} words */
+export const leading = ({ shares, names }, words) => words.share(names[0], Math.round(mean(shares[0]) * 100))
+
+/**
+ * The two lines of the whole map, or of the cell under the cursor, and the whole in one text.
+ * @param {State} state @param {Cell | null} cursor @param {Words} words
+ */
+export function tell(state, cursor, words) {
+  const { plan, decision } = state
+  const count = plan.slots.length
+  const columns = columnsIn(decision.columns, words)
+  let lines = [decision.headline, [words.slots(count), columns, ...decision.facts].join(' · ')]
+  if (!count) lines = ['', words.empty]
+  else if (cursor) lines = cell(state, cursor, words)
+  const told = cursor ? lines.join('. ') : `${words.summary(count, columns, leading(state, words))} ${words.keys}`
+  return { lines, told: `${words.map}. ${told}` }
+}
+
+/** @param {State} state @param {Cell} cell @param {Words} words */
+function cell({ plan, decision, names }, { slot, column }, words) {
+  const stretches = stretchesOf(decision, slot)
+  const when = whenOf(stretches, decision.columns, names, words)
+  const parts = [decision.about(slot, words.locale), when].filter(Boolean)
+  if (stretches.length > 1) {
+    const now = whoIn(winnersAt(decision, slot, column), names, words)
+    parts.push(`${columnIn(decision.columns, column, words)}: ${now}`)
+  }
+  return [`${plan.slots[slot].block} · ${nameInBlock(plan.slots[slot])}`, parts.join(' · ')]
+}
+
+/**
+ * A bar of the candidates' shares as a background; what they lack to 1 is `rest`.
+ * @param {number[]} shares @param {string[]} colours @param {string} rest
+ */
+export function stripes(shares, colours, rest) {
+  let end = 0
+  const stops = shares.map((share, i) => {
+    const start = end
+    end += share * 100
+    return `${colours[i]} ${start}% ${end}%`
+  })
+  return `linear-gradient(to right, ${[...stops, `${rest} ${end}% 100%`].join(', ')})`
+}

@@ -1,0 +1,123 @@
+// What the live map says, in the page's language.
+
+import { number } from '../decision/format.js'
+
+/**
+ * @typedef {import('../decision/columns.js').Columns} Columns
+ * @typedef {import('../decision/decision.js').Stretch} Stretch
+ */
+
+const EN = {
+  locale: 'en',
+  title: 'Selection map',
+  preview: 'preview, queue to apply',
+  stale: 'other LoRAs, queue to score',
+  changed: 'settings changed, queue to see',
+  step: 'step',
+  x: 'x',
+  shares: 'share',
+  /** @type {Record<string, string>} */
+  candidates: {},
+  nobody: 'no LoRA',
+  /** @param {string} name @param {number} percent */
+  share: (name, percent) => `${percent} % ${name}`,
+  /** @param {string} name */
+  throughout: (name) => `${name} throughout`,
+  /** @param {string} name @param {string} start */
+  from: (name, start) => `${name} from ${start}`,
+  /** @param {number} step */
+  atStep: (step) => `step ${step}`,
+  /** @param {string} x */
+  atProgress: (x) => `x = ${x}`,
+  /** @param {number} count */
+  slots: (count) => `${count} slots`,
+  /** @param {number} count */
+  steps: (count) => `${count} steps`,
+  byProgress: 'over progress x',
+  /** @param {number} count @param {boolean} byNoise */
+  ofRun: (count, byNoise) => `the ${count} steps of the last run${byNoise ? ', by noise level' : ''}`,
+  /** @param {number} slots @param {string} columns @param {string} share */
+  summary: (slots, columns, share) => `${slots} layer slots, ${columns}; ${share} of the cells.`,
+  keys: 'Arrow keys move over slots and steps, Enter folds the map.',
+  map: 'Selection map',
+  empty: 'The LoRAs have no layer in common: nothing competes.'
+}
+
+/** @typedef {typeof EN} Words */
+
+/** @type {Words} */
+const ZH = {
+  ...EN,
+  locale: 'zh',
+  title: '选择图',
+  preview: '预览中，运行后生效',
+  stale: 'LoRA 已更换，运行后重新评分',
+  changed: '设置已更改，运行后更新',
+  step: '步',
+  shares: '占比',
+  candidates: { subject: '主体', style: '风格' },
+  nobody: '不用 LoRA',
+  share: (name, percent) => `${name} ${percent}%`,
+  throughout: (name) => `全程使用${name}`,
+  from: (name, start) => `从${start}起用${name}`,
+  atStep: (step) => `第 ${step} 步`,
+  atProgress: (x) => ` x = ${x} `,
+  slots: (count) => `${count} 个槽位`,
+  steps: (count) => `${count} 步`,
+  byProgress: '按进度 x',
+  ofRun: (count, byNoise) => `上次运行的 ${count} 步${byNoise ? '，按噪声水平' : ''}`,
+  summary: (slots, columns, share) => `${slots} 个层槽位，${columns}；格子中${share}。`,
+  keys: '方向键在槽位与步数间移动，回车折叠选择图。',
+  map: '选择图',
+  empty: '这些 LoRA 没有共同的层，无可竞争。'
+}
+
+/**
+ * The words for a locale of the page such as `en`, `zh` or `zh-TW` (which falls back to English).
+ * @param {string} locale @returns {Words}
+ */
+export const wordsFor = (locale) => (locale === 'zh' || locale === 'zh-CN' ? ZH : EN)
+
+/** The candidates' names. @param {{ label: string }[]} candidates @param {Words} words */
+export const namesOf = (candidates, words) => candidates.map(({ label }) => words.candidates[label] ?? label)
+
+/** What the columns are. @param {Columns} columns @param {Words} words */
+export function columnsIn({ kind, count, run }, words) {
+  if (run) return words.ofRun(count, run === 'noise level')
+  return kind === 'steps' ? words.steps(count) : words.byProgress
+}
+
+/**
+ * Who the passes use: `subject`, or `subject + style` where there are several.
+ * @param {number[]} winners @param {string[]} names @param {Words} words
+ */
+export const whoIn = (winners, names, words) => winners.map((winner) => names[winner] ?? words.nobody).join(' + ')
+
+/**
+ * When a slot switches: `style from step 12`; with more switches `style 1-4, subject 5-11, style 12-30`.
+ * @param {Stretch[]} stretches @param {Columns} columns @param {string[]} names @param {Words} words
+ */
+export function whenOf(stretches, { kind, count }, names, words) {
+  const who = (/** @type {Stretch} */ { winners }) => whoIn(winners, names, words)
+  const x = (/** @type {number} */ column) => number(column / count)
+  if (stretches.length === 1) return words.throughout(who(stretches[0]))
+  if (stretches.length === 2) {
+    const { first } = stretches[1]
+    return words.from(who(stretches[1]), kind === 'steps' ? words.atStep(first + 1) : words.atProgress(x(first)))
+  }
+  const span = (/** @type {Stretch} */ { first, last }) => {
+    if (kind === 'progress') return `${x(first)}-${x(last + 1)}`
+    return first === last ? `${first + 1}` : `${first + 1}-${last + 1}`
+  }
+  return stretches.map((stretch) => `${who(stretch)} ${span(stretch)}`).join(', ')
+}
+
+/**
+ * A column: `step 3`, with its x where a run counted unevenly.
+ * @param {Columns} columns @param {number} column @param {Words} words
+ */
+export function columnIn({ kind, xs, run, count }, column, words) {
+  if (kind === 'progress') return words.atProgress(number((column + 0.5) / count))
+  const step = words.atStep(column + 1)
+  return run === 'noise level' ? `${step} (x = ${xs[column].toFixed(2)})` : step
+}
