@@ -27,7 +27,7 @@ from .styles import Array
 
 SEEN = 48
 CLASSES: tuple[str, ...] = (*STYLES, "none of these")
-STEPS = 2100
+STEPS = 1900
 # From here on pictures also go through the trained decoder, as a model's own pictures do.
 DECODED_FROM = 1500
 BATCH = 16

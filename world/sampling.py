@@ -9,7 +9,7 @@ from .latents import CHANNELS
 from .mmdit import GRID, PATCH, MMDiT
 from .words import encode
 
-STEPS = 20
+STEPS = 16
 GUIDANCE = 2.5
 SHIFT = 3.0
 

@@ -9,7 +9,6 @@ does not give that. Dropping each slot with a probability that rises to one half
 from __future__ import annotations
 
 import math
-import os
 import sys
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +20,7 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .claims import claim
 from .fit_vae import load_components
 from .forms import SHAPES, SUBJECTS
 from .latents import encode
@@ -58,7 +58,7 @@ class World:
 
 
 # The first redundant cycle raises the dropout to one half by its middle, the second keeps it there.
-WORLDS: dict[str, World] = {"redundant": World(16, (450, 600), 0.5), "plain": World(8, (225,), 0.0)}
+WORLDS: dict[str, World] = {"redundant": World(16, (450, 300), 0.5), "plain": World(8, (225,), 0.0)}
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 SEEDS = 3
 
@@ -167,25 +167,16 @@ def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Ma
 
 
 def _work(_: int, todo: list[Job]) -> None:
-    claims = WORK / "claims"
     for job in todo:
-        claim = claims / f"{job.world}-{job.name}-{job.seed}"
-        try:
-            os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            continue
-        train(job)
+        if not job.path().exists() and claim(WORK / "claims" / f"{job.world}-{job.name}-{job.seed}"):
+            train(job)
 
 
 def main() -> None:
-    """Train what is missing with some workers of one thread each."""
+    """Train what is missing with some workers of one thread each; several calls share the work."""
     ensure_folders()
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     todo = [j for j in jobs(int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS) if not j.path().exists()]
-    claims = WORK / "claims"
-    claims.mkdir(parents=True, exist_ok=True)
-    for stale in claims.iterdir():
-        stale.unlink()
     mp.spawn(_work, args=(todo,), nprocs=workers)
 
 

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
+from klora_core.merging.run import merge
+from klora_core.methods.merges.table import named
+
+from ..fused import place, rows_of
 from ..in_host import comfy, load_pack
-from ..lora import Factors, read_diffusers_file
+from ..lora import SLOTS, Factors, read_diffusers_file
 from ..pairs import Pair
 from ..sampling import STEPS
 from ..train_lora import Job
@@ -81,7 +85,8 @@ def klora(schedule: str, balance: float = 0.0, **options: Any) -> Callable[[Case
 def decisions(plan: Any, steps: int = STEPS) -> np.ndarray:
     """A two-LoRA plan's choices in the order of the world's slots, int8 [steps, 33]."""
     names = [slot.name for slot in plan.slots]
-    return plan.choices(steps).T[:, [names.index(n) for n in slot_names()]]
+    progress = importlib.import_module(f"{load_pack().__name__}.klora_core.progress")
+    return plan.choices(progress.in_steps(steps))[0].T[:, [names.index(n) for n in slot_names()]]
 
 
 def node(schedule: str, balance: float = 0.0, **options: Any) -> Make:
@@ -109,6 +114,19 @@ def summed(subject: float, style: float) -> Make:
     return make
 
 
+def merged(name: str, **values: Any) -> Make:
+    """One of the pack's merges at its defaults: one LoRA of two, as weights that never change."""
+
+    def make(case: Case) -> Any:
+        # No merge takes a part of a strength of 0; both are the case's.
+        result = merge(rows_of(case.factors), named(name), (case.strength, case.strength), values=values)
+        places = {place(i): i for i in range(len(SLOTS))}
+        one = {places[slot]: (delta.scale * delta.up, delta.down) for slot, delta in result.deltas.items()}
+        return timed(case.model, np.zeros((STEPS, len(SLOTS)), np.int8), (one, one), 1.0)
+
+    return make
+
+
 ROWS: tuple[Row, ...] = (
     Row("base", "reference", lambda case: case.model, strong=False),
     Row("subject alone", "reference", summed(1.0, 0.0)),
@@ -120,6 +138,11 @@ ROWS: tuple[Row, ...] = (
     Row("K-LoRA s*", "method", node("s*")),
     Row("K-LoRA s, balance -.5", "method", node("s", -0.5), strong=False),
     Row("K-LoRA s, balance +.5", "method", node("s", 0.5), strong=False),
+    Row("NP-LoRA", "merge", merged("np-lora")),
+    Row("TIES", "merge", merged("ties"), strong=False),
+    Row("DARE", "merge", merged("dare"), strong=False),
+    Row("KnOTS", "merge", merged("knots"), strong=False),
+    Row("LoRA-LEGO", "merge", merged("lora-lego"), strong=False),
     Row("s by chance", "control", _control("s", controls.by_chance)),
     Row("s shuffled", "control", _control("s", controls.shuffled), strong=False),
     Row("s reversed", "control", _control("s", controls.reversed_time), strong=False),

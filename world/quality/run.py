@@ -1,13 +1,13 @@
 """Runs the table's rows on the kept LoRAs, in the host's interpreter; what is measured already is skipped.
 
-    python -m world.quality.run WORKERS [TRAININGS]
+    python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 
+from ..claims import claim
 from ..pairs import PAIRS, Pair
 from ..places import WORK
 
@@ -48,8 +49,8 @@ class Cell:
 
 
 def cells(trainings: int = 3) -> list[Cell]:
-    """Whole tables first: all pairs of both worlds before the next strength, then the next training."""
-    return [Cell(w, s, t, p) for t, s, w, p in product(range(trainings), STRENGTHS, WORLDS, PAIRS)]
+    """Whole tables first: all pairs of both worlds before the next training, all trainings before the next strength."""
+    return [Cell(w, s, t, p) for s, t, w, p in product(STRENGTHS, range(trainings), WORLDS, PAIRS)]
 
 
 class Measure:
@@ -112,18 +113,16 @@ def measure_cell(measure: Measure, cell: Cell, rows: Sequence[Any]) -> None:
         cell.path.write_text(json.dumps(kept, indent=1))
 
 
-def _work(_: int, todo: list[Cell]) -> None:
+def _work(_: int, todo: list[Cell], kinds: tuple[str, ...]) -> None:
     from .methods import ROWS
 
+    rows = [row for row in ROWS if row.kind in kinds or not kinds]
     measure = Measure()
-    claims = RESULTS / "claims"
     for cell in todo:
-        try:
-            os.close(os.open(claims / cell.path.stem, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
+        if not claim(RESULTS / "claims" / "-".join([cell.path.stem, *kinds])):
             continue
-        measure_cell(measure, cell, ROWS)
-        sys.stdout.write(f"{cell.path.stem}\n")
+        measure_cell(measure, cell, rows)
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {cell.path.stem}\n")
         sys.stdout.flush()
 
 
@@ -137,12 +136,8 @@ def trained(cell: Cell) -> bool:
 def main() -> None:
     """Measure what is missing with some processes of one thread each."""
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    claims = RESULTS / "claims"
-    claims.mkdir(parents=True, exist_ok=True)
-    for stale in claims.iterdir():
-        stale.unlink()
     todo = [c for c in cells(int(sys.argv[2]) if len(sys.argv) > 2 else 3) if trained(c)]
-    mp.spawn(_work, args=(todo,), nprocs=workers)
+    mp.spawn(_work, args=(todo, tuple(sys.argv[3:])), nprocs=workers)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch.multiprocessing as mp
 
+from ..claims import claim
 from ..pairs import TUNING
 from ..places import WORK
 from ..sampling import STEPS
@@ -99,9 +99,7 @@ def _work(_: int, todo: list[Cell]) -> None:
 
     measure = Measure()
     for cell in todo:
-        try:
-            os.close(os.open(RESULTS / "claims" / cell.path.stem, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
+        if not claim(RESULTS / "claims" / cell.path.stem):
             continue
         path = RESULTS / cell.path.name
         kept = json.loads(path.read_text()) if path.exists() else {}
@@ -121,10 +119,6 @@ def sweep_cells() -> list[Cell]:
 
 def main() -> None:
     """Measure what is missing."""
-    claims = RESULTS / "claims"
-    claims.mkdir(parents=True, exist_ok=True)
-    for stale in claims.iterdir():
-        stale.unlink()
     mp.spawn(_work, args=([c for c in sweep_cells() if trained(c)],), nprocs=int(sys.argv[1]) if len(sys.argv) > 1 else 2)
 
 

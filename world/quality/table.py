@@ -11,6 +11,7 @@ import numpy as np
 from ..gate import KEEPS, SOUND
 from ..pairs import HELD_OUT, PAIRS, TUNING, Pair
 from ..places import REPO, WORK
+from ..sampling import STEPS
 from ..train_lora import NAMES, WORLDS
 from .run import PICTURES, STRENGTHS
 from .stats import Estimate, Results, estimate, harmonic, style, subject
@@ -18,7 +19,7 @@ from .stats import Estimate, Results, estimate, harmonic, style, subject
 OUT = REPO / "bench" / "QUALITY.md"
 ORDER = (
     "base", "subject alone", "style alone", "sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*",
-    "K-LoRA s, balance -.5", "K-LoRA s, balance +.5", "s by chance", "s shuffled", "s reversed",
+    "K-LoRA s, balance -.5", "K-LoRA s, balance +.5", "NP-LoRA", "TIES", "DARE", "KnOTS", "LoRA-LEGO", "s by chance", "s shuffled", "s reversed",
     "s* by chance", "s* shuffled", "s* reversed", "half by chance",
 )  # fmt: skip
 COMPARISONS = (
@@ -43,7 +44,7 @@ methods behave here. It is no verdict on SDXL or FLUX, and no ranking of methods
 Scores are read off the picture by a judge that was validated on rendered pictures (world/README.md): subject and style
 each from 0 to 1; **both** is the harmonic mean of the two in each picture, averaged. {pictures} pictures a pair, the same
 noise for every method, prompt: both triggers. ± is the standard error over {trainings} trainings of all LoRAs (other
-pictures, other starts) on one base model. Euler, 20 steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own
+pictures, other starts) on one base model. Euler, {steps} steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own
 node; sums by core's LoRA loader.
 
 Redundant LoRAs are trained so that a random half of their layers is enough, which is K-LoRA's premise; plain ones are not.
@@ -131,7 +132,7 @@ def _washed(results: Results, pair: Pair) -> str:
 def text() -> str:
     """The whole document."""
     trainings = len(Results("redundant", 1.0).trainings)
-    lines = [INTRO.format(pictures=PICTURES, trainings=trainings), *_gate()]
+    lines = [INTRO.format(pictures=PICTURES, trainings=trainings, steps=STEPS), *_gate()]
     for strength in STRENGTHS:
         lines += [*_main_table(strength), *_differences(strength)]
     for world in WORLDS:
