@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klora_core import document
+from klora_core.methods.klora import Schedule, rho
 from klora_core.progress import Columns, Moment, in_steps, over_progress
 from tests.browser.documents import CANDIDATES, recorded
 from tests.browser.live_page import frames, fresh, load, page, run, show, workflow
@@ -35,8 +35,9 @@ def shown(opened: Any, plan: dict[str, Any], count: int) -> list[list[str]]:
 def painted(plan: dict[str, Any], over: Columns) -> list[list[str]]:
     """The colours that klora_core's decisions ask for."""
     colours = [candidate["dark"] for candidate in plan["candidates"]]
-    choices = document.from_json(plan).choices(over)[0]
-    return [[colours[who] for who in row] for row in choices]
+    curve, gamma = Schedule(**plan["schedule"]), plan["gamma"]["value"]
+    slots = [rho(slot["score_subject"], slot["score_style"], gamma) for slot in plan["slots"]]
+    return [[colours[0 if own >= curve.scale(m.x) else 1] for m in over.moments] for own in slots]
 
 
 def as_columns(xs: list[float]) -> Columns:
