@@ -10,19 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .checks import AGAIN
 from .deltas import Delta, Dense, Hadamard, Kron, lora
 from .errors import KLoraError
 from .parts import ALPHA
 
-AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
-_FLOATS = {
-    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-    *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
-}
-_INTEGERS = {
-    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-    *(torch.uint16, torch.uint32, torch.uint64),
-}
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
 
@@ -76,34 +68,6 @@ def change(module: str, parts: Mapping[str, Tensor]) -> Change:
     if math.prod(shape) > _LARGEST_LAYER:
         raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
     return Change(module, kind, shape, parts, _alpha(module, parts))
-
-
-def refusal(module: str, kind: str) -> KLoraError:
-    """The error for a module whose change is more than a sum onto the weight."""
-    return KLoraError(
-        f"layer {module} is {kind}, which does not just add to the weight and so can't be compared layer by "
-        "layer. Use a plain LoRA, or extract one from a merged model."
-    )
-
-
-def check_values(module: str, part: str, tensor: Tensor) -> None:
-    """Raises KLoraError where a tensor is no floating point (an alpha may be whole), empty, or not finite."""
-    if tensor.dtype not in _FLOATS and not (part == ALPHA and tensor.dtype in _INTEGERS):
-        raise KLoraError(
-            f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}. "
-            "Use a version of this LoRA in float16, bfloat16, float32 or float8."
-        )
-    if part == ALPHA and tensor.numel() != 1:
-        raise KLoraError(f"layer {module}: alpha has {tensor.numel()} values instead of one. {AGAIN}")
-    if tensor.numel() == 0:
-        raise KLoraError(f"layer {module}: {part} is empty. {AGAIN}")
-    # Whether an extreme is finite tells whether all are: aminmax passes NaN on.
-    values = tensor if tensor.dtype.itemsize > 1 and tensor.dtype in _FLOATS else tensor.to(torch.float32)
-    if not all(torch.isfinite(extreme.to(torch.float32)) for extreme in torch.aminmax(values)):
-        raise KLoraError(
-            f"layer {module}: {part} holds NaN or inf. The training diverged or the file is damaged: "
-            "use another version of this LoRA."
-        )
 
 
 class _Misfit(Exception):

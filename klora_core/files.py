@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from . import names, reading
+from . import checks, names, reading
 from .account import Left, What
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
@@ -27,16 +28,21 @@ _NO_HOST = "K-LoRA concerns the diffusion model alone"
 class LoraFile:
     """A LoRA file. ``slots`` is what it changes in the diffusion model, by canonical slot.
 
-    ``left`` is what else is in it; ``applied`` names the tensors that its slots are made of. ``modules`` are
-    its changes by dotted path before they were placed; ``guessed`` those paths whose dots were restored.
+    ``left`` is what else is in it. ``modules`` are its changes by dotted path before they were placed,
+    ``keys`` the tensors of each; ``guessed`` those paths whose dots were restored.
     """
 
     name: str
     slots: dict[Slot, Delta]
     left: tuple[Left, ...]
-    applied: frozenset[str]
+    keys: Mapping[str, tuple[str, ...]]
     modules: Mapping[str, Delta]
     guessed: frozenset[str]
+
+    @property
+    def applied(self) -> frozenset[str]:
+        """The tensors that its slots are made of."""
+        return frozenset(key for path in self.modules for key in self.keys[path])
 
     @property
     def text_encoder(self) -> tuple[str, ...]:
@@ -90,7 +96,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
     left = list(found.left)
     deltas: dict[str, Delta] = {}
     guessed: set[str] = set()
-    applied: set[str] = set()
+    keys: dict[str, tuple[str, ...]] = {}
     for module in found.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
@@ -100,34 +106,39 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
             continue
         path, restored = names.module(module.raw)
         if path in deltas:
-            raise _twice(module.raw)
+            raise checks.twice(module.raw)
         deltas[path] = module.change.delta()
-        applied.update(module.keys)
+        keys[path] = module.keys
         if restored:
             guessed.add(path)
     if not deltas:
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    file = LoraFile(name, {}, tuple(left), frozenset(applied), deltas, frozenset(guessed))
+    file = LoraFile(name, {}, tuple(left), keys, deltas, frozenset(guessed))
     return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
-def _twice(layer: str) -> KLoraError:
-    return KLoraError(
-        f"layer {printable(layer)} is there twice, in two spellings. Save it again from the trainer."
-    )
-
-
 def _check_sizes(first: LoraFile, second: LoraFile) -> None:
-    """Two files for one base model give a weight the same inputs, and a module the same shape."""
+    """Two files for one base model: a module has one shape, a weight one input size, and rows lie in it."""
     for path in first.modules.keys() & second.modules.keys():
         if first.modules[path].shape != second.modules[path].shape:
             raise _unequal(path, first, first.modules[path].shape, second, second.modules[path].shape)
-    theirs = {slot.weight: delta.shape for slot, delta in second.slots.items()}
+    theirs = defaultdict(list)
+    for slot, delta in second.slots.items():
+        theirs[slot.weight].append((slot, delta))
     for slot, delta in first.slots.items():
-        if slot.weight in theirs and theirs[slot.weight][1] != delta.shape[1]:
-            raise _unequal(slot.weight, first, delta.shape, second, theirs[slot.weight])
+        for other, change in theirs[slot.weight]:
+            if not _fit(slot, delta, other, change):
+                raise _unequal(slot.weight, first, delta.shape, second, change.shape)
+
+
+def _fit(slot: Slot, delta: Delta, other: Slot, change: Delta) -> bool:
+    out, their_out = (sum(s.rows) if s.rows else d.shape[0] for s, d in ((slot, delta), (other, change)))
+    if slot.rows is None and other.rows is None:
+        return delta.shape == change.shape
+    inside = (slot.rows is not None or their_out <= out) and (other.rows is not None or out <= their_out)
+    return inside and delta.shape[1] == change.shape[1]
 
 
 def _unequal(
@@ -161,12 +172,13 @@ def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot
         if path in file.guessed:
             slot = Slot(sure.get(names.flat(slot.weight), slot.weight), slot.rows)
         if slot in slots:
-            raise _twice(slot.name)
-        slots[slot] = _swapped(change) if place.swap_halves else change
+            raise checks.twice(slot.name)
+        slots[slot] = swapped(change) if place.swap_halves else change
     return slots
 
 
-def _swapped(change: Delta) -> Delta:
+def swapped(change: Delta) -> Delta:
+    """dW with the two halves of its rows in each other's place."""
     rows = torch.arange(change.shape[0])
     return change.reordered(rows.roll(change.shape[0] // 2))
 

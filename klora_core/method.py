@@ -39,8 +39,13 @@ class Method(ABC):
         """Whether the page has maths of its own for it, and needs no choices from the document."""
         return False
 
-    def candidates(self, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
-        """What a slot may use, of the deltas of its LoRAs (None where one lacks it): these very deltas."""
+    @property
+    def counts_steps(self) -> bool:
+        """Whether steps decide, so that the progress alone does not say who works."""
+        return False
+
+    def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
+        """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it."""
         return tuple(deltas)
 
     def labels(self, loras: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
 from .order import depth_key, is_attention
+from .roles import OTHER, STYLE, SUBJECT, labels_of
 
 LAYERS = ("shared", "attention")
 _EXAMPLES = 2
@@ -68,7 +69,7 @@ def split(found: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
 
 
 def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0]) -> Rows:
-    """The rows where a subject meets a style. ``roles`` are the LoRAs' (``subject``, ``style``, others).
+    """The rows where a subject meets a style. ``roles`` are the LoRAs'; those of ``other`` meet nobody.
 
     ``layers``: ``shared`` lets every slot compete that a subject and a style change, ``attention`` only the
     attention projections among them. Raises KLoraError where no slot competes, where shapes differ, or for
@@ -76,7 +77,7 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
     """
     if layers not in LAYERS:
         raise KLoraError(f"Unknown choice of layers {layers!r}: use one of {', '.join(LAYERS)}.")
-    found = rows(loras, roles)
+    found, beside = _aside(rows(loras, labels_of(roles)), roles)
     shared = [row for row in found if _has_both(row, roles)]
     if not shared:
         raise KLoraError(_nothing_shared(loras, roles))
@@ -85,14 +86,44 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
             f"The LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no "
             "attention layer: let all shared layers compete."
         )
-    return split(
+    met = split(
         found, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
     )
+    return _together(met, beside)
+
+
+def meet_all(loras: Sequence[Deltas], roles: Sequence[str]) -> Rows:
+    """Every row that a LoRA changes, for methods where all of them take part.
+
+    LoRAs of the role ``other`` take none. Raises KLoraError where no LoRA does, or where shapes differ.
+    """
+    found, beside = _aside(rows(loras, labels_of(roles)), roles)
+    if not found:
+        raise KLoraError("No LoRA of the set takes part: give at least one the role subject or style.")
+    return _together(split(found, lambda row: True), beside)
+
+
+def _aside(found: Sequence[Row], roles: Sequence[str]) -> tuple[list[Row], tuple[dict[Slot, Delta], ...]]:
+    """The rows without LoRAs of the role ``other``, and what those change, by LoRA."""
+    beside: tuple[dict[Slot, Delta], ...] = tuple({} for _ in roles)
+    kept = []
+    for row in found:
+        for role, own, delta in zip(roles, beside, row.deltas, strict=True):
+            if role == OTHER and delta is not None:
+                own[row.slot] = delta
+        deltas = tuple(None if role == OTHER else d for role, d in zip(roles, row.deltas, strict=True))
+        if any(delta is not None for delta in deltas):
+            kept.append(Row(row.slot, deltas))
+    return kept, beside
+
+
+def _together(met: Rows, beside: Sequence[Mapping[Slot, Delta]]) -> Rows:
+    return Rows(met.competing, tuple({**own, **more} for own, more in zip(met.alone, beside, strict=True)))
 
 
 def _has_both(row: Row, roles: Sequence[str]) -> bool:
     there = {role for role, delta in zip(roles, row.deltas, strict=True) if delta is not None}
-    return {"subject", "style"} <= there
+    return {SUBJECT, STYLE} <= there
 
 
 def _check_heights(loras: Sequence[Deltas], labels: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from .method import Method
 from .order import block
 from .pairing import Rows
 from .progress import Columns, Moment, Progress
-from .roles import labels_of
+from .roles import OTHER, labels_of
 
 OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
 
@@ -55,6 +55,7 @@ class PlanSlot:
 class Plan:
     """All that decides what the model does: the equation in words is the method's, its numbers are here.
 
+    LoRAs of the role ``other`` come last: they compete nowhere and work throughout.
     ``candidates`` are the labels of what a slot may use; ``other_layers`` says whether each LoRA's slots
     that do not compete are applied (``keep``) or not (``drop``); ``notes`` are sentences for the report,
     ``warnings`` such as a person should see first.
@@ -79,6 +80,10 @@ class Plan:
     def labels(self) -> tuple[str, ...]:
         """What the LoRAs are called: ``subject``, ``style``, ``style 2``."""
         return labels_of([lora.role for lora in self.loras])
+
+    def keeps(self, lora: LoraInfo) -> bool:
+        """Whether the slots of a LoRA that do not compete are applied."""
+        return self.other_layers == KEEP or lora.role == OTHER
 
     def first(self, role: str) -> LoraInfo | None:
         """The first LoRA of a role."""
@@ -119,8 +124,12 @@ def make_plan(
 ) -> Plan:
     """The plan of a method over ``rows``; of ``loras`` name, role and strength count, the rest is filled in.
 
-    Raises KLoraError for another ``other_layers``.
+    Raises KLoraError for another ``other_layers``, ValueError where LoRAs of the role ``other`` are not last.
     """
+    labels = labels_of([lora.role for lora in loras])
+    competing = [label for label, lora in zip(labels, loras, strict=True) if lora.role != OTHER]
+    if labels[: len(competing)] != tuple(competing):
+        raise ValueError("LoRAs of the role other come last")
     infos = tuple(
         LoraInfo(
             lora.name,
@@ -134,7 +143,7 @@ def make_plan(
     return Plan(
         infos,
         tuple(PlanSlot(row.slot.name, row.shape) for row in rows.competing),
-        method.labels(labels_of([lora.role for lora in infos])),
+        method.labels(competing),
         method,
         progress or Progress(),
         other_layers,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from . import adapters, names
+from . import adapters, checks, names
 from .account import Left, What
 from .adapters import Change
 from .errors import KLoraError, printable
@@ -78,7 +78,7 @@ class _Found:
 def check_layout(tensors: Mapping[str, object]) -> None:
     """Raises KLoraError for FLUX's control LoRAs, whose names alone do not show that a layer grows."""
     if all(key in tensors for key in _CONTROL):
-        raise adapters.refusal("img_in", "part of a control LoRA that changes the layer's size")
+        raise checks.refusal("img_in", "part of a control LoRA that changes the layer's size")
 
 
 def read(tensors: Mapping[str, Tensor]) -> Reading:
@@ -104,10 +104,9 @@ def read(tensors: Mapping[str, Tensor]) -> Reading:
         elif part.startswith(REFUSED) and part in found[raw].keys:
             found[raw].more.append(key)
         elif part in found[raw].keys:
-            first = found[raw].keys[part]
+            both = " and ".join(map(printable, (found[raw].keys[part], key)))
             raise KLoraError(
-                f"layer {raw} has two tensors for {part}, {printable(first)} and {printable(key)}. "
-                "Save one adapter a file."
+                f"layer {printable(raw)} has two tensors for {part}, {both}. Save one adapter a file."
             )
         else:
             found[raw].keys[part] = key
@@ -132,11 +131,11 @@ def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Mod
     is_text = names.is_text_encoder(raw)
     kinds = [part.removeprefix(REFUSED) for part in found.keys if part.startswith(REFUSED)]
     if kinds and not is_text:
-        raise adapters.refusal(raw, kinds[0])
+        raise checks.refusal(printable(raw), kinds[0])
     if found.more or any(kind not in _TEXT_KINDS for kind in kinds):
         every = (*found.keys.values(), *found.more)
         return None, [Left(printable(raw), f"{' and '.join(kinds)} of a text encoder", What.TEXT, every)]
-    read = {part: _tensor(raw, part, tensors[key]) for part, key in found.keys.items()}
+    read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in found.keys.items()}
     vectors = {part: Vector(found.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
     if "diff" in read and read["diff"].ndim < 2:
         vectors["norm"] = Vector(found.keys["diff"], read.pop("diff"))
@@ -147,8 +146,8 @@ def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Mod
                 left.append(_left(found.keys[part], _USELESS))
     keys = tuple(found.keys[part] for part in read)
     dora = next((read.pop(part) for part in _MAGNITUDES if part in read), None)
-    change = adapters.change(raw, read) if read else None
-    bias = _bias(raw, vectors, change)
+    change = adapters.change(printable(raw), read) if read else None
+    bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left
     return Module(raw, is_text, keys, change, vectors.get("norm"), bias, dora), left
@@ -160,7 +159,7 @@ def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vec
         return vectors.get(BIAS)
     if BIAS in vectors or change is None or change.kind != "lora":
         beside = "another bias" if BIAS in vectors else "no lora_up and lora_down"
-        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {adapters.AGAIN}")
+        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {checks.AGAIN}")
     found = vectors[LORA_BIAS]
     return Vector(found.key, found.tensor.to(torch.float32) * change.scale)
 
@@ -168,6 +167,6 @@ def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vec
 def _tensor(raw: str, part: str, tensor: object) -> Tensor:
     name = part.removeprefix(REFUSED)
     if not isinstance(tensor, Tensor):
-        raise KLoraError(f"layer {raw}: {name} is no tensor. {adapters.AGAIN}")
-    adapters.check_values(raw, name, tensor)
+        raise KLoraError(f"layer {raw}: {name} is no tensor. {checks.AGAIN}")
+    checks.check_values(raw, name, tensor)
     return tensor.detach()

@@ -8,6 +8,7 @@ import numpy as np
 
 from .plan import KEEP, LoraInfo, Plan
 from .progress import AUTO, NOISE_LEVEL, Columns
+from .roles import OTHER
 
 _BAR = 24
 _MARKS = "#.+o*x=~"
@@ -115,13 +116,18 @@ def _warnings(plan: Plan, columns: Columns) -> list[str]:
 def _left_out(plan: Plan) -> list[str]:
     fate = "applied as usual" if plan.other_layers == KEEP else "dropped"
     owners: dict[str, list[int]] = {}
+    beside = []
     for i, lora in enumerate(plan.loras):
+        if lora.role == OTHER:
+            label, count = plan.labels[i], _count(len(lora.alone), "layer")
+            beside.append(f"  {label}: works beside them, throughout, in {count}")
+            continue
         for name in lora.alone:
             owners.setdefault(name, []).append(i)
     groups: dict[tuple[int, ...], list[str]] = {}
     for name, who in owners.items():
         groups.setdefault(tuple(who), []).append(name)
-    lines = []
+    lines = beside
     for owner in sorted(groups, key=lambda g: (len(g), g)):
         names, labels = groups[owner], [plan.labels[i] for i in owner]
         if len(owner) == 1:

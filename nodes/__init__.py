@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .compose import KLoRACompose
 from .fuse import KLoRAFuse
 from .load import KLoRALoadLora, KLoRALoadPair
+from .lora_set import KLoRASet
+from .merge import KLoRAMerge
 from .selection_map import KLoRASelectionMap
 
 
@@ -13,4 +16,12 @@ class KLoRAExtension(ComfyExtension):
     """The pack's nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [KLoRALoadLora, KLoRALoadPair, KLoRAFuse, KLoRASelectionMap]
+        return [
+            KLoRALoadLora,
+            KLoRALoadPair,
+            KLoRAFuse,
+            KLoRASelectionMap,
+            KLoRASet,
+            KLoRACompose,
+            KLoRAMerge,
+        ]

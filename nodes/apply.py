@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ..klora_core.apply.composition import compose
+from ..klora_core.apply.composition import Spot, compose
 from ..klora_core.deltas import Slot
 from ..klora_core.pairing import Rows
-from ..klora_core.plan import KEEP, Plan
+from ..klora_core.plan import Plan
 from .live import announce
 from .lora_slots import HostLora
 from .side_path import SidePath
@@ -26,15 +26,14 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
     ``node`` is the execution id of the node that made the plan, for the page.
     """
     patched = model.clone()
-    strengths = [lora.strength for lora in plan.loras]
-    if not any(strengths):
+    if not any(lora.strength for lora in plan.loras):
         return patched
-    if plan.other_layers == KEEP:
-        for lora, strength in zip(loras, strengths, strict=True):
-            patched.add_patches({**lora.vectors, **lora.before}, strength)
+    for lora, info in zip(loras, plan.loras, strict=True):
+        if plan.keeps(info):
+            patched.add_patches({**lora.vectors, **lora.before}, info.strength)
     dtype = model.model.get_dtype_inference()
     side = SidePath(
-        compose(plan, rows, _module), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
+        compose(plan, rows, _where), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
     )
     side.apply(patched)
     warn_on_save(patched)
@@ -51,5 +50,5 @@ def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[flo
     return patched
 
 
-def _module(slot: Slot) -> str:
-    return f"diffusion_model.{slot.weight}"
+def _where(slot: Slot, out: int) -> tuple[Spot, ...]:
+    return (Spot(f"diffusion_model.{slot.weight}", slot.rows),)

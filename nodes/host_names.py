@@ -85,7 +85,7 @@ class Network:
         if raw in self._key_map:
             found = self._key_map[raw]
             return Target(found) if isinstance(found, str) else Target(*found)
-        place = names.place(names.module(raw)[0], shape, self._base)
+        place = self._place(raw, shape)
         weight = self._by_flat.get(names.flat(place.slot.weight))
         if weight is None:
             return None
@@ -95,6 +95,13 @@ class Network:
             None if rows is None else (0, *rows),
             comfy.utils.swap_scale_shift if place.swap_halves else None,
         )
+
+    def known_as(self, raw: str, shape: tuple[int, int]) -> str:
+        """What the tables of names call a module that this model lacks: alike for all its spellings."""
+        return self._place(raw, shape).slot.name
+
+    def _place(self, raw: str, shape: tuple[int, int]) -> names.Place:
+        return names.place(names.module(raw)[0], shape, self._base)
 
     def layer_shape(self, weight: str) -> tuple[int, int] | None:
         """[out, in * kernel] of the linear or convolution layer whose weight this is; None for any other."""

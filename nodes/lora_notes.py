@@ -10,12 +10,22 @@ from .lora_patches import MISSING
 from .lora_slots import HostLora
 
 
-def notes(role: str, lora: HostLora, strength: float, *, keep: bool, clip: bool) -> tuple[str, ...]:
+def notes(
+    role: str,
+    lora: HostLora,
+    strength: float,
+    *,
+    keep: bool,
+    clip: bool,
+    clip_strength: float | None = None,
+) -> tuple[str, ...]:
     """Sentences about all that a LoRA does outside its slots, and all of it that is not applied.
 
-    ``keep`` says whether layers that do not compete are applied, ``clip`` whether a CLIP is connected.
+    ``keep`` says whether layers that do not compete are applied, ``clip`` whether a CLIP is connected;
+    ``clip_strength`` is the LoRA's there, ``strength`` where it is None.
     """
     fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
+    on_clip = strength if clip_strength is None else clip_strength
     lines = []
     if lora.vectors:
         lines.append(f"{role}: {_count(lora.vectors, What.VECTOR.value)}, {fate}.")
@@ -26,7 +36,7 @@ def notes(role: str, lora: HostLora, strength: float, *, keep: bool, clip: bool)
             f"switched over time, {fate}: {abbreviated([_shown(key) for key in lora.before])}"
         )
     if lora.clip and clip:
-        lines.append(f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {strength:g}.")
+        lines.append(f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {on_clip:g}.")
     for (what, reason), names in grouped(lora.left).items():
         number = _count(names, what.value)
         if what is What.TEXT:

@@ -9,7 +9,8 @@ import comfy.weight_adapter
 from torch import Tensor
 
 from ..klora_core.account import Left, What
-from ..klora_core.errors import KLoraError, printable
+from ..klora_core.checks import twice
+from ..klora_core.errors import printable
 from ..klora_core.reading import Module, Vector
 from .host_names import Target
 
@@ -59,9 +60,7 @@ class Patches:
 
     def _put(self, target: Target, patch: Any, raw: str, keys: tuple[str, ...]) -> None:
         if target.patch_key in self.found:
-            raise KLoraError(
-                f"layer {printable(raw)} is there twice, in two spellings. Save it again from the trainer."
-            )
+            raise twice(raw)
         self.found[target.patch_key] = patch
         self._applied.update(keys)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..klora_core import reading
 from ..klora_core.account import Left, What
+from ..klora_core.checks import twice
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
 from ..klora_core.parts import split
@@ -73,6 +74,7 @@ class _Reader:
         self.left = [*self.found.left, *lost]
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
+        self.seen: set[str] = set()
         self.network = Network(model)
         self.vectors = Patches(self.network.shapes, self.left, self.applied)
         self.before = Patches(self.network.shapes, self.left, self.applied)
@@ -120,32 +122,37 @@ class _Reader:
 
     def _module(self, module: Module) -> None:
         size = module.vectors[0].tensor.numel() if module.vectors else 0
-        target = self.network.target(module.raw, module.change.shape if module.change else (size, size))
+        shape = module.change.shape if module.change else (size, size)
+        target = self.network.target(module.raw, shape)
         if target is None or target.key not in self.network.shapes:
+            if module.change is not None:
+                self._once(self.network.known_as(module.raw, shape), module)
             self.left.append(Left(printable(module.raw), MISSING, What.LAYER, module.all_keys))
             return
         patches = self.before if self.network.runs_before_sampling(target.key) else self.vectors
         patches.add_vectors(target, module)
         if module.change is None:
             return
-        shape = self.network.layer_shape(target.key)
-        if shape is None or (target.offset is not None and target.offset[0] != 0):
+        layer = self.network.layer_shape(target.key)
+        if layer is None or (target.offset is not None and target.offset[0] != 0):
             patches.add_change(target, module, What.LAYER)
             return
-        _check_size(module, target, shape)
+        _check_size(module, target, layer)
         if patches is self.before:
             patches.add_change(target, module, What.LAYER)
         else:
             self._slot(module, target)
 
+    def _once(self, layer: str, module: Module) -> None:
+        if layer in self.seen:
+            raise twice(module.raw)
+        self.seen.add(layer)
+
     def _slot(self, module: Module, target: Target) -> None:
         assert module.change is not None
         rows = None if target.offset is None else (target.offset[1], target.offset[2])
         slot = Slot(target.key.removeprefix(PREFIX).removesuffix(SUFFIX), rows)
-        if slot in self.slots:
-            raise KLoraError(
-                f"layer {module.raw} is there twice, in two spellings. Save it again from the trainer."
-            )
+        self._once(slot.name, module)
         delta = module.change.delta()
         order = row_order(target.function, delta.shape[0])
         self.slots[slot] = delta if order is None else delta.reordered(order)

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..klora_core import picture
 from ..klora_core.plan import Plan
-from .fuse import KLoraPlan
+from .composing import KLoraPlan
 
 
 class KLoRASelectionMap(io.ComfyNode):

@@ -7,7 +7,6 @@ clones, delegates and copies on other devices need no care, and nothing can be l
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from comfy.patcher_extension import WrappersMP
 from ..klora_core.apply.buffers import Buffers
 from ..klora_core.apply.clock import Clock
 from ..klora_core.apply.composition import Attachment, Composition
+from ..klora_core.apply.run import is_compiled
 from ..klora_core.progress import Columns
 from .host_rules import RULES
 from .levels import levels_of
@@ -118,8 +118,4 @@ def _is_compiled(model: Any, options: dict[str, Any]) -> bool:
     """Whether torch.compile runs the model or a part of it, by core's node or by any other."""
     if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
         return True
-    # Never imported here: torch brings it in, slowly, once something is compiled.
-    dynamo = sys.modules.get("torch._dynamo.eval_frame")
-    return dynamo is not None and any(
-        isinstance(m, dynamo.OptimizedModule) or m._compiled_call_impl is not None for m in model.modules()
-    )
+    return is_compiled(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -16,15 +17,18 @@ _LOG = logging.getLogger("klora")
 _LOOK_AT = 4
 NOT_SAVED = (
     "The fusion is kept by the workflow, not by the model: CheckpointSave, ModelSave and ModelMerge don't "
-    "hold it. Share the workflow and the two LoRA files to share it."
+    "hold it. Share the workflow and the LoRA files to share it."
 )
 
 
-def of(model: Any, loras: Sequence[HostLora], names: Sequence[str]) -> tuple[str, ...]:
-    """Warnings about a pair of LoRAs for ``model``, a ModelPatcher."""
+def of(model: Any, loras: Sequence[HostLora], names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """Warnings about LoRAs for ``model``, a ModelPatcher."""
     lines = []
-    if _same(*loras[:2]):
-        lines.append("subject and style are the same LoRA: whichever wins, the image is that of one LoRA.")
+    for (one, first), (other, second) in combinations(zip(loras, labels, strict=True), 2):
+        if _same(one, other):
+            lines.append(
+                f"{first} and {second} are the same LoRA: whichever works, the image is that of one LoRA."
+            )
     for lora, name in zip(loras, names, strict=True):
         if _carried(model, lora):
             lines.append(

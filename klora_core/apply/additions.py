@@ -52,6 +52,23 @@ def tiles(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
         yield start, min(step, out - start)
 
 
+def products(delta: Kron | Hadamard) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """((start, length), these rows of dW), tile by tile; one may be changed, and is valid until the next."""
+    out, n = delta.shape
+    if isinstance(delta, Kron):
+        for rows in tiles((out, n)):
+            yield rows, delta.rows(*rows).product()
+        return
+    # Made once: what is freed between others can leave holes that the next one does not fit.
+    up1, down1, up2, down2 = delta.tensors
+    one, two = (up1.new_empty(min(out, max(1, TILE // n)), n) for _ in range(2))
+    for start, length in tiles((out, n)):
+        tile, other = one.narrow(0, 0, length), two.narrow(0, 0, length)
+        torch.mm(up1.narrow(0, start, length), down1, out=tile)
+        torch.mm(up2.narrow(0, start, length), down2, out=other)
+        yield (start, length), tile.mul_(other)
+
+
 def chains(delta: Hadamard) -> bool:
     """Whether a LoHa is less work as a product of rank r1 * r2 than as a matrix."""
     out, n = delta.shape
@@ -94,34 +111,29 @@ def _kron_linear(rows: Rows, delta: Kron) -> Add:
 
 def _loha_linear(rows: Rows, delta: Hadamard) -> Add:
     n, dtype = delta.shape[1], delta.up1.dtype
-    pieces, chained, matrices = tuple(tiles(delta.shape)), chains(delta), _LohaTiles(delta)
+    chain = _LohaChain(delta) if chains(delta) else None
     first = 0 if rows is None else rows[0]
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         flat = x.reshape(-1, n).to(dtype)
-        if chained:
-            for up, down in matrices.factors():
+        if chain is not None:
+            for up, down in chain.factors():
                 _add_product(output, rows, F.linear(flat, down), up)
-        else:
-            for start, length in pieces:
-                _add_product(output, (first + start, length), flat, matrices.rows(start, length))
+            return
+        for (start, length), tile in products(delta):
+            _add_product(output, (first + start, length), flat, tile)
 
     return add
 
 
-class _LohaTiles:
-    """What is made of a LoHa's factors (A1 B1) * (A2 B2) on the fly."""
+class _LohaChain:
+    """A LoHa (A1 B1) * (A2 B2) as the sum of r1 * r2 products of vectors, made on the fly."""
 
     def __init__(self, delta: Hadamard) -> None:
         self._up1, self._down1, self._up2, self._down2 = delta.tensors
         r1, r2 = self._down1.shape[0], self._down2.shape[0]
         step = max(1, TILE // (r2 * max(delta.shape)))
         self._steps = tuple((start, min(step, r1 - start)) for start in range(0, r1, step))
-
-    def rows(self, start: int, length: int) -> Tensor:
-        """Rows of dW."""
-        one = self._up1.narrow(0, start, length) @ self._down1
-        return one.mul_(self._up2.narrow(0, start, length) @ self._down2)
 
     def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
         """(up [out, r], down [r, n]) whose products sum to dW: columns and rows multiplied pair by pair."""
@@ -150,7 +162,7 @@ def _convolution(module: Any, delta: Delta, rows: Rows) -> Add:
     elif isinstance(delta, Kron) and factor_shape(delta.w2)[1] % prod(module.kernel_size) == 0:
         change = KronSteps(delta).convolution
     elif isinstance(delta, Hadamard) and chains(delta):
-        change = _LohaTiles(delta).convolution
+        change = _LohaChain(delta).convolution
     else:
         return _convolution_by_tiles(delta, rows)
 
@@ -173,13 +185,13 @@ def _chain_convolution(up: Tensor | None, first: Tensor) -> Callable[[Any, Tenso
     return change
 
 
-def _convolution_by_tiles(delta: Delta, rows: Rows) -> Add:
-    first, pieces, dtype = 0 if rows is None else rows[0], tuple(tiles(delta.shape)), delta.tensors[0].dtype
+def _convolution_by_tiles(delta: Kron | Hadamard, rows: Rows) -> Add:
+    first, dtype = 0 if rows is None else rows[0], delta.tensors[0].dtype
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         x = x.to(dtype)
-        for start, length in pieces:
-            change = _convolve(module, x, delta.rows(start, length).product())
+        for (start, length), tile in products(delta):
+            change = _convolve(module, x, tile)
             output.narrow(1, first + start, length).add_(change.to(output.dtype))
 
     return add

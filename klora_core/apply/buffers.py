@@ -126,7 +126,7 @@ def _form(delta: Delta) -> Hashable:
 def _fill(buffer: Tensor, source: Tensor, scale: float) -> None:
     """The beginning of ``buffer`` in each dimension = scale * source, the rest zero."""
     if scale != 1.0:
-        source = source.to(torch.float32) * scale
+        source = source.to(torch.promote_types(torch.float32, buffer.dtype)) * scale
     pinned = buffer.is_cuda and source.device.type == "cpu"
     if pinned:
         # Pinned memory lets the copy run behind the kernels in flight instead of waiting for them.

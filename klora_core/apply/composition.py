@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,36 +13,69 @@ from torch import Tensor, nn
 
 from ..deltas import Delta, Slot
 from ..pairing import Rows
-from ..plan import KEEP, Plan
-from .buffers import Buffers, Target
+from ..plan import Plan
+from .buffers import NOBODY, Buffers, Target
 from .fold import HostRules
 from .hooks import attach_all
 
-Name = Callable[[Slot], str]
+
+class Spot(NamedTuple):
+    """``part`` (start, length) of a slot's rows lies in ``rows`` of the output of ``layer``; None for all."""
+
+    layer: str
+    rows: tuple[int, int] | None
+    part: tuple[int, int] | None = None
+
+
+Where = Callable[[Slot, int], Sequence[Spot]]
+"""(slot, its number of rows) -> where these lie in the model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Composition:
-    """What a plan adds to a model: the targets of its slots, in its order, then those that never change."""
+    """What a plan adds to a model: the targets of its slots, in its order, then those that never change.
+
+    ``owners`` gives for each target its slot's index in the plan, NOBODY for one that never changes. A slot
+    has several targets where the model keeps apart what the plan does not.
+    """
 
     plan: Plan
     targets: tuple[Target, ...]
+    owners: tuple[int, ...]
+
+    def by_owner(self) -> dict[int, list[int]]:
+        """The targets by index of each owner that has any."""
+        found: dict[int, list[int]] = {}
+        for target, owner in enumerate(self.owners):
+            found.setdefault(owner, []).append(target)
+        return found
 
 
-def compose(plan: Plan, rows: Rows, name: Name) -> Composition:
-    """The composition of ``plan`` over the ``rows`` that it was made of; ``name`` is a slot's module."""
+def compose(plan: Plan, rows: Rows, where: Where) -> Composition:
+    """The composition of ``plan`` over the ``rows`` that it was made of; ``where`` knows the layers."""
     strengths = [lora.strength for lora in plan.loras]
+    targets: list[Target] = []
+    owners: list[int] = []
 
-    def target(slot: Slot, deltas: Sequence[Delta | None]) -> Target:
-        return Target(name(slot), slot.rows, tuple(deltas))
+    def add(owner: int, slot: Slot, out: int, deltas: Sequence[Delta | None]) -> None:
+        for spot in where(slot, out):
+            targets.append(Target(spot.layer, spot.rows, _part(deltas, spot.part)))
+            owners.append(owner)
 
-    targets = [
-        target(row.slot, plan.method.candidates(_scaled(row.deltas, strengths))) for row in rows.competing
-    ]
-    if plan.other_layers == KEEP:
-        for alone, strength in zip(rows.alone, strengths, strict=True):
-            targets += [target(slot, _scaled((delta,), (strength,))) for slot, delta in alone.items()]
-    return Composition(plan, tuple(targets))
+    for index, row in enumerate(rows.competing):
+        candidates = plan.method.candidates(index, _scaled(row.deltas, strengths))
+        add(index, row.slot, row.shape[0], candidates)
+    for lora, alone in zip(plan.loras, rows.alone, strict=True):
+        if plan.keeps(lora):
+            for slot, delta in alone.items():
+                add(NOBODY, slot, delta.shape[0], _scaled((delta,), (lora.strength,)))
+    return Composition(plan, tuple(targets), tuple(owners))
+
+
+def _part(deltas: Sequence[Delta | None], part: tuple[int, int] | None) -> tuple[Delta | None, ...]:
+    if part is None:
+        return tuple(deltas)
+    return tuple(None if delta is None else delta.rows(*part) for delta in deltas)
 
 
 def _scaled(deltas: Sequence[Delta | None], strengths: Sequence[float]) -> tuple[Delta | None, ...]:
@@ -68,14 +102,15 @@ class Attachment:
         self.open = False
         self.buffers = buffers
         self._competing = len(composition.plan.slots)
+        self._targets = composition.by_owner()
         self._shown: np.ndarray | None = None
         self._on: ExitStack = attach_all(model, buffers, self, rules or HostRules(), compiled)
 
     def show(self, who: np.ndarray) -> None:
         """Bring the buffers to ``who``, int8 [slots]; touches the slots that change."""
         if self._shown is None:
-            for constant in range(self._competing, len(self.buffers.targets)):
-                self.buffers.show(constant, 0)
+            for target in self._targets.get(NOBODY, ()):
+                self.buffers.show(target, 0)
             changed = np.arange(self._competing)
         else:
             changed = np.flatnonzero(who != self._shown)
@@ -84,7 +119,8 @@ class Attachment:
         # After an interrupt half way nothing is taken as shown.
         self._shown = None
         for slot in changed:
-            self.buffers.show(int(slot), int(who[slot]))
+            for target in self._targets[int(slot)]:
+                self.buffers.show(target, int(who[slot]))
         self._shown = who
 
     def run(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..deltas import Delta, Dense, Hadamard, Kron, LowRank
-from .additions import chains, tiles
+from .additions import chains, products
 from .kron_steps import KronSteps
 
 # By multiplications alone 1. Timed on a CPU, the two ways break even at 1.6 for 1280 x 1280.
@@ -75,8 +75,7 @@ class Fold:
         self._delta = delta
         self._convolves = hasattr(module, "kernel_size")
         self._as_it_lies = rules.as_it_lies
-        in_one = isinstance(delta, (LowRank, Dense)) or (self._convolves and module.groups != 1)
-        self._pieces = ((0, delta.shape[0]),) if in_one else tuple(tiles(delta.shape))
+        self._in_one = isinstance(delta, (LowRank, Dense)) or (self._convolves and module.groups != 1)
         # Elements of x: a convolution makes one output from the pixels of a stride.
         elements = module.in_channels * prod(module.stride) if self._convolves else delta.shape[1]
         self._least = least_tokens(delta) * elements
@@ -92,28 +91,32 @@ class Fold:
 
     def __call__(self, module: Any, x: Tensor) -> Tensor:
         """The layer's output with the delta in it."""
-        bias = module.bias
-        if len(self._pieces) == 1:
-            return self._product(module, x, self.weight(module, *self._pieces[0]), bias)
-        return torch.cat(
-            [
-                self._product(
-                    module, x, self.weight(module, *rows), None if bias is None else bias.narrow(0, *rows)
-                )
-                for rows in self._pieces
-            ],
-            dim=1 if self._convolves else -1,
-        )
+        delta = self._delta
+        if self._in_one or isinstance(delta, (LowRank, Dense)):
+            return self._product(module, x, self.weight(module), module.bias)
+        dim, output = 1 if self._convolves else -1, None
+        for rows, tile in products(delta):
+            bias = None if module.bias is None else module.bias.narrow(0, *rows)
+            part = self._product(module, x, self.weight(module, rows, tile), bias)
+            if rows[1] == delta.shape[0]:
+                return part
+            if output is None:
+                shape = list(part.shape)
+                shape[dim] = delta.shape[0]
+                output = part.new_empty(shape)
+            output.narrow(dim, *rows).copy_(part)
+        assert output is not None, "a weight has rows"
+        return output
 
     def _product(self, module: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return module._conv_forward(x, weight, bias) if self._convolves else F.linear(x, weight, bias)
 
-    def weight(self, module: Any, start: int, length: int) -> Tensor:
-        """These rows of W + dW, a new tensor."""
+    def weight(self, module: Any, rows: tuple[int, int] | None = None, tile: Tensor | None = None) -> Tensor:
+        """W + dW, a new tensor; or the ``rows`` of it, in the place of ``tile``, these rows of dW."""
         own, delta = module._parameters["weight"], self._delta
         if isinstance(delta, LowRank):
             return torch.addmm(own.flatten(1), delta.up, delta.down).view(own.shape)
         if isinstance(delta, Dense):
             return own + delta.weight.view(own.shape)
-        own = own.narrow(0, start, length)
-        return delta.rows(start, length).product().view(own.shape).add_(own)
+        own = own if rows is None else own.narrow(0, *rows)
+        return (delta.product() if tile is None else tile).view(own.shape).add_(own)

@@ -63,7 +63,7 @@ def attach(
     adds = [addition(module, delta, rows) for delta in forms]
     if compiled:
         inner = module.__dict__.get("forward")
-        return _Swap(
+        return Swap(
             module, _over_class(_all(adds), gate) if inner is None else _over(inner, _all(adds), gate)
         )
     add = _active(adds, buffers.active, i)
@@ -72,7 +72,7 @@ def attach(
         for delta in forms
     ]
     if any(folds):
-        return _Swap(module, _folding(folds, add, gate, buffers.active, i))
+        return Swap(module, _folding(folds, add, gate, buffers.active, i))
     return _hook(module, add, gate)
 
 
@@ -101,22 +101,23 @@ def _hook(module: Any, add: Add, gate: Gate) -> Handle:
     return module.register_forward_hook(hook)
 
 
-class _Swap:
-    """A ``forward`` on the instance, over the class's or over one that somebody else put there."""
+class Swap:
+    """A method on the instance, over the class's or over one that somebody else put there."""
 
-    def __init__(self, module: Any, forward: Forward) -> None:
-        self._module = module
-        self._before = module.__dict__.get("forward")
-        self._ours = module.forward = MethodType(forward, module)
+    def __init__(self, module: Any, method: Forward, name: str = "forward") -> None:
+        self._module, self._name = module, name
+        self._before = module.__dict__.get(name)
+        self._ours = MethodType(method, module)
+        setattr(module, name, self._ours)
 
     def remove(self) -> None:
-        # Under somebody else's later swap ours has to stay; its gate is closed, so that it passes on.
-        if self._module.__dict__.get("forward") is not self._ours:
+        """Take it off again, except under somebody else's later one: there it has to stay and pass on."""
+        if self._module.__dict__.get(self._name) is not self._ours:
             return
         if self._before is None:
-            del self._module.forward
+            delattr(self._module, self._name)
         else:
-            self._module.forward = self._before
+            setattr(self._module, self._name, self._before)
 
 
 def _over_class(add: Add, gate: Gate) -> Forward:

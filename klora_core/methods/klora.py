@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ..deltas import Delta
 from ..errors import KLoraError
 from ..method import Fact, Method
 from ..progress import Moment
-from ..roles import STYLE, SUBJECT, labels_of
-from . import klora_words
+from ..roles import STYLE, SUBJECT
+from . import klora_json, klora_words
+from .klora_outside import beside
 from .klora_scores import Evidence
 
 SCHEDULES = ("s", "s*")
@@ -28,6 +30,9 @@ DEFAULT_ALPHA = 1.5
 DEFAULT_BETA = {"s": 0.5, "s*": 1.3}
 MAX_BALANCE = 100
 GAMMA_MODES = ("paper", "reference", "none")
+SCORES = TOP_K, ENERGY = ("top-k", "energy")
+LOSERS = ("off", "outside")
+DEFAULT_OUTSIDE = 0.5
 TRIM = 3.0
 
 
@@ -122,19 +127,38 @@ class KLora(Method):
 
     With several LoRAs of a role the strongest of them in a slot stands for the role there: the one with the
     largest S for the size that gamma brings all LoRAs to. With two LoRAs this is the paper.
+
+    ``score`` ``energy`` compares ||dW||_F^2 in the place of S, and gamma evens those out (EST-LoRA, arXiv
+    2508.02165, with the ratio of the energies for its gamma: its own changes with the LoRAs' strengths).
+    ``outside`` above 0 adds the loser of the two that stand for their roles, see ``klora_outside``.
+    Raises KLoraError for an unknown score, and for an ``outside`` that is not within 0 and 1.
     """
 
     schedule: Schedule
     gamma_mode: str
     roles: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    score: str = TOP_K
+    outside: float = 0.0
 
     name = "K-LoRA"
     paper = "arXiv 2502.18461"
     summary = "in every layer and step either the subject or the style LoRA works, never both."
 
     def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise KLoraError(f"Unknown score {self.score!r}: use one of {', '.join(SCORES)}.")
+        if not 0 <= self.outside <= 1:
+            raise KLoraError(f"outside must be within 0 and 1, got {self.outside!r}.")
         self.gamma_of(self.gamma_mode)
+
+    def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
+        """The LoRAs' own deltas; with ``outside`` each leader's with the other leader's beside it."""
+        made = list(deltas)
+        subject, style = (int(leaders[slot]) for leaders in self._leaders)
+        made[subject] = beside(deltas[subject], deltas[style], self.outside)
+        made[style] = beside(deltas[style], deltas[subject], self.outside)
+        return tuple(made)
 
     def who(self, moment: Moment) -> np.ndarray:
         """Eq. 10: the subject iff S_c(l) >= gamma S(x) S_s(l), else the style; int8 [1, slots]."""
@@ -154,7 +178,7 @@ class KLora(Method):
         """rho of each slot between the two that lead there, float64 [slots]."""
         found = [
             rho(slot.scores[c], slot.scores[s], self._gammas[c, s])
-            for slot, c, s in zip(self.evidence, *self._leaders, strict=True)
+            for slot, c, s in zip(self._compared, *self._leaders, strict=True)
         ]
         return np.array(found, dtype=np.float64)
 
@@ -165,12 +189,16 @@ class KLora(Method):
 
     def gamma_of(self, mode: str) -> float:
         """The same under another mode."""
-        return gamma(self.evidence, mode, self.roles.index(SUBJECT), self.roles.index(STYLE))
+        return gamma(self._compared, mode, self.roles.index(SUBJECT), self.roles.index(STYLE))
+
+    @cached_property
+    def _compared(self) -> tuple[Evidence, ...]:
+        return tuple(slot.compared() for slot in self.evidence)
 
     @cached_property
     def _gammas(self) -> dict[tuple[int, int], float]:
         pairs = [(c, s) for c in self._of(SUBJECT) for s in self._of(STYLE)]
-        return {(c, s): gamma(self.evidence, self.gamma_mode, c, s) for c, s in pairs}
+        return {(c, s): gamma(self._compared, self.gamma_mode, c, s) for c, s in pairs}
 
     def _of(self, role: str) -> list[int]:
         return [index for index, own in enumerate(self.roles) if own == role]
@@ -179,7 +207,7 @@ class KLora(Method):
     def _leaders(self) -> tuple[np.ndarray, np.ndarray]:
         """The subject and the style that stand for their roles in each slot, LoRAs by index, int [slots]."""
         subjects, styles = self._of(SUBJECT), self._of(STYLE)
-        scores = np.array([slot.scores for slot in self.evidence], dtype=np.float64)
+        scores = np.array([slot.scores for slot in self._compared], dtype=np.float64)
         scores = scores.reshape(-1, len(self.roles))
         # Sizes of one role's LoRAs against the first of the other role: what gamma would even out.
         sizes_c = np.array([self._gammas[c, styles[0]] for c in subjects])
@@ -190,43 +218,29 @@ class KLora(Method):
 
     def facts(self) -> tuple[Fact, ...]:
         """gamma and the schedule, in numbers and words."""
-        return klora_words.facts(self.schedule, self.evidence, self.gamma_mode, self.gamma, self._totals)
+        amounts = None if self.score == ENERGY else [slot.k for slot in self.evidence]
+        return klora_words.facts(
+            self.schedule, amounts, self.gamma_mode, self.gamma, self._totals, self.outside
+        )
 
     def never(self, candidate: int, label: str) -> str:
         """Zero everywhere, or too weak at these settings."""
-        if not any(slot.scores[candidate] for slot in self.evidence):
+        if not any(slot.scores[candidate] for slot in self._compared):
             return f"the {label} LoRA is zero in all competing layers."
         return klora_words.never(self.roles[candidate])
 
     @property
     def _totals(self) -> tuple[float, float]:
         subject, style = self.roles.index(SUBJECT), self.roles.index(STYLE)
-        return sum(slot.l1[subject] for slot in self.evidence), sum(slot.l1[style] for slot in self.evidence)
+        return tuple(sum(slot.l1[lora] for slot in self._compared) for lora in (subject, style))  # type: ignore[return-value]
 
     def to_json(self) -> dict[str, Any]:
-        """gamma and schedule as ever, and gamma under each mode."""
-        curve = self.schedule
-        return {
-            "gamma": {"mode": self.gamma_mode, "value": _finite(self.gamma)},
-            "schedule": {
-                "name": curve.name,
-                "alpha": curve.alpha,
-                "beta": curve.beta,
-                "balance": curve.balance,
-            },
-            "gammas": {mode: _finite(self.gamma_of(mode)) for mode in GAMMA_MODES},
-        }
+        """gamma, under each mode too, the schedule, and what is not the paper's."""
+        return klora_json.head(self, GAMMA_MODES)
 
     def slot_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
-        """Ranks, K, scores and L1 sums of a slot, one of each for a LoRA, and rho."""
-        slot = self.evidence[index]
-        return {
-            **{f"rank_{name}": rank for name, rank in zip(loras, slot.ranks, strict=True)},
-            "k": slot.k,
-            **{f"score_{name}": score for name, score in zip(loras, slot.scores, strict=True)},
-            **{f"l1_{name}": total for name, total in zip(loras, slot.l1, strict=True)},
-            "rho": _finite(float(self.rhos[index])),
-        }
+        """Ranks, K, scores and L1 sums, or energies, of a slot, one of each for a LoRA, and rho."""
+        return klora_json.of_slot(self, index, loras)
 
     @property
     def live(self) -> bool:
@@ -234,8 +248,8 @@ class KLora(Method):
         return len(self.roles) == 2
 
     def page_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
-        """The scores of a slot: all that a new balance, schedule or gamma mode needs."""
-        return {f"score_{name}": own for name, own in zip(loras, self.evidence[index].scores, strict=True)}
+        """What is compared in a slot: all that a new balance, schedule or gamma mode needs."""
+        return klora_json.named("score", loras, self._compared[index].scores)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -244,24 +258,20 @@ class KLora(Method):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> KLora:
-        """The method of a document, bit for bit."""
-        roles = tuple(lora["role"] for lora in document["loras"])
-        labels = labels_of(roles)
-        evidence = tuple(
-            Evidence(
-                slot["k"],
-                *(tuple(slot[f"{key}_{label}"] for label in labels) for key in ("rank", "score", "l1")),
-            )
-            for slot in document["slots"]
+        """The method of a document, bit for bit; what an older one does not say is the paper's."""
+        score = document.get("score", TOP_K)
+        kinds = ("", "", "energy") if score == ENERGY else ("score", "l1", "")
+        return cls(
+            Schedule(**document["schedule"]),
+            document["gamma"]["mode"],
+            klora_json.roles_in(document),
+            klora_json.evidence_in(document, kinds),
+            score,
+            document.get("loser", {}).get("outside", 0.0),
         )
-        return cls(Schedule(**document["schedule"]), document["gamma"]["mode"], roles, evidence)
 
 
 def _strongest(scores: np.ndarray, sizes: np.ndarray, indices: Sequence[int]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         leading = np.nan_to_num(scores / sizes, nan=0.0).argmax(axis=1)
     return np.array(indices)[leading]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

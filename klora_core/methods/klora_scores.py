@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ..deltas import Delta
+from ..energy import energy
 from ..errors import KLoraError
 from ..pairing import Row
 from ..roles import STYLE, SUBJECT
@@ -20,12 +22,20 @@ def top_k(rank_subject: int, rank_style: int, entries: int) -> int:
 
 
 class Evidence(NamedTuple):
-    """What is known of a slot: K, and for each LoRA its rank, S (Eqs. 3, 4) and L1; 0 where it lacks it."""
+    """What is known of a slot: K, and for each LoRA its rank, S (Eqs. 3, 4) and L1; 0 where it lacks it.
+
+    ``energies`` are each LoRA's ||dW||_F^2 where those are compared, and then S and L1 are not known.
+    """
 
     k: int
     ranks: tuple[int, ...]
     scores: tuple[float, ...]
     l1: tuple[float, ...]
+    energies: tuple[float, ...] = ()
+
+    def compared(self) -> Evidence:
+        """The same with what is compared and evened out by gamma in the places of S and L1."""
+        return self._replace(scores=self.energies, l1=self.energies) if self.energies else self
 
 
 def evidence_of(
@@ -46,20 +56,44 @@ def evidence_of(
     sums = [[Score(0.0, 0.0)] * len(roles) for _ in rows]
     for (i, j), found in zip(places, score(requests), strict=True):
         if not all(map(math.isfinite, found)):
-            raise KLoraError(
-                f"{names[j]}: layer {rows[i].slot.name} holds values that are not finite or overflow "
-                "when multiplied out. The file is damaged or the training diverged: use "
-                "another version of this LoRA."
-            )
+            raise _not_finite(names[j], rows[i])
         sums[i][j] = Score(*found)
     return tuple(
-        Evidence(
-            k,
-            tuple(0 if delta is None else delta.rank for delta in row.deltas),
-            tuple(one.top_k for one in slot),
-            tuple(one.l1 for one in slot),
-        )
+        Evidence(k, _ranks(row), tuple(one.top_k for one in slot), tuple(one.l1 for one in slot))
         for k, row, slot in zip(ks, rows, sums, strict=True)
+    )
+
+
+def energies_of(
+    rows: Sequence[Row],
+    roles: Sequence[str],
+    names: Sequence[str],
+    measure: Callable[[Sequence[Delta]], Sequence[float]] | None = None,
+) -> tuple[Evidence, ...]:
+    """The same with ||dW||_F^2 for what is compared (EST-LoRA, arXiv 2508.02165).
+
+    ``measure`` works them all out; None: one by one.
+    """
+    there = [delta for row in rows for delta in row.deltas if delta is not None]
+    measured = iter(map(energy, there) if measure is None else measure(there))
+    found = []
+    for row in rows:
+        energies = tuple(0.0 if delta is None else next(measured) for delta in row.deltas)
+        for name, value in zip(names, energies, strict=True):
+            if not math.isfinite(value):
+                raise _not_finite(name, row)
+        found.append(Evidence(_k(row, roles), _ranks(row), (), (), energies))
+    return tuple(found)
+
+
+def _ranks(row: Row) -> tuple[int, ...]:
+    return tuple(0 if delta is None else delta.rank for delta in row.deltas)
+
+
+def _not_finite(name: str, row: Row) -> KLoraError:
+    return KLoraError(
+        f"{name}: layer {row.slot.name} holds values that are not finite or overflow when multiplied out. "
+        "The file is damaged or the training diverged: use another version of this LoRA."
     )
 
 

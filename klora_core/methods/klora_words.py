@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ..method import Fact
 from ..roles import STYLE, SUBJECT
-from .klora_scores import Evidence
 
 if TYPE_CHECKING:
     from .klora import Schedule
@@ -17,25 +16,32 @@ _NEAR_EVEN = 1.05
 
 def facts(
     schedule: Schedule,
-    evidence: Sequence[Evidence],
+    amounts: Sequence[int] | None,
     gamma_mode: str,
     gamma: float,
     totals: tuple[float, float],
+    outside: float = 0.0,
 ) -> tuple[Fact, ...]:
-    """What is compared, gamma and the schedule; ``totals`` are the L1 sums of subject and style."""
+    """What is compared, gamma, the schedule, and what becomes of the loser.
+
+    ``amounts`` are the slots' K, None where energies are compared; ``totals`` the sums that gamma evens out.
+    """
     lean = ""
     if schedule.balance:
         lean = (
             f", leaning to the {STYLE if schedule.balance > 0 else SUBJECT} (balance {schedule.balance:+g})"
         )
+    compared = Fact("compared", "energy", "the sum of the squares of all entries of each (EST-LoRA)")
+    if amounts is not None:
+        compared = Fact("compared", _amounts(amounts), "the largest entries of each (K = rank x rank)")
+    loser = Fact(
+        "loser", f"outside {outside:g}", "it acts at that strength on what the winner does not look at"
+    )
     return (
-        Fact(
-            "compared",
-            _amounts([slot.k for slot in evidence]),
-            "the largest entries of each (K = rank x rank)",
-        ),
+        compared,
         Fact("gamma", f"{gamma:.4g} ({gamma_mode})", _gamma_in_words(gamma_mode, gamma, totals)),
         Fact("schedule", _formula(schedule), f"x from 0 (noise) to 1 (image){lean}"),
+        *((loser,) if outside else ()),
     )
 
 

@@ -31,7 +31,8 @@ _SETTINGS = {
 }
 HELPERS = """
 window.klora = {
-  fuse: () => app.rootGraph.nodes.find((node) => node.type === 'KLoRAFuse'),
+  gives: (node, type) => node.outputs?.some((output) => output.type === type),
+  fuse: () => app.rootGraph.nodes.find((node) => klora.gives(node, 'KLORA_PLAN')),
   root: () => document.querySelector('.klora-map'),
   widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
   turn(name, value) {
@@ -167,8 +168,9 @@ def run(opened: Any) -> None:
             for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
               api.addEventListener(kind, ({ detail }) => done({ kind, detail }), { once: true })
           })
-          await app.queuePrompt(0, 1)
-          const { kind, detail } = await ended
+          if (!(await app.queuePrompt(0, 1))) throw new Error('the server refused the prompt')
+          const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no end in 120 s')), 120_000))
+          const { kind, detail } = await Promise.race([ended, late])
           if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
         }"""
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core import adapters
+from klora_core import adapters, checks
 from klora_core.deltas import Hadamard
 from klora_core.errors import KLoraError
 
@@ -161,7 +161,7 @@ def test_bad_layers_are_named(parts, message):
 )
 def test_bad_values_are_named(part, tensor, message):
     with pytest.raises(KLoraError, match=message) as caught:
-        adapters.check_values("some.layer", part, tensor)
+        checks.check_values("some.layer", part, tensor)
     assert "layer some.layer" in str(caught.value)
 
 
@@ -171,7 +171,7 @@ def test_bad_values_are_named(part, tensor, message):
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_an_alpha_of_any_type_that_holds_a_number(dtype, shape):
     alpha = torch.full(shape, 2.0).to(dtype)
-    adapters.check_values("m", "alpha", alpha)
+    checks.check_values("m", "alpha", alpha)
     up, down = R(24, 4), R(4, 40)
     close({"up": up, "down": down, "alpha": alpha}, up @ down * 0.5, 4)
 

@@ -25,6 +25,9 @@ else:
 
     # At import, not in a fixture: the tests' own module-level imports need the host.
     enter_host()
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
     import comfy.sample
     import comfy.samplers
     import comfy.sd
@@ -33,6 +36,7 @@ else:
     import torch
 
     from tools.tiny import MODELS_DIR, loras, model_path, models
+    from tools.tiny.architectures import SD15_UNET
 
     # Tiny layers gain nothing from a second thread and stall badly when another process shares the cores.
     torch.set_num_threads(1)
@@ -156,6 +160,25 @@ def sdxl_conds() -> Conds:
 def flux_conds() -> Conds:
     """Random conditioning of the tiny FLUX's shape."""
     return _random_conds(16, 256, 768)
+
+
+@pytest.fixture
+def controlled():
+    """`controlled(conds)` -> both conditionings under a random ControlNet for the tiny SD1.5."""
+    torch.manual_seed(0)
+    config = {k: v for k, v in SD15_UNET.items() if k not in ("out_channels", "transformer_depth_output")}
+    with torch.inference_mode(False):
+        network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, operations=comfy.ops.manual_cast)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.02)
+    control = comfy.controlnet.ControlNet(network.eval().requires_grad_(False))
+    hint = control.copy().set_cond_hint(torch.rand(1, 3, 64, 64), 0.8, (0.0, 1.0))
+
+    def add(conds: Conds) -> Conds:
+        more = {"control": hint, "control_apply_to_uncond": True}
+        return Conds(*([[c[0], {**c[1], **more}] for c in cond] for cond in conds))
+
+    return add
 
 
 @pytest.fixture

@@ -60,3 +60,21 @@ def relative(found, expected) -> float:
 def baked(model, lora, strength=1.0):
     """The model with a LoRA of core's own loader."""
     return comfy.sd.load_lora_for_models(model, None, lora, strength, 0)[0]
+
+
+def lora_set(pack, *members):
+    """A LORA_SET of (LoRA, role, strength), through LoRA Set nodes in a row."""
+    execute, found = part(pack, "nodes").KLoRASet.execute, None
+    for lora, role, strength in members:
+        found = execute(strength, role, lora=lora, set=found).result[0]
+    return found
+
+
+def compose(pack, model, loras, method, **options) -> Fused:
+    """KLoRACompose; ``method`` is a name or what the node's dynamic combo gives."""
+    return Fused(*part(pack, "nodes").KLoRACompose.execute(model, loras, method, **options).result)
+
+
+def merged(pack, model, loras, method, rank=0, **options):
+    """(LORA_MODEL, report) of KLoRAMerge."""
+    return part(pack, "nodes").KLoRAMerge.execute(model, loras, method, rank, **options).result

@@ -27,7 +27,7 @@ def pair(_sd15):
 @pytest.fixture
 def scored(pack, monkeypatch):
     """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
-    node, calls = part(pack, "nodes.fuse"), []
+    node, calls = part(pack, "nodes.scoring"), []
     score = node.score
     monkeypatch.setattr(node, "_scores", part(pack, "klora_core.score_cache").ScoreCache(10_000))
     monkeypatch.setattr(

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
+from functools import partial
 
-import comfy.lora
-import comfy.model_patcher
-import folder_paths
 import pytest
 import torch
-from networks import network
-from safetensors.torch import save_file
-from support import UNET_LAYERS, part, unet_pair
-
-from klora_core.account import keys_of
+from lora_accounts import accounted, lora, moved, notes_of
+from support import UNET_LAYERS, unet_pair
 
 R = torch.randn
 LAYER = UNET_LAYERS[0]
@@ -31,36 +25,13 @@ def subject(_sd15):
 
 @pytest.fixture
 def read(pack, sd15):
-    """`read(tensors, clip=None)` -> HostLora for the tiny SD1.5; every tensor is accounted for."""
-
-    def call(tensors, clip=None, model=sd15.model):
-        found = part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", model, clip)
-        left = [key for item in found.left for key in item.keys]
-        assert len(left) == len(set(left)) and keys_of(found.left) == set(left)
-        assert found.applied | set(left) == set(tensors) and not found.applied & set(left)
-        return found
-
-    return call
+    """`read(tensors, clip=None)` -> HostLora for the tiny SD1.5."""
+    return lambda tensors, clip=None: accounted(pack, tensors, sd15.model, clip)
 
 
 @pytest.fixture
 def notes(pack):
-    """`notes(lora)` -> what the report says of it as the subject at strength 0.7."""
-
-    def call(found, keep=True, clip=False):
-        return part(pack, "nodes.lora_notes").notes("subject", found, 0.7, keep=keep, clip=clip)
-
-    return call
-
-
-def lora(raw, out, n, rank=2):
-    return {f"{raw}.lora_up.weight": R(out, rank), f"{raw}.lora_down.weight": R(rank, n)}
-
-
-def patcher(family):
-    """A ModelPatcher of one of the host's networks, names and shapes alone."""
-    device = torch.device("cpu")
-    return comfy.model_patcher.ModelPatcher(network(family), load_device=device, offload_device=device)
+    return partial(notes_of, pack)
 
 
 def without(tensors, *keys):
@@ -136,20 +107,6 @@ def test_what_is_not_understood_is_named_with_the_reason(notes, read, subject, k
     assert left.keys == (key,) and reason in left.reason
     (line,) = notes(found)
     assert left.name in line and reason in line and "NOT applied" in line and line.isprintable()
-
-
-def moved(patches, weight, key, strength=1.0):
-    """What the host's own arithmetic makes of an ordinary patch."""
-    entries = []
-    for target, patch in patches.items():
-        name, offset, function = (
-            target
-            if isinstance(target, tuple) and len(target) == 3
-            else ((*target, None) if isinstance(target, tuple) else (target, None, None))
-        )
-        if name == key:
-            entries.append((strength, patch, 1.0, offset, function))
-    return comfy.lora.calculate_weight(entries, weight.clone(), key) - weight
 
 
 def test_the_bias_of_a_lora_is_added_at_its_scale(sd15, read, subject):
@@ -239,107 +196,6 @@ def test_text_encoder_layers_that_do_not_fit_are_named(notes, sd15, read, subjec
     assert all(reason in item.reason for item in found.left)
     (line,) = notes(found, clip=True)
     assert line.startswith("subject: 1 text-encoder layer, NOT applied: ")
-
-
-def test_a_flux_lora_on_chroma_names_the_layers_that_chroma_lacks(read):
-    absent = ("time_text_embed.timestep_embedder.linear_1", "norm_out.linear")
-    size = {absent[0]: (256, 256), absent[1]: (512, 256)}
-    tensors = {}
-    for name in ("transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.attn.to_k"):
-        tensors |= lora(f"transformer.{name}", 256, 256)
-    for name in absent:
-        tensors |= lora(f"transformer.{name}", *size[name])
-    found = read(tensors, model=patcher("chroma"))
-    assert {slot.name for slot in found.slots} == {
-        "double_blocks.0.img_attn.qkv[0:256]",
-        "single_blocks.0.linear1[256:512]",
-    }
-    assert set(found.unknown) == {f"transformer.{name}" for name in absent}
-    assert found.vectors == {}
-
-
-def test_a_bias_of_split_flux_goes_to_its_rows(flux_model, read):
-    width = flux_model.model.diffusion_model.hidden_size
-    name, bias = "transformer.transformer_blocks.0.attn.to_k", R(width)
-    found = read({**lora(name, width, width), f"{name}.diff_b": bias}, model=flux_model)
-    key = "diffusion_model.double_blocks.0.img_attn.qkv.bias"
-    weight = flux_model.model.state_dict()[key].float()
-    expected = torch.cat((torch.zeros(width), bias, torch.zeros(width)))
-    torch.testing.assert_close(moved(found.vectors, weight, key), expected, rtol=1e-2, atol=1e-2)
-    swapped = "transformer.norm_out.linear"
-    found = read(
-        {**lora(swapped, 2 * width, width), f"{swapped}.diff_b": (both := R(2 * width))}, model=flux_model
-    )
-    key = "diffusion_model.final_layer.adaLN_modulation.1.bias"
-    weight = torch.zeros(2 * width)
-    torch.testing.assert_close(moved(found.vectors, weight, key), both.roll(width), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("family", "before", "competing"),
-    [
-        ("anima", "llm_adapter.blocks.0.self_attn.q_proj", "blocks.0.self_attn.q_proj"),
-        (
-            "ltxav",
-            "video_embeddings_connector.transformer_1d_blocks.0.attn1.to_q",
-            "transformer_blocks.0.attn1.to_q",
-        ),
-        ("minimax_h3", "token_refiner.blocks.0.attn.qkv_proj", "blocks.0.attn.qkv_proj"),
-    ],
-)
-def test_layers_that_run_before_sampling_do_not_compete(pack, notes, read, family, before, competing):
-    model = patcher(family)
-    shape_of = part(pack, "nodes.host_names").layer_shape
-    tensors = {}
-    for name in (before, competing):
-        name = f"diffusion_model.{name}"
-        tensors |= lora(name, *shape_of(model.model.get_submodule(name)))
-    found = read(tensors, model=model)
-    assert [slot.weight for slot in found.slots] == [competing]
-    assert list(found.before) == [f"diffusion_model.{before}.weight"]
-    assert set(model.clone().add_patches(found.before, 1.0)) == set(found.before)
-    (line,) = notes(found)
-    assert "run before sampling" in line and "ordinary patch at strength 0.7" in line and before in line
-    (line,) = notes(found, keep=False)
-    assert "dropped" in line
-
-
-def test_renamed_tensors_keep_the_names_of_the_file(read):
-    """The host renames Wan Fun's keys; what is left over is called as in the file."""
-    at = "lora_unet__blocks_0_cross_attn_k"
-    tensors = {**lora(at, 256, 256), "lora_unet__nobody.odd": R(1), "lora_unet__blocks_0_norm1.diff_b": R(3)}
-    found = read(tensors, model=patcher("wan"))
-    assert [slot.name for slot in found.slots] == ["blocks.0.cross_attn.k"]
-    assert {item.name for item in found.left} == {"lora_unet__nobody.odd", "lora_unet__blocks_0_norm1"}
-
-
-@pytest.fixture
-def loras_folder(tmp_path, monkeypatch):
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
-    return tmp_path
-
-
-def test_the_loader_keeps_the_metadata_and_opens_any_name(pack, loras_folder, subject):
-    load = part(pack, "nodes.lora_file").load
-    save_file(subject, loras_folder / "plain.safetensors", metadata={"ss_network_dim": "6"})
-    assert load("plain.safetensors").metadata == {"ss_network_dim": "6"}
-    save_file(subject, loras_folder / "bare.safetensors")
-    assert load("bare.safetensors").metadata == {}
-    folder = os.fsencode(loras_folder)
-    os.rename(os.path.join(folder, b"plain.safetensors"), os.path.join(folder, b"caf\xe9.safetensors"))
-    name = os.fsdecode(b"caf\xe9.safetensors")
-    found = load(name)
-    assert len(found) == len(subject) and found.metadata == {"ss_network_dim": "6"}
-    assert (
-        part(pack, "nodes.lora_file").name_of(found, "subject") == "caf\N{REPLACEMENT CHARACTER}.safetensors"
-    )
-
-
-def test_names_of_files_reach_no_terminal_as_commands(pack, loras_folder):
-    (loras_folder / "evil\x1b[2J.safetensors").write_bytes(b"nothing at all")
-    with pytest.raises(ValueError, match=r"evil\\x1b\[2J") as caught:
-        part(pack, "nodes.lora_file").load("evil\x1b[2J.safetensors")
-    assert str(caught.value).isprintable()
 
 
 def test_a_list_of_thousands_of_unknown_layers_is_no_work(read, subject):

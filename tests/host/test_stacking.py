@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import comfy.cldm.cldm
-import comfy.controlnet
-import comfy.ops
 import comfy.sd
 import comfy.utils
 import pytest
@@ -13,7 +10,6 @@ from reference import Reference, random_lora
 from support import UNET_LAYERS, baked, fuse, part, relative, unet_pair
 
 from tools.tiny import model_path
-from tools.tiny.architectures import SD15_UNET
 
 TOLERANCE = 1e-4
 
@@ -50,19 +46,8 @@ def test_with_a_second_fuse(pack, sd15, sd15_conds, pair, sample):
     assert relative(sample(both, *sd15_conds), sample(stacked, *sd15_conds)) < TOLERANCE
 
 
-def test_with_a_controlnet(pack, sd15, sd15_conds, pair, sample):
-    torch.manual_seed(0)
-    config = {k: v for k, v in SD15_UNET.items() if k not in ("out_channels", "transformer_depth_output")}
-    with torch.inference_mode(False):
-        network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, operations=comfy.ops.manual_cast)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.02)
-    control = comfy.controlnet.ControlNet(network.eval().requires_grad_(False))
-    hint = control.copy().set_cond_hint(torch.rand(1, 3, 64, 64), 0.8, (0.0, 1.0))
-    conds = tuple(
-        [[c[0], {**c[1], "control": hint, "control_apply_to_uncond": True}] for c in cond]
-        for cond in sd15_conds
-    )
+def test_with_a_controlnet(pack, sd15, sd15_conds, pair, sample, controlled):
+    conds = controlled(sd15_conds)
     expected = sample(Reference(*pair).patch(sd15.model), *conds)
     assert relative(sample(Reference(*pair).patch(sd15.model), *sd15_conds), expected) > 100 * TOLERANCE
     assert relative(sample(fuse(pack, sd15.model, *pair).model, *conds), expected) < TOLERANCE

@@ -1,0 +1,82 @@
+"""The Compose LoRAs node: a set of LoRAs and a method onto a model, chosen anew over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..klora_core.plan import OTHER_LAYERS
+from ..klora_core.progress import MODES
+from . import methods
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, Member, compose
+from .klora_inputs import advanced
+from .lora_set import LoraSet
+
+
+class KLoRACompose(io.ComfyNode):
+    """Compose any number of LoRAs over time, by a method of choice."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRACompose",
+            display_name="Compose LoRAs",
+            category="K-LoRA",
+            description="Puts any number of LoRAs to work on one model by a method of your choice: it says "
+            "which of them works where and when. Nothing is trained.",
+            search_aliases=[
+                "klora",
+                "lora switch",
+                "lora composite",
+                "multi lora",
+                "cmlora",
+                "b-lora",
+                "blora",
+            ],
+            has_intermediate_output=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The model to put the LoRAs on."),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
+                ),
+                LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+                io.DynamicCombo.Input(
+                    "method",
+                    options=[
+                        io.DynamicCombo.Option(option.name, [make() for make in option.inputs])
+                        for option in methods.OPTIONS.values()
+                    ],
+                    tooltip="K-LoRA: in each layer and step the subject or the style. LoRA Switch: one whole "
+                    "LoRA at a time. LoRA Composite: one run of the model for each, their mean. CMLoRA: the "
+                    "same, in turns one counts for more. B-LoRA: one block of SDXL each.",
+                ),
+                advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
+                advanced("progress", MODES, PROGRESS_TOOLTIP),
+            ],
+            outputs=[
+                io.Model.Output("model", tooltip="The model with the LoRAs at work."),
+                io.Clip.Output(
+                    "clip", tooltip="The text encoder with all LoRAs' text parts at their strengths."
+                ),
+                KLoraPlan.Output("plan", tooltip="What was decided, for K-LoRA Selection Map."),
+                io.String.Output("report", tooltip="The decisions in words."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        set: Sequence[Member],
+        method: Any,
+        clip: Any | None = None,
+        other_layers: str = OTHER_LAYERS[0],
+        progress: str = MODES[0],
+    ) -> io.NodeOutput:
+        node = cls.hidden.unique_id if cls.hidden else None
+        return compose(model, clip, set, methods.of_value(method), other_layers, progress, node)

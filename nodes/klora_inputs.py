@@ -1,0 +1,157 @@
+"""K-LoRA's dials, as inputs of the nodes that offer it, and what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..klora_core.errors import KLoraError
+from ..klora_core.methods import klora
+from ..klora_core.methods.klora_scores import energies_of, evidence_of
+from ..klora_core.pairing import LAYERS, Rows, meet
+from ..klora_core.roles import STYLE, SUBJECT
+from . import scoring
+from .composing import Found, Make
+
+
+def advanced(id: str, options: Sequence[str], tooltip: str) -> io.Combo.Input:
+    """An advanced choice, its first option the default."""
+    return io.Combo.Input(
+        id, options=list(options), default=options[0], optional=True, advanced=True, tooltip=tooltip
+    )
+
+
+def balance() -> io.Float.Input:
+    return io.Float.Input(
+        "balance",
+        default=0.0,
+        min=-1.0,
+        max=1.0,
+        step=0.05,
+        display_mode=io.NumberDisplay.slider,
+        tooltip="The one control to turn: -1 leans to the subject, +1 to the style, 0 is even.",
+    )
+
+
+def schedule() -> io.DynamicCombo.Input:
+    return io.DynamicCombo.Input(
+        "schedule",
+        options=[
+            _schedule_option("s", "s: the subject leads first, the style takes over."),
+            _schedule_option("s*", "s*: the style leads for the first steps, then as s."),
+        ],
+        tooltip="s: subject first, then style. s*: a short style lead for its colours and "
+        "composition first; recommended for FLUX.",
+    )
+
+
+def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
+    return io.DynamicCombo.Option(
+        name,
+        [
+            io.Float.Input(
+                "alpha",
+                optional=True,
+                default=klora.DEFAULT_ALPHA,
+                min=0.01,
+                max=10.0,
+                step=0.05,
+                tooltip=f"How fast the scale grows over the steps. {tooltip}",
+            ),
+            io.Float.Input(
+                "beta",
+                optional=True,
+                default=klora.DEFAULT_BETA[name],
+                min=0.0,
+                max=10.0,
+                step=0.05,
+                tooltip="Where the scale starts. Higher gives the style more layers from the first step on.",
+            ),
+        ],
+    )
+
+
+def gamma() -> io.Combo.Input:
+    return advanced(
+        "gamma", klora.GAMMA_MODES, "How the two LoRAs are brought to one size before they compete."
+    )
+
+
+def layers() -> io.Combo.Input:
+    return advanced("layers", LAYERS, "Which layers compete: all that both LoRAs change, or attention only.")
+
+
+def score() -> io.Combo.Input:
+    return advanced(
+        "score",
+        klora.SCORES,
+        "What is compared in a layer. top-k: the largest entries, as in the paper. energy: all of them, "
+        "squared (EST-LoRA); needs no scoring pass.",
+    )
+
+
+def loser() -> io.Combo.Input:
+    return advanced(
+        "loser",
+        klora.LOSERS,
+        "What the loser of a layer does. off: nothing, as in the paper. outside: it acts where the winner "
+        "does not look. Takes up to twice the time and memory of K-LoRA.",
+    )
+
+
+def outside() -> io.Float.Input:
+    return io.Float.Input(
+        "outside",
+        default=klora.DEFAULT_OUTSIDE,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        optional=True,
+        advanced=True,
+        tooltip="How strongly the loser acts where the winner does not look, with loser outside.",
+    )
+
+
+def make_klora(
+    balance: float = 0.0,
+    schedule: Any = klora.SCHEDULES[0],
+    gamma: str = klora.GAMMA_MODES[0],
+    layers: str = LAYERS[0],
+    score: str = klora.SCORES[0],
+    loser: str = klora.LOSERS[0],
+    outside: float = klora.DEFAULT_OUTSIDE,
+) -> Make:
+    """K-LoRA at these dials. Raises KLoraError, at once for what the LoRAs have no part in."""
+    curve = _schedule(schedule, balance)
+    if loser not in klora.LOSERS:
+        raise KLoraError(f"Unknown loser {loser!r}: use one of {', '.join(klora.LOSERS)}.")
+    strength = 0.0 if loser == klora.LOSERS[0] else float(outside)
+
+    def make(found: Found) -> tuple[Rows, klora.KLora]:
+        missing = [role for role in (SUBJECT, STYLE) if role not in found.roles]
+        if missing:
+            raise KLoraError(
+                f"K-LoRA needs a subject and a style LoRA, and no LoRA here is a {missing[0]}: set roles."
+            )
+        rows = meet(found.slots, found.roles, layers)
+        if score == klora.ENERGY:
+            evidence = energies_of(rows.competing, found.roles, found.names, scoring.energies)
+        else:
+            evidence = evidence_of(rows.competing, found.roles, scoring.scores, found.names)
+        return rows, klora.KLora(curve, gamma, found.roles, evidence, score, strength)
+
+    return make
+
+
+def _schedule(value: Any, balance: float) -> klora.Schedule:
+    """The schedule of the node's dynamic combo, or of its bare name, which API users may send."""
+    if isinstance(value, str):
+        return klora.make_schedule(value, balance=balance)
+    if not isinstance(value, Mapping) or not isinstance(value.get("schedule"), str):
+        raise KLoraError(
+            f"schedule must be one of {', '.join(klora.SCHEDULES)}, got {value!r}. In the API format, send "
+            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
+        )
+    return klora.make_schedule(value["schedule"], value.get("alpha"), value.get("beta"), balance)

@@ -1,0 +1,115 @@
+"""The LoRA Set node: any number of LoRAs with their roles, for Compose LoRAs and Merge LoRAs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..klora_core.errors import KLoraError
+from ..klora_core.roles import OTHER, ROLES, STYLE, SUBJECT
+from . import lora_file
+from .composing import Member, check_finite
+from .klora_inputs import advanced
+
+LoraSet = io.Custom("LORA_SET")
+LoraStack = io.Custom("LORA_STACK")
+
+# By name: the role of the stack's first LoRA, and of the others.
+STACK_ROLES = {
+    "subject, then styles": (SUBJECT, STYLE),
+    "all styles": (STYLE, STYLE),
+    "all subjects": (SUBJECT, SUBJECT),
+    "all other": (OTHER, OTHER),
+}
+_FIRST = next(iter(STACK_ROLES))
+_NO_FILE = ("", "None")
+
+
+class KLoRASet(io.ComfyNode):
+    """Collect LoRAs and say what each is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRASet",
+            display_name="LoRA Set",
+            category="K-LoRA",
+            description="Collects any number of LoRAs, each with its strength and its role, for Compose "
+            "LoRAs or Merge LoRAs.",
+            search_aliases=["klora", "lora stack", "several loras", "multi lora", "lora list"],
+            inputs=[
+                io.LoraModel.Input("lora", optional=True, tooltip="A LoRA to add."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How strongly this LoRA works where and when it works. The papers of LoRA Switch "
+                    "and LoRA Composite use 0.8.",
+                ),
+                io.Combo.Input(
+                    "role",
+                    options=list(ROLES),
+                    default=SUBJECT,
+                    tooltip="subject: who or what is shown. style: how it is drawn. other: neither, such as "
+                    "a speed LoRA; it works beside the method, everywhere and all the time.",
+                ),
+                LoraSet.Input("set", optional=True, tooltip="Another LoRA Set, whose LoRAs come first."),
+                LoraStack.Input(
+                    "lora_stack",
+                    optional=True,
+                    tooltip="A stack of a LoRA stacker, whose LoRAs come last.",
+                ),
+                advanced(
+                    "stack_roles",
+                    tuple(STACK_ROLES),
+                    "What the stack's LoRAs are. By default the first is the subject, the others are styles.",
+                ),
+            ],
+            outputs=[LoraSet.Output("set", tooltip="The LoRAs, none of them applied yet.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        strength: float,
+        role: str,
+        lora: dict | None = None,
+        set: Sequence[Member] | None = None,
+        lora_stack: Sequence[Any] | None = None,
+        stack_roles: str = _FIRST,
+    ) -> io.NodeOutput:
+        check_finite("strength", strength)
+        if role not in ROLES:
+            raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
+        members = list(set or ())
+        if lora is not None:
+            members.append(Member(lora, lora_file.name_of(lora, role), role, strength))
+        members += _of_stack(lora_stack or (), stack_roles)
+        if not members:
+            raise KLoraError("The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.")
+        return io.NodeOutput(tuple(members))
+
+
+def _of_stack(stack: Sequence[Any], roles: str) -> list[Member]:
+    if roles not in STACK_ROLES:
+        raise KLoraError(f"Unknown stack_roles {roles!r}: use one of {'; '.join(STACK_ROLES)}.")
+    members: list[Member] = []
+    for entry in stack:
+        try:
+            name, strength, on_clip = entry
+        except (TypeError, ValueError):
+            raise KLoraError(
+                f"lora_stack holds {entry!r}, no (name, strength_model, strength_clip): connect a LORA_STACK."
+            ) from None
+        # Stackers leave places that were not used in their stacks.
+        if name is None or name in _NO_FILE:
+            continue
+        for value in (strength, on_clip):
+            check_finite(f"The strength of {name} in lora_stack", value)
+        role = STACK_ROLES[roles][1 if members else 0]
+        members.append(Member(lora_file.load(name), str(name), role, strength, on_clip))
+    return members

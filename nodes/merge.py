@@ -1,0 +1,171 @@
+"""The Merge LoRAs node: a set of LoRAs to one ordinary LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+from comfy_api.latest import io
+
+from ..klora_core import merge_file
+from ..klora_core.account import What, grouped
+from ..klora_core.errors import KLoraError
+from ..klora_core.merging.method import MergeMethod, Parameter
+from ..klora_core.merging.run import Merged, merge
+from ..klora_core.methods.merges.table import METHODS, named
+from ..klora_core.pairing import rows
+from ..klora_core.report import abbreviated
+from ..klora_core.roles import labels_of
+from . import lora_slots
+from .composing import Member
+from .host_names import PREFIX, SUFFIX
+from .klora_inputs import advanced
+from .lora_file import LoraStateDict
+from .lora_set import LoraSet
+from .lora_slots import HostLora
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+class KLoRAMerge(io.ComfyNode):
+    """Merge any number of LoRAs to one, by a method of choice."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KLoRAMerge",
+            display_name="Merge LoRAs",
+            category="K-LoRA",
+            description="Makes one ordinary LoRA of several, once, by a method of your choice: for Load LoRA "
+            "Model, for Save LoRA Weights, or as the subject or style of K-LoRA Fuse.",
+            search_aliases=["klora", "lora merge", "ties", "dare", "knots", "np-lora", "svd", "lego"],
+            inputs=[
+                io.Model.Input("model", tooltip="The base model, for its layers' names. It is not changed."),
+                LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+                io.DynamicCombo.Input(
+                    "method",
+                    options=[
+                        io.DynamicCombo.Option(method.label, [_input(p) for p in method.parameters])
+                        for method in METHODS
+                    ],
+                    tooltip="Linear: the plain sum. SVD: the sum at a smaller rank. NP-LoRA: the subject is "
+                    "kept out of what the style looks at. The others thin the LoRAs out before adding.",
+                ),
+                io.Int.Input(
+                    "rank",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    tooltip="The rank of the result, cut to it as well as it goes. 0: what the method needs.",
+                ),
+                advanced(
+                    "precision",
+                    PRECISIONS,
+                    "Of the result's numbers. fp16 and bf16 make a saved file half as large.",
+                ),
+            ],
+            outputs=[
+                io.LoraModel.Output("lora", tooltip="One LoRA, not applied to anything yet."),
+                io.String.Output("report", tooltip="What was merged, and what was left out and why."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        set: Sequence[Member],
+        method: Any,
+        rank: int = 0,
+        precision: str = PRECISIONS[0],
+    ) -> io.NodeOutput:
+        row, values = _chosen(method)
+        if precision not in PRECISIONS:
+            raise KLoraError(f"Unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}.")
+        loras = [lora_slots.read(member.tensors, member.name, model, None) for member in set]
+        roles = [member.role for member in set]
+        merged = merge(
+            rows([lora.slots for lora in loras], labels_of(roles)),
+            row,
+            [member.strength for member in set],
+            roles,
+            rank or None,
+            values=values,
+            progress=_bar(),
+            device=comfy.model_management.get_torch_device(),
+        )
+        tensors = merge_file.state_dict(merged.deltas, merge_file.DTYPES[precision], _shapes(model))
+        name = f"{row.label} of {', '.join(member.name for member in set)}"
+        about = merge_file.metadata(merged, [member.name for member in set])
+        return io.NodeOutput(LoraStateDict(tensors, name, (name, 0, 0), about), _report(merged, set, loras))
+
+
+def _input(parameter: Parameter) -> io.Input:
+    tooltip = f"{parameter.help[0].upper()}{parameter.help[1:]}."
+    if parameter.choices:
+        return io.Combo.Input(
+            parameter.name,
+            options=list(parameter.choices),
+            default=parameter.default,
+            optional=True,
+            tooltip=tooltip,
+        )
+    bounds: dict[str, Any] = {"min": parameter.low, "max": parameter.high}
+    if isinstance(parameter.default, int):
+        return io.Int.Input(
+            parameter.name,
+            default=parameter.default,
+            optional=True,
+            control_after_generate=False,
+            tooltip=tooltip,
+            **bounds,
+        )
+    return io.Float.Input(
+        parameter.name, default=float(parameter.default), optional=True, step=0.01, tooltip=tooltip, **bounds
+    )
+
+
+def _chosen(value: Any) -> tuple[MergeMethod, dict[str, Any]]:
+    """The method and its parameters, of the node's dynamic combo or of a bare name. Raises KLoraError."""
+    given = {"method": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
+    label = str(given.pop("method", None))
+    by_label = {method.label: method.name for method in METHODS}
+    return named(by_label.get(label, label)), {key: own for key, own in given.items() if own is not None}
+
+
+def _bar() -> Any:
+    """The host's progress bar, made once it is known how long it is."""
+    bars: list[Any] = []
+
+    def step(done: int, total: int) -> None:
+        if not bars:
+            bars.append(comfy.utils.ProgressBar(total))
+        bars[0].update_absolute(done, total)
+
+    return step
+
+
+def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the model's weights, by canonical name."""
+    return {
+        key.removeprefix(PREFIX).removesuffix(SUFFIX): tuple(weight.shape)
+        for key, weight in model.model.state_dict().items()
+        if key.startswith(PREFIX) and key.endswith(SUFFIX)
+    }
+
+
+def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]) -> str:
+    lines = [*merged.facts()]
+    lines += [f"  {member.strength:g} x {member.name} ({member.role})" for member in members]
+    for member, lora in zip(members, loras, strict=True):
+        more = len(lora.vectors) + len(lora.before)
+        if more:
+            lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")
+        for (what, reason), names in grouped(lora.left).items():
+            why = "only the diffusion model's layers are merged" if what is What.TEXT else reason
+            lines.append(
+                f"{member.name}: {len(names)} x {what.value}, NOT merged: {why}: {abbreviated(names)}"
+            )
+    return "\n".join(lines)
