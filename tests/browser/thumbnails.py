@@ -60,12 +60,17 @@ def framed(map_: Image.Image) -> Image.Image:
 
 
 def rearranged(sheet: Image.Image) -> Image.Image:
-    """The five cells of a sheet in a square, three above two, so that their labels can be read."""
-    step = (sheet.width - sheet.height) // 4
-    cells = [sheet.crop((x, 0, x + sheet.height, sheet.height)) for x in range(0, sheet.width, step)]
+    """The cells of a sheet in a square, three a row, so that their labels can be read."""
+    high = sheet.height
+    count = round((sheet.width + GUTTER) / (high + GUTTER))
+    step = (sheet.width - high) // (count - 1)
+    cells = [sheet.crop((at * step, 0, at * step + high, high)) for at in range(count)]
+    rows = [cells[at : at + 3] for at in range(0, count, 3)]
     square, top = Image.new("RGB", (SIDE, SIDE), GROUND), BADGE
-    for row in (cells[:3], cells[3:]):
-        side = (SIDE - 2 * MARGIN - GUTTER * (len(row) - 1)) // len(row)
+    # Three rows have to be smaller to fit.
+    most = (SIDE - BADGE - MARGIN) // len(rows) - GUTTER
+    for row in rows:
+        side = min(most, (SIDE - 2 * MARGIN - GUTTER * (len(row) - 1)) // len(row))
         for i, cell in enumerate(row):
             small = cell.resize((side, side), Image.Resampling.LANCZOS)
             square.paste(small, (MARGIN + i * (side + GUTTER), top))

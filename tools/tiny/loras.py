@@ -99,8 +99,12 @@ def _pair(linears: tuple[Linear, ...], text: tuple[Linear, ...] = ()) -> dict[st
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every LoRA by file stem: a subject and a style per family, of unequal ranks, types and spellings."""
+    """Every LoRA by file stem: a subject and a style per family, of unequal ranks, types and spellings.
+
+    SD1.5 has a second style.
+    """
     sd15 = _pair(architectures.sd15_linears(), architectures.clip_l_linears())
+    sd15["style2"] = Recipe("peft", "unet.", architectures.sd15_linears(), rank=6, alpha=6.0, seed=3)
     sdxl = _pair(architectures.sdxl_linears())
     flux = {
         "subject": Recipe("kohya", "unet.", architectures.flux_fused_linears(), rank=8, alpha=8.0, seed=1),

@@ -10,6 +10,7 @@ TINY_FILES = {
     "flux1-dev.safetensors": "tiny-flux.safetensors",
     "z_image_turbo_bf16.safetensors": "tiny-zimage.safetensors",
     "ae.safetensors": "tiny-ae.safetensors",
+    "style2-sd15.safetensors": "tiny-style2-sd15.safetensors",
 } | {
     f"{role}-{family}.safetensors": f"tiny-{role}-{family}.safetensors"
     for role in ("subject", "style")

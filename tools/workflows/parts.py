@@ -59,6 +59,40 @@ def fuse(
     )  # fmt: skip
 
 
+def lora(canvas: Canvas, name: str, file: str, title: str) -> Json:
+    """One LoRA file, not applied."""
+    return canvas.node(name, "KLoRALoadLora", (380, 60), {"lora_name": file}, title=title)
+
+
+def member(
+    canvas: Canvas, name: str, source: str, role: str, before: str = "", strength: float = 1.0
+) -> Json:
+    """A LoRA Set of the one `before` it and one LoRA more."""
+    wires = {"lora": source} | ({"set": f"{before}.set"} if before else {})
+    widgets = {"role": role, "strength": strength}
+    return canvas.node(name, "KLoRASet", (380, 190), widgets, title=f"LoRA Set: {role}", **wires)
+
+
+def compose(
+    canvas: Canvas,
+    source: str,
+    widgets: Mapping[str, Any],
+    *,
+    name: str = "fuse",
+    height: int = FUSE_WITH_MAP,
+) -> Json:
+    """Compose LoRAs by the method that `widgets` name."""
+    return canvas.node(
+        name,
+        "KLoRACompose",
+        (380, height),
+        widgets,
+        model="model.MODEL",
+        clip="model.CLIP",
+        set=f"{source}.set",
+    )
+
+
 def prompt(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:
     """What to paint."""
     return canvas.node("positive", "CLIPTextEncode", (420, 150), {"text": text}, title="Prompt", clip=clip)

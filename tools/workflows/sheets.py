@@ -1,8 +1,9 @@
-"""Workflows that end in a labelled sheet: five ways to use two LoRAs, and five values of balance."""
+"""Workflows that end in a labelled sheet: ways to use two LoRAs, values of balance, every method."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from . import parts
 from .canvas import GAP, GROUP_PAD, Canvas, Json
@@ -62,6 +63,68 @@ BALANCES = {
 }
 
 
+METHODS: dict[str, dict[str, Any]] = {
+    "K-LoRA": {"method": "K-LoRA"},
+    "LoRA Switch": {"method": "LoRA Switch", "method.turn.tau": 2},
+    "LoRA Composite": {"method": "LoRA Composite"},
+    "CMLoRA": {"method": "CMLoRA"},
+}
+MERGES = ("Linear", "NP-LoRA", "TIES", "KnOTS")
+
+_METHODS_NOTE = f"""# Every method on your two LoRAs
+
+One seed, one prompt, one sheet. Left, methods that choose over time (*Compose LoRAs*); right, LoRAs merged \
+once (*Merge LoRAs*).
+
+{_FIRST}
+
+**What to look for:** the column that keeps the subject and has the style. No table knows it for your pair.
+
+*LoRA Composite* and *CMLoRA* run the model once for each LoRA: they take twice as long. *B-LoRA* is for \
+SDXL alone: there, choose it as `method` in a column. *Linear* is the plain sum.
+
+{_SWAP}
+"""
+
+
+def methods(host: HostNodes) -> Json:
+    """Four methods that choose over time and four merges on one seed."""
+    canvas = Canvas(host)
+    start, models = _start(canvas, _METHODS_NOTE)
+    models += [
+        parts.member(canvas, "set1", "pair.subject", "subject"),
+        parts.member(canvas, "set2", "pair.style", "style", "set1"),
+    ]
+    composed = [
+        parts.compose(canvas, "set2", widgets, name=f"fuse{at}")
+        for at, widgets in enumerate(METHODS.values())
+    ]
+    merged = [_merged(canvas, at, label) for at, label in enumerate(MERGES)]
+    shared = _shared(canvas, "fuse0.clip")
+    ways = {label: f"fuse{at}.model" for at, label in enumerate(METHODS)}
+    ways |= {label: f"merged{at}.model" for at, label in enumerate(MERGES)}
+    columns = _columns(canvas, ways)
+    for label, nodes in zip(ways, [*([node] for node in composed), *merged], strict=True):
+        columns[label] = [*nodes, *columns[label]]
+    x_models, _ = canvas.group("Start here", parts.GREY, (0, 0), start)
+    _, y = canvas.group("1 · Model and LoRAs", parts.BLUE, (x_models, 0), models)
+    x, _ = canvas.group("2 · Prompt, the same for all", parts.PURPLE, (x_models, y), shared)
+    _result(canvas, x, columns, "Sheet", "k-lora-methods")
+    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d3e70")
+
+
+def _merged(canvas: Canvas, at: int, label: str) -> list[Json]:
+    """The two LoRAs merged by a method, and added to the model."""
+    merge = canvas.node(
+        f"merge{at}", "KLoRAMerge", (380, 260), {"method": label}, model="model.MODEL", set="set2.set"
+    )
+    loader = canvas.node(
+        f"merged{at}", "LoraModelLoader", (380, 140),
+        title="Add the merged LoRA", model="model.MODEL", lora=f"merge{at}.lora",
+    )  # fmt: skip
+    return [merge, loader]
+
+
 def compare(host: HostNodes) -> Json:
     """No LoRA, subject only, style only, plain sum and K-LoRA on one seed."""
     canvas = Canvas(host)
@@ -115,7 +178,7 @@ def _start(canvas: Canvas, text: str) -> tuple[list[Json], list[Json]]:
 
 
 def _shared(canvas: Canvas, clip: str) -> list[Json]:
-    """What all five images have in common."""
+    """What all images have in common."""
     return [
         parts.prompt(canvas, SD15.prompt, clip),
         parts.avoid(canvas, SD15.negative, clip),
@@ -156,13 +219,13 @@ def _result(canvas: Canvas, left: int, columns: Mapping[str, list[Json]], title:
     """The columns side by side, and below them, as wide as they are, their images in one row."""
     x, below = left, 0
     for label, nodes in columns.items():
-        kloras = any(node["type"] == "KLoRAFuse" for node in nodes) or label == "K-LoRA"
+        kloras = any(node["type"] in ("KLoRAFuse", "KLoRACompose") for node in nodes) or label == "K-LoRA"
         x, y = canvas.group(label, parts.GREEN if kloras else parts.GOLD, (x, 0), nodes)
         below = max(below, y)
     inside = x - left - 2 * (GAP + GROUP_PAD)
     joined = f"join{len(columns) - 1}.IMAGE"
     sheet = canvas.node(
-        "sheet", "SaveImage", (inside, inside // 5 + 120), {"filename_prefix": prefix},
+        "sheet", "SaveImage", (inside, inside // len(columns) + 120), {"filename_prefix": prefix},
         title=title, images=joined,
     )  # fmt: skip
     canvas.group(title, parts.GOLD, (left, below), [sheet])
