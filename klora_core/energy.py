@@ -22,11 +22,11 @@ def energy(delta: Delta) -> float:
 
 def _unscaled(delta: Delta) -> Tensor:
     if isinstance(delta, LowRank):
-        up, down = delta.up.double(), delta.down.double()
+        up, down = _exact(delta.up), _exact(delta.down)
         # Rounding can leave a product of zero a little below it.
         return ((up.T @ up) * (down @ down.T)).sum().clamp_min(0)
     if isinstance(delta, Dense):
-        return torch.stack([tile.double().square().sum() for tile in _tiles(delta.weight)]).sum()
+        return torch.stack([_exact(tile).square().sum() for tile in _tiles(delta.weight)]).sum()
     if isinstance(delta, Kron):
         return _kron(delta)
     return _hadamard(delta)
@@ -36,10 +36,10 @@ def _kron(delta: Kron) -> Tensor:
     rows1, rows2 = _row_energies(delta.w1), _row_energies(delta.w2)
     if delta.order is None and delta.window is None:
         return rows1.sum() * rows2.sum()
-    index = delta.order
+    index = None if delta.order is None else delta.order.cpu()
     if index is None:
         first, length = delta.window or (0, 0)
-        index = torch.arange(first, first + length, device=rows1.device)
+        index = torch.arange(first, first + length)
     count = len(rows2)
     return (rows1[torch.div(index, count, rounding_mode="floor")] * rows2[index % count]).sum()
 
@@ -47,13 +47,13 @@ def _kron(delta: Kron) -> Tensor:
 def _row_energies(factor: Factor) -> Tensor:
     """The sums of squares of a factor's rows, float64."""
     if isinstance(factor, Tensor):
-        return factor.double().square().sum(1)
-    up, down = factor[0].double(), factor[1].double()
+        return _exact(factor).square().sum(1)
+    up, down = _exact(factor[0]), _exact(factor[1])
     return ((up @ (down @ down.T)) * up).sum(1).clamp_min(0)
 
 
 def _hadamard(delta: Hadamard) -> Tensor:
-    up1, down1, up2, down2 = (tensor.double() for tensor in delta.tensors)
+    up1, down1, up2, down2 = (_exact(tensor) for tensor in delta.tensors)
     step = max(1, _TILE // down1.shape[1])
     tiles = (
         ((a @ down1) * (b @ down2)).square().sum()
@@ -64,3 +64,8 @@ def _hadamard(delta: Hadamard) -> Tensor:
 
 def _tiles(matrix: Tensor) -> tuple[Tensor, ...]:
     return matrix.split(max(1, _TILE // max(1, matrix.shape[1])))
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    # Not every device has float64.
+    return tensor.to("cpu", torch.float64)

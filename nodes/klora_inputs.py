@@ -137,7 +137,7 @@ def make_klora(
             )
         rows = meet(found.slots, found.roles, layers)
         if score == klora.ENERGY:
-            evidence = energies_of(rows.competing, found.roles, found.names)
+            evidence = energies_of(rows.competing, found.roles, found.names, scoring.energies)
         else:
             evidence = evidence_of(rows.competing, found.roles, scoring.scores, found.names)
         return rows, klora.KLora(curve, gamma, found.roles, evidence, score, strength)

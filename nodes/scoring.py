@@ -8,12 +8,14 @@ import comfy.model_management
 import comfy.utils
 
 from ..klora_core.deltas import Delta
+from ..klora_core.energy import energy
 from ..klora_core.score_cache import ScoreCache
 from ..klora_core.scoring import Request, Score, score
 
 # Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of
 # two thousand slots.
 _scores = ScoreCache(1 << 16)
+_energies = ScoreCache(1 << 16)
 
 
 def scores(requests: Sequence[Request]) -> list[Score]:
@@ -25,3 +27,11 @@ def scores(requests: Sequence[Request]) -> list[Score]:
         return score([Request(*each) for each in left], device, bar.update_absolute)
 
     return [Score(*found) for found in _scores.scores(requests, missing)]
+
+
+def energies(deltas: Sequence[Delta]) -> list[float]:
+    """||dW||_F^2 of each; those not known yet are worked out."""
+    found = _energies.scores(
+        [(delta, 0) for delta in deltas], lambda left: [(energy(d), 0.0) for d, _ in left]
+    )
+    return [value for value, _ in found]

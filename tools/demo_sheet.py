@@ -57,5 +57,6 @@ def _caption(where: str) -> str:
     size = BASE_FILE.stat().st_size / 1e6
     return (
         f"A small world ({size:.0f} MB in SD3's format, {WORLD} LoRAs), made by {where}. "
-        "The prompt names both triggers.\nThe first pair goes well, the second badly: bench/QUALITY.md has all."
+        "The prompt names both triggers.\n"
+        "The first pair goes well, the second badly: bench/QUALITY.md has all."
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ..deltas import Delta
 from ..energy import energy
 from ..errors import KLoraError
 from ..pairing import Row
@@ -63,11 +64,21 @@ def evidence_of(
     )
 
 
-def energies_of(rows: Sequence[Row], roles: Sequence[str], names: Sequence[str]) -> tuple[Evidence, ...]:
-    """The same with ||dW||_F^2 for what is compared (EST-LoRA, arXiv 2508.02165)."""
+def energies_of(
+    rows: Sequence[Row],
+    roles: Sequence[str],
+    names: Sequence[str],
+    measure: Callable[[Sequence[Delta]], Sequence[float]] | None = None,
+) -> tuple[Evidence, ...]:
+    """The same with ||dW||_F^2 for what is compared (EST-LoRA, arXiv 2508.02165).
+
+    ``measure`` works them all out; None: one by one.
+    """
+    there = [delta for row in rows for delta in row.deltas if delta is not None]
+    measured = iter(map(energy, there) if measure is None else measure(there))
     found = []
     for row in rows:
-        energies = tuple(0.0 if delta is None else energy(delta) for delta in row.deltas)
+        energies = tuple(0.0 if delta is None else next(measured) for delta in row.deltas)
         for name, value in zip(names, energies, strict=True):
             if not math.isfinite(value):
                 raise _not_finite(name, row)

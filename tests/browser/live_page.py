@@ -31,7 +31,8 @@ _SETTINGS = {
 }
 HELPERS = """
 window.klora = {
-  fuse: () => app.rootGraph.nodes.find((node) => node.type === 'KLoRAFuse'),
+  gives: (node, type) => node.outputs?.some((output) => output.type === type),
+  fuse: () => app.rootGraph.nodes.find((node) => klora.gives(node, 'KLORA_PLAN')),
   root: () => document.querySelector('.klora-map'),
   widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
   turn(name, value) {

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from tests.browser.documents import recorded
 from tests.browser.live_page import (
     FUSE,
     SHOTS,
@@ -18,6 +19,7 @@ from tests.browser.live_page import (
     look_at_fuse,
     page,
     run,
+    show,
     visit,
     workflow,
 )
@@ -266,6 +268,9 @@ def test_rerun_from_the_cache_shows_the_map_in_a_new_page(chromium, server, open
     load(opened, graph)
     run(opened)
     visit(opened, server)
+    # The page brings back what was open, in its own time: only then is another workflow the last to load.
+    opened.wait_for_function("app.rootGraph.nodes.length > 5")
+    settle(opened)
     # Another workflow to the page, the same inputs to the server.
     graph["id"] = str(uuid.uuid4())
     graph["nodes"] = [
@@ -276,3 +281,20 @@ def test_rerun_from_the_cache_shows_the_map_in_a_new_page(chromium, server, open
     nothing_drawn(opened)
     run(opened)
     opened.wait_for_function("klora.root()?.dataset.draws > 0")
+
+
+def test_a_warning_is_said_on_the_node(ran):
+    line = "klora.root().querySelector('.klora-warning')"
+    assert ran.evaluate(f"{line}.offsetHeight") == 0
+    text = "subject and style are the same LoRA: whichever wins, the image is that of one LoRA."
+    show(ran, {**recorded(lambda slot, column, number: slot % 2), "warnings": [text]})
+    frames(ran)
+    assert ran.evaluate(f"{line}.textContent") == text
+    assert ran.evaluate(f"{line}.offsetHeight") > 10
+    shot(ran, "warning")
+    ran.evaluate("klora.root().querySelector('button').click()")
+    frames(ran)
+    assert ran.evaluate(HINT) == "warning inside"
+    ran.evaluate("klora.root().querySelector('button').click()")
+    frames(ran)
+    assert ran.evaluate(HINT) == ""

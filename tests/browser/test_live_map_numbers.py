@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klora_core import document
+from klora_core.methods.klora import Schedule, rho
 from klora_core.progress import Columns, Moment, in_steps, over_progress
 from tests.browser.documents import CANDIDATES, recorded
 from tests.browser.live_page import frames, fresh, load, page, run, show, workflow
@@ -35,8 +35,9 @@ def shown(opened: Any, plan: dict[str, Any], count: int) -> list[list[str]]:
 def painted(plan: dict[str, Any], over: Columns) -> list[list[str]]:
     """The colours that klora_core's decisions ask for."""
     colours = [candidate["dark"] for candidate in plan["candidates"]]
-    choices = document.from_json(plan).choices(over)[0]
-    return [[colours[who] for who in row] for row in choices]
+    scales = [Schedule(**plan["schedule"]).scale(moment.x) for moment in over.moments]
+    ratios = [rho(s["score_subject"], s["score_style"], plan["gamma"]["value"]) for s in plan["slots"]]
+    return [[colours[0 if ratio >= scale else 1] for scale in scales] for ratio in ratios]
 
 
 def as_columns(xs: list[float]) -> Columns:
@@ -161,3 +162,68 @@ def test_large_plan_is_drawn_once_a_frame_and_not_by_pointing(opened):
     frames(opened)
     assert int(opened.evaluate("view.element.dataset.draws")) == before + 1
     opened.evaluate("view.destroy(); view.element.remove()")
+
+
+COMPOSE = """(method) => {
+  const graph = app.rootGraph
+  const make = (type) => {
+    const node = LiteGraph.createNode(type)
+    graph.add(node)
+    return node
+  }
+  const wire = (from, output, to, input) =>
+    from.connect(from.findOutputSlot(output), to, to.inputs.findIndex((one) => one.name === input))
+  const find = (type) => graph.nodes.find((node) => node.type === type)
+  const [checkpoint, pair] = [find('CheckpointLoaderSimple'), find('KLoRALoadPair')]
+  graph.remove(find('KLoRAFuse'))
+  const [one, two, compose] = [make('KLoRASet'), make('KLoRASet'), make('KLoRACompose')]
+  wire(pair, 'subject', one, 'lora')
+  wire(pair, 'style', two, 'lora')
+  wire(one, 'set', two, 'set')
+  wire(two, 'set', compose, 'set')
+  one.widgets.find((widget) => widget.name === 'role').value = 'subject'
+  two.widgets.find((widget) => widget.name === 'role').value = 'style'
+  wire(checkpoint, 'MODEL', compose, 'model')
+  wire(checkpoint, 'CLIP', compose, 'clip')
+  klora.turn('method', method)
+  for (const node of graph.nodes.filter((each) => each.type === 'CLIPTextEncode')) {
+    wire(compose, 'clip', node, 'clip')
+  }
+  wire(compose, 'model', find('KSampler'), 'model')
+  wire(compose, 'plan', find('KLoRASelectionMap'), 'plan')
+  wire(compose, 'report', find('PreviewAny'), 'source')
+}"""
+
+
+@pytest.mark.parametrize("method", ["LoRA Switch", "K-LoRA"])
+def test_other_methods_and_nodes_get_their_map_too(opened, method):
+    load(opened, fresh(6))
+    opened.evaluate(COMPOSE, method)
+    run(opened)
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    plan = opened.evaluate("klora.plan()")
+    assert plan["method"]["name"] == method
+    colours = {candidate["letter"]: candidate["dark"] for candidate in plan["candidates"]}
+    if method == "K-LoRA":
+        # Its dials belong to the choice of a method here, and the map follows them all the same.
+        opened.evaluate("klora.turn('method.balance', 0.4)")
+        frames(opened)
+        (told,) = opened.evaluate("klora.runs.slice(-1)")
+        turned = {**plan, "schedule": {**plan["schedule"], "balance": 0.4}}
+        assert shown(opened, plan, 6) == painted(turned, as_columns(told["x"]))
+    else:
+        count = plan["steps"]
+        wanted = [[colours[letter] for letter in slot["choice"]] for slot in plan["slots"]]
+        assert shown(opened, plan, count) == wanted
+        assert len({letter for slot in plan["slots"] for letter in slot["choice"]}) == 2
+
+
+def test_a_setting_that_the_map_cannot_follow_says_so(opened):
+    load(opened, workflow(6))
+    show(opened, sent(made_up(40)))
+    opened.evaluate("klora.turn('layers', 'attention')")
+    opened.wait_for_function(
+        "klora.root().querySelector('.klora-hint').textContent === 'settings changed, queue to see'"
+    )
+    opened.evaluate("klora.turn('layers', 'shared')")
+    opened.wait_for_function("klora.root().querySelector('.klora-hint').textContent === ''")

@@ -118,6 +118,21 @@ def test_a_recorded_document_is_drawn_as_it_stands():
             assert share[column] == pytest.approx(held.count(candidate) / len(held), abs=1e-15)
 
 
+def test_a_method_that_counts_steps_is_drawn_over_the_steps_it_was_asked_for():
+    document = recorded(lambda slot, column, each: column % 2, steps=8)
+    document["method"]["counts_steps"] = True
+    own, other = evaluate(
+        [
+            {"task": "decide", "document": document, "known": known("steps", {"steps": steps, "whole": True})}
+            for steps in (8, 12)
+        ]
+    )
+    assert own["rows"] == other["rows"] == [[c % 2 for c in range(8)]] * len(document["slots"])
+    assert own["kind"] == other["kind"] == "steps"
+    assert own["facts"] == document["facts"]
+    assert other["facts"] == [*document["facts"], "each run counts its own steps"]
+
+
 def test_stretches_cover_a_slot_and_change_hands_at_their_ends():
     document = recorded(lambda slot, column, each: (column // (2 + slot % 3)) % 2, steps=12)
     (found,) = evaluate([{"task": "decide", "document": document, "known": known("steps", WHOLE)}])

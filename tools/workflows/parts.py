@@ -9,7 +9,7 @@ from .canvas import Canvas, Json
 from .families import File, Loader, Sampling
 
 BLUE, GREEN, PURPLE, GOLD, GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#666"
-FUSE_WITH_MAP = 720
+FUSE_WITH_MAP = 790
 """Height of K-LoRA Fuse once its live map has appeared."""
 SEED = 20250218
 

@@ -146,7 +146,7 @@ def _lay_out(
     )  # fmt: skip
     report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
     map_ = canvas.node(
-        "map", "KLoRASelectionMap", (580, 92), {"steps": steps}, plan="fuse.plan", steps="steps.INT"
+        "map", "KLoRASelectionMap", (580, 112), {"steps": steps}, plan="fuse.plan", steps="steps.INT"
     )
     shown = canvas.node("shown", "PreviewImage", (640, 830), title="Selection map", images="map.image")
     x, _ = canvas.group("Start here", parts.GREY, (0, 0), [start])

@@ -38,7 +38,7 @@ export function columnsFor({ mode, run, sampler, resolution }) {
   return inSteps && sampler.steps ? stepColumns(sampler.steps) : progressColumns(resolution)
 }
 
-/** Whether x grows evenly over the columns, so that x is the share of their width. @param {Columns} columns */
+/** Whether x grows evenly over the columns, so that x is the share of their width. @param {{ xs: Float64Array }} columns */
 export const isEven = ({ xs }) => xs.every((x, i) => Math.abs(x - (i + 0.5) / xs.length) < 1e-9)
 
 /** The column that stands for progress x on an axis of x. @param {Columns} columns @param {number} x */

@@ -9,7 +9,7 @@ const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursor
  * @typedef {Record<string, string>} Colours
  * @typedef {{
  *   schema: string,
- *   method: { name: string, live: boolean },
+ *   method: { name: string, live: boolean, counts_steps?: boolean },
  *   progress: { mode: string },
  *   steps: number,
  *   passes: number,

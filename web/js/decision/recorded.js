@@ -1,7 +1,7 @@
 // Decisions as the document records them, column by column: for every method that the page has no maths for.
 // They follow no widget; a new run brings new ones.
 
-import { progressColumns } from './columns.js'
+import { isEven, progressColumns, stepColumns } from './columns.js'
 import { NOBODY } from './decision.js'
 
 const NO_ONE = '-'
@@ -15,8 +15,6 @@ const BETWEEN_PASSES = '/'
 
 /** @type {import('../methods/index.js').Decider} */
 export const recorded = {
-  follows: false,
-  widgets: [],
   accepts: (document) => document.slots.every((slot) => lettersOf(slot.choice, document) !== null),
   settings: () => ({}),
   settingsOf: () => ({}),
@@ -27,21 +25,29 @@ export const recorded = {
     choices: choicesOf(document),
     curve: null,
     headline: document.method.name,
-    facts: document.facts,
+    facts: supposed(document, asked) ? [...document.facts, 'each run counts its own steps'] : document.facts,
     about: () => ''
   })
 }
 
 /**
- * The document's columns are those of `steps` steps. They are called steps only where the run that is asked
- * for has as many, evenly counted; else they stand for the parts of x.
+ * The document's columns are those of `steps` steps. They are called steps where the run that is asked for has
+ * as many, evenly counted, or where the method counts steps itself; else they stand for the parts of x.
  * @param {PlanDocument} document @param {Columns} asked
  */
-function columnsOf({ steps }, asked) {
-  const own = progressColumns(steps)
-  const near = asked.count === steps && asked.xs.every((x, i) => Math.abs(x - own.xs[i]) < 1e-6)
-  return near && asked.kind === 'steps' ? asked : own
+function columnsOf(document, asked) {
+  if (isAsRecorded(document, asked)) return asked
+  return supposed(document, asked) ? stepColumns(document.steps) : progressColumns(document.steps)
 }
+
+/**
+ * Whether the columns are steps of a run that is only supposed.
+ * @param {PlanDocument} document @param {Columns} asked
+ */
+const supposed = (document, asked) => document.method.counts_steps === true && !isAsRecorded(document, asked)
+
+/** @param {PlanDocument} document @param {Columns} asked */
+const isAsRecorded = ({ steps }, { kind, count, xs }) => kind === 'steps' && count === steps && isEven({ xs })
 
 /** @param {PlanDocument} document */
 function choicesOf(document) {

@@ -7,7 +7,8 @@ import { allNodes, executionIdOf, nodeAt } from './graph.js'
 import { LiveMap } from './live_map.js'
 import { History, planIn } from './restore.js'
 
-const NODE = 'KLoRAFuse'
+// Whatever gives a plan gets a map.
+const PLAN = 'KLORA_PLAN'
 const RUN = 'klora.run'
 const ZOOM_SETTLES = 150
 
@@ -31,7 +32,7 @@ const extension = {
 
   /** @param {any} node */
   nodeCreated(node) {
-    if (node.comfyClass !== NODE) return
+    if (!node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
     const locale = app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
     const map = new LiveMap(app, node, wordsFor(locale))
     maps.set(node, map)

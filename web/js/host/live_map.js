@@ -29,7 +29,7 @@ export class LiveMap {
   /** @type {PlanDocument | null} */
   #plan = null
   /**
-   * What the node was set to when the document came; null where it came from an earlier run.
+   * What the map can't follow, as set when the document came; null where it came from an earlier run.
    * @type {string | null}
    */
   #setTo = null
@@ -60,8 +60,9 @@ export class LiveMap {
 
   /** What a run decided; the map appears with the first document. @param {PlanDocument} plan */
   receive(plan) {
-    if (!deciderOf(plan)) return
-    this.#setTo = settingsText(this.#node)
+    const decider = deciderOf(plan)
+    if (!decider) return
+    this.#setTo = settingsText(this.#node, decider.fixed)
     this.#take(plan)
   }
 
@@ -181,10 +182,9 @@ export class LiveMap {
   #hint(plan, settings, mode) {
     if (!loadsFilesOf(this.#node, plan, this.#app.rootGraph)) return 'stale'
     const decider = deciderOf(plan)
-    if (!decider?.follows) {
-      const changed = this.#setTo !== null && this.#setTo !== settingsText(this.#node)
-      return changed ? 'changed' : null
-    }
+    if (!decider) return null
+    if (this.#setTo !== null && this.#setTo !== settingsText(this.#node, decider.fixed)) return 'changed'
+    if (!decider.fixed) return null
     return decider.same(settings, decider.settingsOf(plan)) && mode === plan.progress.mode ? null : 'preview'
   }
 

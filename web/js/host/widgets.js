@@ -1,19 +1,30 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { isLinked, sourceOf } from './graph.js'
+import { isLinked, sourceOf, upstreamOf } from './graph.js'
+
+/** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
+const widgetOf = (node, name) =>
+  node.widgets?.find((/** @type {any} */ one) => one.name === name) ??
+  node.widgets?.find((/** @type {any} */ one) => one.name.endsWith(`.${name}`))
 
 /**
  * Reads a widget of `node`; what a link supplies can't be read here.
  * @param {any} node @returns {(name: string, otherwise: any) => any}
  */
 export const readerOf = (node) => (name, otherwise) => {
-  const widget = node.widgets?.find((/** @type {any} */ one) => one.name === name)
-  return widget && !isLinked(node, name) ? widget.value : otherwise
+  const widget = widgetOf(node, name)
+  return widget && !isLinked(node, widget.name) ? widget.value : otherwise
 }
 
-/** All of a node's settings as one text. @param {any} node */
-export const settingsText = (node) =>
-  JSON.stringify((node.widgets ?? []).filter(isSaved).map((/** @type {any} */ { name, value }) => [name, value]))
+/**
+ * Settings of a node as one text: those of `names`, or all.
+ * @param {any} node @param {string[]} [names]
+ */
+export function settingsText(node, names) {
+  if (names) return JSON.stringify(names.map((name) => widgetOf(node, name)?.value ?? null))
+  const saved = (node.widgets ?? []).filter(isSaved)
+  return JSON.stringify(saved.map((/** @type {any} */ { name, value }) => [name, value]))
+}
 
 /** @param {any} widget */
 const isSaved = (widget) => widget.serialize !== false
@@ -35,18 +46,29 @@ export function watchWidgets(node, watched, moved) {
   }
 }
 
+// On their way no LoRA comes.
+const ASIDE = ['MODEL', 'CLIP']
+
 /**
- * Whether the nodes at the document's LoRA inputs can still be loading the files that it is about.
+ * Whether the nodes that `node` takes its LoRAs from can still be loading the files that the document is about:
+ * each by the input of its role, or all from one set.
  * @param {any} node @param {import('../decision/document.js').PlanDocument} plan @param {any} rootGraph
  */
 export function loadsFilesOf(node, plan, rootGraph) {
   return plan.loras.every(({ name, role }) => {
     const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === role) ?? -1
-    const source = slot < 0 ? null : sourceOf(node, slot, rootGraph)?.node
-    const files = (source?.widgets ?? []).map((/** @type {any} */ widget) => widget.value).filter(isFile)
+    const files = slot < 0 ? filesAbove(node, rootGraph) : filesIn([sourceOf(node, slot, rootGraph)?.node])
     return !files.length || !isFile(name) || files.includes(name)
   })
 }
+
+/** @param {any} node @param {any} rootGraph */
+const filesAbove = (node, rootGraph) =>
+  filesIn([...upstreamOf(node, rootGraph, (input) => !input.widget && !ASIDE.includes(input.type))])
+
+/** @param {any[]} nodes @returns {string[]} */
+const filesIn = (nodes) =>
+  nodes.flatMap((node) => node?.widgets ?? []).map((widget) => widget.value).filter(isFile)
 
 /** @param {any} value */
 const isFile = (value) => typeof value === 'string' && /\.\w+$/.test(value)

@@ -4,16 +4,15 @@ import { recorded } from '../decision/recorded.js'
 import { klora } from './klora.js'
 
 /**
- * How decisions come from a document. `follows` says whether they follow the node's widgets, named in
- * `widgets`; `settings(read, document)` reads those, `settingsOf(document)` are the ones the document was
- * made with, `same` whether two decide alike.
+ * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
+ * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
+ * the widgets that decide too and can't be followed; without it no widget can.
  * @typedef {import('../decision/columns.js').Columns} Columns
  * @typedef {import('../decision/decision.js').Decision} Decision
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
  * @typedef {(name: string, otherwise: any) => any} Read
  * @typedef {{
- *   follows: boolean,
- *   widgets: string[],
+ *   fixed?: string[],
  *   accepts: (document: PlanDocument) => boolean,
  *   settings: (read: Read, document: PlanDocument) => any,
  *   settingsOf: (document: PlanDocument) => any,

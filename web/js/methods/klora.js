@@ -52,8 +52,7 @@ export const gammaOf = ({ gammas }, mode) => gammas[mode] ?? Infinity
 
 /** @type {import('./index.js').Decider} */
 export const klora = {
-  follows: true,
-  widgets: ['balance', 'schedule', 'schedule.alpha', 'schedule.beta', 'gamma'],
+  fixed: ['method', 'layers', 'score', 'loser', 'outside'],
   accepts,
   settings,
   settingsOf: ({ schedule, gamma }) => ({ schedule: { ...schedule }, gammaMode: gamma.mode }),

@@ -60,8 +60,11 @@ export function mapPixels(place, decision, colours) {
  * @param {number} phase @param {number} stripe
  */
 function hatch(pixels, left, right, paint, phase, stripe) {
-  if (paint.length === 1) pixels.fill(paint[0], left, right)
-  else for (let at = left; at < right; at++) pixels[at] = paint[Math.floor(phase + (at - left) / stripe) % paint.length]
+  if (paint.length === 1) {
+    pixels.fill(paint[0], left, right)
+    return
+  }
+  for (let at = left; at < right; at++) pixels[at] = paint[Math.floor(phase + (at - left) / stripe) % paint.length]
 }
 
 /**

@@ -32,6 +32,7 @@ export function curve(ctx, { px, k, panel }, { name, at }, columns, colours) {
   ctx.setLineDash([])
   label(ctx, `${name} = 1`, panel.right + px(5), Math.min(one, panel.bottom - px(4)), colours.text)
 
+  const parts = even ? branches(values) : [[...values.entries()]]
   ctx.save()
   ctx.beginPath()
   ctx.rect(panel.left, panel.top, width, panel.bottom - panel.top)
@@ -43,7 +44,7 @@ export function curve(ctx, { px, k, panel }, { name, at }, columns, colours) {
   ]) {
     ctx.lineWidth = thickness * k
     ctx.strokeStyle = colour
-    for (const part of even ? branches(values) : [[...values.entries()]]) line(ctx, part.map(([i, value]) => [panel.left + i + 0.5, yOf(value)]))
+    for (const part of parts) line(ctx, part.map(([i, value]) => [panel.left + i + 0.5, yOf(value)]))
   }
   ctx.restore()
   const end = yOf(values[width - 1])

@@ -16,6 +16,9 @@ export function build() {
   share.append(bar, shareText)
   header.append(chevron(), title, hint, share)
 
+  const warning = element('div', 'klora-warning')
+  warning.setAttribute('role', 'note')
+
   const canvas = element('canvas')
   canvas.tabIndex = 0
   canvas.setAttribute('role', 'application')
@@ -24,8 +27,8 @@ export function build() {
   const where = element('div', 'klora-where')
   const when = element('div', 'klora-when')
   status.append(where, when)
-  root.append(stylesheet(), header, canvas, status)
-  return { root, header, title, hint, bar, shareText, canvas, where, when }
+  root.append(stylesheet(), header, warning, canvas, status)
+  return { root, header, title, hint, bar, shareText, warning, canvas, where, when }
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */

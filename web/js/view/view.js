@@ -90,6 +90,7 @@ export class MapView {
     this.#open = open
     const { root, header } = this.#parts
     root.toggleAttribute('data-open', open)
+    this.#header()
     root.style.setProperty('--klora-height', `${open ? OPEN_HEIGHT : FOLDED_HEIGHT}px`)
     header.setAttribute('aria-expanded', String(open))
     this.refresh()
@@ -195,10 +196,13 @@ export class MapView {
   #header() {
     if (!this.#state) return
     const { plan, shares, hint: why } = this.#state
-    const { root, title, hint, bar, shareText, header } = this.#parts
+    const { root, title, hint, bar, shareText, header, warning } = this.#parts
     const { candidates, background, text, muted, band } = coloursNow(plan)
     title.textContent = this.#words.title
-    hint.textContent = why ? this.#words[why] : ''
+    const warnings = plan.warnings ?? []
+    hint.textContent = why ? this.#words[why] : warnings.length && !this.#open ? this.#words.warning : ''
+    warning.textContent = warnings[0] ?? ''
+    warning.title = warnings.join('\n')
     shareText.textContent = leading(this.#state, this.#words)
     bar.style.background = stripes(shares.map(mean), candidates, band)
     header.title = hint.textContent
