@@ -11,10 +11,11 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test test-core test-host test-browser bench lint lint-js world quality lane-core lane-host lane-browser
+.PHONY: help setup demo host test test-core test-host test-browser bench lint lint-js world quality lane-core lane-host lane-browser
 
 help:
-	@echo "make demo          a fused image, its selection map and report, into demo/"
+	@echo "make demo          subject, style, plain sum and K-LoRA side by side, map and report, into demo/"
+	@echo "make host          installs a ComfyUI by comfy-cli where there is none and the network allows it"
 	@echo "make test          all lanes; a lane whose host is missing says so"
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
@@ -41,6 +42,9 @@ $(READY): requirements-dev.txt
 
 demo: $(READY)
 	@$(PY) -m tools.demo
+
+host: $(READY)
+	@$(PY) -m tools.install_host
 
 # Core comes last: it always runs, so pytest's closing line ends the output.
 test: $(READY)
