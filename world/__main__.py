@@ -1,6 +1,7 @@
-"""`make world`: trains everything that is missing, in order, two processes at a time. Resumes where it was stopped.
+"""`make world`: trains everything that is missing, in order, two processes at a time. Resumes where it was
+stopped.
 
-    python -m world [TRAININGS]
+python -m world [TRAININGS]
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def _base_is_done() -> bool:
 def _losses() -> str:
     """The last line of every training's log."""
     logs = sorted([*WORK.glob("*.log"), *WORK.glob("logs/*.log")])
-    return "\n".join(f"{log.stem:24s} {log.read_text().splitlines()[-1]}" for log in logs if log.stat().st_size)
+    return "\n".join(
+        f"{log.stem:24s} {log.read_text().splitlines()[-1]}" for log in logs if log.stat().st_size
+    )
 
 
 def main() -> int:
@@ -47,7 +50,9 @@ def main() -> int:
     ensure_folders()
     begun = time.monotonic()
     for name, commands in stages(sys.argv[1] if len(sys.argv) > 1 else "3"):
-        sys.stdout.write(f"== {name}: {'running' if commands else 'already there'} ({time.monotonic() - begun:.0f} s)\n")
+        sys.stdout.write(
+            f"== {name}: {'running' if commands else 'already there'} ({time.monotonic() - begun:.0f} s)\n"
+        )
         sys.stdout.flush()
         running = [subprocess.Popen([sys.executable, "-m", *command]) for command in commands]
         if any([process.wait() for process in running]):

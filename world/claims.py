@@ -1,4 +1,6 @@
-"""A queue without a server: a piece of work belongs to whoever made its claim file, as long as that process lives."""
+"""A queue without a server: a piece of work belongs to whoever made its claim file, as long as that process
+lives.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A development-only node for ComfyUI: words of the small world to CONDITIONING. Never in the published pack.
 
-ComfyUI fixes the sizes of real text encoders, so the small world has none: captions are rows of a table of vectors.
+ComfyUI fixes the sizes of real text encoders, so the small world has none: captions are rows of a table of
+vectors.
 """
 
 from __future__ import annotations

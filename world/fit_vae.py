@@ -1,6 +1,6 @@
 """Trains the decoder and writes the TAESD file (16 channels) that ComfyUI and diffusers load as a VAE.
 
-    python -m world.fit_vae components | decoder
+python -m world.fit_vae components | decoder
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from .logs import Progress
 from .places import COMPONENTS_FILE, VAE_FILE, WORK, ensure_folders
 from .scenes import SHAPES, STYLES, SUBJECTS, draw, random_blob_scene, random_scene
 
-
 STATE = WORK / "decoder-state.pt"
 STEPS = 1500
 BATCH = 10
@@ -31,7 +30,9 @@ RATE = 2e-3
 
 
 def training_picture(rng: np.random.Generator) -> np.ndarray:
-    """Shapes in every style, nameless blobs in every style, subjects in plain styles; never a subject in a held-out one."""
+    """Shapes in every style, nameless blobs in every style, subjects in plain styles; never a subject in a
+    held-out one.
+    """
     kind = rng.random()
     if kind < 0.45:
         return draw(random_scene(rng, tuple(SHAPES), tuple(STYLES)))
@@ -42,7 +43,11 @@ def training_picture(rng: np.random.Generator) -> np.ndarray:
 
 def training_pictures(rng: np.random.Generator, count: int) -> Tensor:
     """[count, 3, 96, 96] in 0..1."""
-    return torch.from_numpy(np.stack([training_picture(rng) for _ in range(count)])).permute(0, 3, 1, 2).contiguous()
+    return (
+        torch.from_numpy(np.stack([training_picture(rng) for _ in range(count)]))
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def make_components() -> None:
@@ -58,7 +63,7 @@ def load_components() -> tuple[Tensor, Tensor]:
 
 
 def train_decoder() -> Decoder:
-    """L1 and a little squared error on pictures, latents with a little noise; AdamW with a cosine. Resumes."""
+    """L1 and some squared error on pictures, latents with a little noise; AdamW with a cosine. Resumes."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     projection, mean = load_components()
@@ -91,7 +96,12 @@ def train_decoder() -> Decoder:
         progress.add(step, float(loss.detach()))
         if time.monotonic() - saved > 90 or step == STEPS:
             torch.save(
-                {"decoder": decoder.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "step": step},
+                {
+                    "decoder": decoder.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "step": step,
+                },
                 STATE,
             )
             saved = time.monotonic()
@@ -114,8 +124,9 @@ def _rate(step: int) -> float:
 def encoder_weights(projection: Tensor, mean: Tensor) -> dict[str, Tensor]:
     """The projection written into TAESD's encoder, exactly.
 
-    Three strided convolutions gather each 8 x 8 patch, the last of them projects to +z and -z; a block with zero
-    convolutions is a rectifier, so that both halves survive; the closing convolution subtracts them again.
+    Three strided convolutions gather each 8 x 8 patch, the last of them projects to +z and -z; a block with
+    zero convolutions is a rectifier, so that both halves survive; the closing convolution subtracts them
+    again.
     """
     weights: dict[str, Tensor] = {}
 
@@ -126,9 +137,9 @@ def encoder_weights(projection: Tensor, mean: Tensor) -> dict[str, Tensor]:
         return weights[f"{name}.weight"]
 
     conv("0", 3, 64, True)[range(3), range(3), 1, 1] = 1.0
-    for name in (1, 3, 4, 5, 7, 8, 9, 11, 12, 13):
+    for block in (1, 3, 4, 5, 7, 8, 9, 11, 12, 13):
         for layer in (0, 2, 4):
-            conv(f"{name}.conv.{layer}", 64, 64, True)
+            conv(f"{block}.conv.{layer}", 64, 64, True)
     # A gathered channel is c * side^2 + row * side + column of the patch's corner pixels.
     for name, side in (("2", 1), ("6", 2)):
         weight = conv(name, 64, 64, False)
@@ -157,7 +168,9 @@ def padded(decoder: Decoder) -> dict[str, Tensor]:
     out: dict[str, Tensor] = {}
     for name, value in decoder.state_dict().items():
         last = name.startswith("19.")
-        shape = [3 if last else 64] + ([CHANNELS if name.startswith("1.") else 64, 3, 3] if value.dim() == 4 else [])
+        shape = [3 if last else 64] + (
+            [CHANNELS if name.startswith("1.") else 64, 3, 3] if value.dim() == 4 else []
+        )
         wide = torch.zeros(shape)
         wide[tuple(slice(0, n) for n in value.shape)] = value
         out[name] = wide

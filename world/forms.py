@@ -1,6 +1,8 @@
-"""What can be drawn: signed distance functions of the base's shapes and of the held-out subjects, with their marks.
+"""What can be drawn: signed distance functions of the base's shapes and of the held-out subjects, with their
+marks.
 
-A form lives in its own unit square: x to the right, y down, extent about 1 to each side. Distances are negative inside.
+A form lives in its own unit square: x to the right, y down, extent about 1 to each side. Distances are
+negative inside.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def _star_corners(points: int, outer: float, inner: float) -> tuple[tuple[float,
 
 
 @lru_cache(maxsize=16)
-def _ellipse_corners(cx: float, cy: float, rx: float, ry: float, start: float, end: float, count: int):
+def _ellipse_corners(
+    cx: float, cy: float, rx: float, ry: float, start: float, end: float, count: int
+) -> tuple[tuple[float, float], ...]:
     turns = np.linspace(start, end, count)
     return tuple((float(cx + rx * np.cos(t)), float(cy + ry * np.sin(t))) for t in turns)
 
@@ -76,9 +80,24 @@ def _bunny(x: Array, y: Array) -> Array:
 
 def _rocket(x: Array, y: Array) -> Array:
     body = polygon(
-        x, y, ((0, -1.05), (0.22, -0.75), (0.33, -0.35), (0.33, 0.6), (-0.33, 0.6), (-0.33, -0.35), (-0.22, -0.75))
+        x,
+        y,
+        ((0, -1.05), (0.22, -0.75), (0.33, -0.35), (0.33, 0.6), (-0.33, 0.6), (-0.33, -0.35), (-0.22, -0.75)),
     )
-    fins = polygon(x, y, ((0.3, 0.1), (0.75, 0.65), (0.75, 0.98), (0.3, 0.6), (-0.3, 0.6), (-0.75, 0.98), (-0.75, 0.65), (-0.3, 0.1)))
+    fins = polygon(
+        x,
+        y,
+        (
+            (0.3, 0.1),
+            (0.75, 0.65),
+            (0.75, 0.98),
+            (0.3, 0.6),
+            (-0.3, 0.6),
+            (-0.75, 0.98),
+            (-0.75, 0.65),
+            (-0.3, 0.1),
+        ),
+    )
     return np.minimum(body, fins)
 
 
@@ -125,7 +144,9 @@ SUBJECTS: dict[str, Form] = {
     "bunny": Form(_bunny, ((-0.24, 0.2, 0.13), (0.24, 0.2, 0.13), (0.0, 0.52, 0.09)), (0.95, 0.50, 0.68)),
     "rocket": Form(_rocket, ((0.0, -0.25, 0.19),), (0.45, 0.50, 0.15)),
     "fish": Form(_fish, ((-0.55, -0.1, 0.14),), (0.08, 0.60, 0.60)),
-    "mushroom": Form(_mushroom, ((-0.5, -0.22, 0.15), (0.05, -0.5, 0.17), (0.48, -0.15, 0.13)), (0.50, 0.24, 0.12)),
+    "mushroom": Form(
+        _mushroom, ((-0.5, -0.22, 0.15), (0.05, -0.5, 0.17), (0.48, -0.15, 0.13)), (0.50, 0.24, 0.12)
+    ),
 }
 
 FORMS: dict[str, Form] = {**SHAPES, **SUBJECTS}

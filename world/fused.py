@@ -1,4 +1,6 @@
-"""K-LoRA on the small MMDiT without any host: the pack's own plan, applied by the pack's own buffers and hooks."""
+"""K-LoRA on the small MMDiT without any host: the pack's own plan, applied by the pack's own buffers and
+hooks.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
     python -m world.gate [SEEDS]
 
-SOUND: with its own prompt and all slots a LoRA scores .8 or more. REDUNDANT: with a random half of its slots (16 of 33,
-eight draws) it keeps 90 % of that. A world is redundant where both hold; the plain world is reported beside it.
+SOUND: with its own prompt and all slots a LoRA scores .8 or more. REDUNDANT: with a random half of its
+slots (16 of 33, eight draws) it keeps 90 % of that. A world is redundant where both hold; the plain world
+is reported beside it.
 """
 
 from __future__ import annotations
@@ -36,14 +37,21 @@ def own_prompts(name: str) -> list[str]:
     """Prompts like those of the training."""
     if name in SUBJECTS:
         return [f"{TRIGGERS[name]} flat {ground}" for ground in GROUNDS]
-    return [f"{colour} {shape} {TRIGGERS[name]}" for colour, shape in zip([*COLOURS] * 2, SHAPES, strict=False)]
+    return [
+        f"{colour} {shape} {TRIGGERS[name]}" for colour, shape in zip([*COLOURS] * 2, SHAPES, strict=False)
+    ]
 
 
 class Gate:
     """Own scores of LoRAs."""
 
     def __init__(self) -> None:
-        self.base, self.decoder, self.judge, self.table = load_base(), load_decoder(), Judge(), load_table(WORDS_FILE)
+        self.base, self.decoder, self.judge, self.table = (
+            load_base(),
+            load_decoder(),
+            Judge(),
+            load_table(WORDS_FILE),
+        )
 
     def score(self, job: Job, slots: set[int] | None, count: int, seed: int) -> float:
         """Mean own score over pictures from the LoRA's own prompts, one prompt after another."""
@@ -80,7 +88,9 @@ def main() -> None:
     """Measure what has not been measured; print the table."""
     torch.set_num_threads(1)
     path = WORK / "gate.json"
-    kept = {(r["world"], r["name"], r["seed"]): r for r in json.loads(path.read_text())} if path.exists() else {}
+    kept = (
+        {(r["world"], r["name"], r["seed"]): r for r in json.loads(path.read_text())} if path.exists() else {}
+    )
     gate = Gate()
     for job in jobs(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
         key = (job.world, job.name, job.seed)

@@ -1,4 +1,6 @@
-"""The same weights in diffusers' classes, for sampling without ComfyUI. Needs diffusers (a development requirement)."""
+"""The same weights in diffusers' classes, for sampling without ComfyUI. Needs diffusers (a development
+requirement).
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,17 @@ def load_transformer(path: Path = BASE_FILE) -> SD3Transformer2DModel:
         pos_embed_max_size=GRID,
         qk_norm="rms_norm",
     )
-    weights = convert_sd3_transformer_checkpoint_to_diffusers({k: v.float() for k, v in load_file(path).items()})
+    weights = convert_sd3_transformer_checkpoint_to_diffusers(
+        {k: v.float() for k, v in load_file(path).items()}
+    )
     model.load_state_dict(weights, strict=True)
     return model.eval().requires_grad_(False)
 
 
 def load_vae(path: Path = VAE_FILE) -> AutoencoderTiny:
-    """The VAE as AutoencoderTiny, float32: it takes and gives the latents that the model works in, pictures in -1..1."""
+    """The VAE as AutoencoderTiny, float32: it takes and gives the latents that the model works in, pictures
+    in -1..1.
+    """
     vae = AutoencoderTiny(latent_channels=CHANNELS)
     weights: dict[str, Tensor] = {}
     for key, value in load_file(path).items():
@@ -62,7 +68,11 @@ class AsMMDiT(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, pooled: Tensor) -> Tensor:
         return self.transformer(
-            hidden_states=x, timestep=t, encoder_hidden_states=context, pooled_projections=pooled, return_dict=False
+            hidden_states=x,
+            timestep=t,
+            encoder_hidden_states=context,
+            pooled_projections=pooled,
+            return_dict=False,
         )[0]
 
 

@@ -58,9 +58,17 @@ def conditioning(text: str, table: Tensor | None = None) -> list:
 
 @torch.inference_mode()
 def sample(
-    model: Any, positive: list, negative: list, seed: int, count: int, steps: int = STEPS, cfg: float = GUIDANCE
+    model: Any,
+    positive: list,
+    negative: list,
+    seed: int,
+    count: int,
+    steps: int = STEPS,
+    cfg: float = GUIDANCE,
 ) -> Tensor:
-    """Latents [count, 16, 12, 12] as the diffusion model sees them, from the host's own sampler (euler, simple)."""
+    """Latents [count, 16, 12, 12] as the diffusion model sees them, from the host's own sampler (euler,
+    simple).
+    """
     latent = torch.zeros(count, 16, 12, 12)
     noise = comfy.sample.prepare_noise(latent, seed)
     out = comfy.sample.sample(

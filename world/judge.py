@@ -1,9 +1,11 @@
-"""The judge: how much of a subject and how much of a style is in a picture, both from 0 to 1, read off the picture.
+"""The judge: how much of a subject and how much of a style is in a picture, both from 0 to 1, read off the
+picture.
 
-Subject: the silhouette that the eye sees is fitted by the subject's exact outline over place, size and turn. Overlap is
-intersection over union, moved so that the nearest base shape scores 0 and the true subject, drawn in the style that is
-asked for, 1; the marks (eyes, porthole, spots) at the fitted place weigh one third, on the same measure. Style: the probability of the style among eight and `none of these`.
-A picture's joint score is the harmonic mean of both: it counts only what is both.
+Subject: the silhouette that the eye sees is fitted by the subject's exact outline over place, size and
+turn. Overlap is intersection over union, moved so that the nearest base shape scores 0 and the true
+subject, drawn in the style that is asked for, 1; the marks (eyes, porthole, spots) at the fitted place
+weigh one third, on the same measure. Style: the probability of the style among eight and `none of these`. A
+picture's joint score is the harmonic mean of both: it counts only what is both.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def _templates(name: str) -> Tensor:
 
 
 def fit(silhouettes: Tensor, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Best overlap [B] of seen silhouettes [B, 48, 48] with a form, and where: template, rows and columns off the middle.
+    """Best overlap [B] of seen silhouettes [B, 48, 48] with a form, and where: template, rows and columns
+    off the middle.
 
     All places at once by a product of spectra; intersection over union of soft masks.
     """
@@ -76,8 +79,9 @@ def fit(silhouettes: Tensor, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]
 def _marks_score(marks: Tensor, form: Form, template: int, rows: int, columns: int) -> float:
     """Marks seen [48, 48] against a form's own at the fitted place: the worse of found and alone.
 
-    Found: mean over the marks of what is seen in each one's middle. Alone: the share of all that is seen, inside the
-    fitted outline, that lies within a mark grown by half a pixel of the map and two fifths of its radius.
+    Found: mean over the marks of what is seen in each one's middle. Alone: the share of all that is seen,
+    inside the fitted outline, that lies within a mark grown by half a pixel of the map and two fifths of
+    its radius.
     """
     size, turn = SIZES[template // len(TURNS)] / 2, TURNS[template % len(TURNS)]
     y, x = np.mgrid[0:SEEN, 0:SEEN] + 0.5
@@ -112,7 +116,7 @@ class Judge:
 
     @torch.inference_mode()
     def see(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Silhouettes and marks [B, 48, 48], style probabilities [B, 9] of pictures [B, 3, 96, 96] in 0..1."""
+        """Silhouettes, marks [B, 48, 48], style probabilities [B, 9] of pictures [B, 3, 96, 96] in 0..1."""
         if pictures.shape[-2:] != (SIDE, SIDE):
             raise ValueError(f"the judge reads pictures of {SIDE} x {SIDE}, got {tuple(pictures.shape)}")
         maps, styles = self.eye(pictures.float())
@@ -135,7 +139,7 @@ class Judge:
         return overlap, torch.tensor(found)
 
     def _truth(self, name: str, style: str) -> tuple[float, float]:
-        """Overlap and marks that four fifths of the true pictures reach, of the subject drawn in that style."""
+        """Overlap and marks that four fifths of the true pictures reach, of a subject in a style."""
         if (name, style) not in self._truths:
             rng = np.random.default_rng((70, *name.encode(), *style.encode()))
             drawn = np.stack([draw(random_scene(rng, (name,), (style,))) for _ in range(TRUTHS)])

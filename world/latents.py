@@ -1,4 +1,5 @@
-"""Pictures to latents and back: principal components written into TAESD's encoder, a thin decoder padded to TAESD's size.
+"""Pictures to latents and back: principal components written into TAESD's encoder, a thin decoder padded to
+TAESD's size.
 
 Latents are the ones the diffusion model sees: [16, 12, 12] for a picture of 96 x 96.
 """
@@ -22,7 +23,8 @@ def to_patches(pictures: Tensor) -> Tensor:
 def fit_components(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Projection [16, 192] and mean [192] of 8 x 8 patches; a component's spread is flattened to its root.
 
-    pictures [N, 3, H, W] in 0..1. Flattening lets fine detail weigh in the diffusion loss, without letting it dominate.
+    pictures [N, 3, H, W] in 0..1. Flattening lets fine detail weigh in the diffusion loss, without letting
+    it dominate.
     """
     patches = to_patches(pictures).reshape(-1, 3 * PATCH * PATCH).double()
     mean = patches.mean(0)
@@ -56,7 +58,9 @@ class _Clamp(nn.Module):
 
 
 class Decoder(nn.Sequential):
-    """TAESD's decoder with narrower layers: same order of layers, same key names. Latents to pictures in 0..1."""
+    """TAESD's decoder with narrower layers: same order of layers, same key names. Latents to pictures in
+    0..1.
+    """
 
     def __init__(self, widths: tuple[int, int, int, int] = (64, 56, 40, 24)) -> None:
         a, b, c, d = widths

@@ -1,4 +1,6 @@
-"""Progress of a training: a line now and then to a log file and to the terminal, and a table of losses kept as text."""
+"""Progress of a training: a line now and then to a log file and to the terminal, and a table of losses kept
+as text.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Low-rank deltas on the small MMDiT: its 33 slots, how they are trained side by side, and the two spellings of a file."""
+"""Low-rank deltas on the small MMDiT: its 33 slots, how they are trained side by side, and the two spellings
+of a file.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from .mmdit import BLOCKS, HIDDEN, MMDiT
 
 @dataclass(frozen=True)
 class Slot:
-    """One weight that a LoRA changes: diffusers' name of it, the module that holds it here, the part of a fused one."""
+    """One weight that a LoRA changes: diffusers' name of it, the module that holds it here, the part of a
+    fused one.
+    """
 
     name: str
     module: str
@@ -46,14 +50,18 @@ class Mask:
 
 
 class SideLinear(nn.Module):
-    """A frozen linear layer with the deltas of its slots beside it: y = W x + sum over slots of mask * B A x."""
+    """A frozen linear layer with the deltas of its slots beside it: y = W x + sum over slots of mask * B A
+    x.
+    """
 
     def __init__(self, base: nn.Linear, slots: list[int], rank: int, mask: Mask) -> None:
         super().__init__()
         self.base, self.slots, self.rank = base, slots, rank
         self._mask = [mask]
         out = HIDDEN if len(slots) > 1 else base.out_features
-        self.down = nn.ParameterList(torch.randn(rank, base.in_features) * base.in_features**-0.5 for _ in slots)
+        self.down = nn.ParameterList(
+            torch.randn(rank, base.in_features) * base.in_features**-0.5 for _ in slots
+        )
         self.up = nn.ParameterList(torch.zeros(out, rank) for _ in slots)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +78,9 @@ def attach(model: MMDiT, rank: int) -> tuple[list[SideLinear], Mask]:
     for name in dict.fromkeys(s.module for s in SLOTS):
         parent, _, leaf = name.rpartition(".")
         holder = model.get_submodule(parent)
-        side = SideLinear(getattr(holder, leaf), [i for i, s in enumerate(SLOTS) if s.module == name], rank, mask)
+        side = SideLinear(
+            getattr(holder, leaf), [i for i, s in enumerate(SLOTS) if s.module == name], rank, mask
+        )
         setattr(holder, leaf, side)
         sides.append(side)
     return sides, mask
@@ -82,7 +92,9 @@ Factors = dict[int, tuple[Tensor, Tensor]]
 def factors_of(sides: list[SideLinear]) -> Factors:
     """Slot index to (up [out, r], down [r, in])."""
     return {
-        slot: (side.up[k].detach(), side.down[k].detach()) for side in sides for k, slot in enumerate(side.slots)
+        slot: (side.up[k].detach(), side.down[k].detach())
+        for side in sides
+        for k, slot in enumerate(side.slots)
     }
 
 
@@ -97,7 +109,9 @@ def diffusers_file(factors: Factors) -> dict[str, Tensor]:
 
 
 def kohya_file(factors: Factors) -> dict[str, Tensor]:
-    """Keys as kohya's trainer writes them: queries, keys and values fused into one module of three times the rank."""
+    """Keys as kohya's trainer writes them: queries, keys and values fused into one module of three times the
+    rank.
+    """
     out = {}
     for module in dict.fromkeys(s.module for s in SLOTS):
         parts = [factors[i] for i, s in enumerate(SLOTS) if s.module == module]
@@ -113,17 +127,18 @@ def read_diffusers_file(tensors: dict[str, Tensor]) -> Factors:
     """Back from diffusers' keys, float32."""
     names = {f"transformer.{s.name}": i for i, s in enumerate(SLOTS)}
     return {
-        i: (tensors[f"{n}.lora_B.weight"].float(), tensors[f"{n}.lora_A.weight"].float()) for n, i in names.items()
+        i: (tensors[f"{n}.lora_B.weight"].float(), tensors[f"{n}.lora_A.weight"].float())
+        for n, i in names.items()
     }
 
 
 def added(model: MMDiT, factors: Factors, strength: float = 1.0, slots: set[int] | None = None) -> None:
-    """Add a LoRA's deltas to the model's own weights, in all slots or in some: for looking and for the gate."""
+    """Add a LoRA's deltas to the model's own weights, in all slots or some; for the gate."""
     for index, (up, down) in factors.items():
         if slots is not None and index not in slots:
             continue
         slot = SLOTS[index]
-        weight = model.get_submodule(slot.module).weight
+        weight = model.get_parameter(f"{slot.module}.weight")
         rows = slice(None) if slot.part is None else slice(slot.part * HIDDEN, (slot.part + 1) * HIDDEN)
         with torch.no_grad():
             weight[rows] += strength * up @ down

@@ -1,7 +1,8 @@
-"""SD3's transformer (MMDiT, Esser et al. 2024, arXiv 2403.03206) at its smallest: same maths, same key names as the file.
+"""SD3's transformer (MMDiT, Esser et al. 2024, arXiv 2403.03206) at its smallest: same maths, same key names
+as the file.
 
-Width 192 = 3 heads of 64 and 3 blocks: the host reads both from one number. Position vectors are learned and lie in the
-file. Runs and trains without ComfyUI and without diffusers; both load its state dict.
+Width 192 = 3 heads of 64 and 3 blocks: the host reads both from one number. Position vectors are learned
+and lie in the file. Runs and trains without ComfyUI and without diffusers; both load its state dict.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ class _PatchEmbed(nn.Module):
 
 
 class MMDiT(nn.Module):
-    """Predicts noise minus latent (rectified flow) from a noisy latent [B, 16, 12, 12], t in 0..1000 and words."""
+    """Predicts noise minus latent (rectified flow) from a noisy latent [B, 16, 12, 12], t in 0..1000 and
+    words.
+    """
 
     def __init__(self) -> None:
         super().__init__()

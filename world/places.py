@@ -1,7 +1,7 @@
 """Where files lie: what is committed, and what is made and kept out of git.
 
-WORLD_ROOT names another folder for both, so that a world can be trained from nothing beside the committed one;
-WORLD_SEED, a number, makes it another world (other pictures, other starts).
+WORLD_ROOT names another folder for both, so that a world can be trained from nothing beside the committed
+one; WORLD_SEED, a number, makes it another world (other pictures, other starts).
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def first_noise(seed: int, count: int) -> Tensor:
 
 
 @torch.inference_mode()
-def sample(model: MMDiT, table: Tensor, text: str, noise: Tensor, negative: str = "", steps: int = STEPS) -> Tensor:
+def sample(
+    model: MMDiT, table: Tensor, text: str, noise: Tensor, negative: str = "", steps: int = STEPS
+) -> Tensor:
     """Latents [B, 16, 12, 12] for one prompt."""
     b = len(noise)
     rows = [encode(table, words) for words in (text, negative)]

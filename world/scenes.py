@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .forms import FORMS, SHAPES, SUBJECTS, Form, capsule, polygon
-from .styles import PLAIN_STYLES, STYLES, Drawing
+from .styles import PLAIN_STYLES, STYLES, Drawing, rgb
 
 Array = np.ndarray
 SIDE = 96
@@ -32,7 +32,9 @@ GROUNDS: dict[str, tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture in words and numbers. x, y: centre in pixels off the middle; size: pixels a unit; turn: radians."""
+    """One picture in words and numbers. x, y: centre in pixels off the middle; size: pixels a unit; turn:
+    radians.
+    """
 
     form: str
     colour: str | None
@@ -46,7 +48,11 @@ class Scene:
     seed: int
 
 
-def random_scene(rng: np.random.Generator, forms: tuple[str, ...] = tuple(SHAPES), styles: tuple[str, ...] = tuple(PLAIN_STYLES)) -> Scene:
+def random_scene(
+    rng: np.random.Generator,
+    forms: tuple[str, ...] = tuple(SHAPES),
+    styles: tuple[str, ...] = tuple(PLAIN_STYLES),
+) -> Scene:
     """A scene drawn at random; a held-out subject always has its own colour and its own marks."""
     form = str(rng.choice(forms))
     subject = form in SUBJECTS
@@ -98,20 +104,36 @@ def draw(scene: Scene, form: Form | None = None) -> Array:
     colour = form.colour if scene.colour is None else COLOURS[scene.colour]
     jitter = np.random.default_rng(scene.seed).uniform(-1, 1, (SIDE // 8, SIDE // 8)).astype(np.float32)
     drawing = Drawing(
-        distance, marks_distance(scene, form), shifted, _X, _Y, np.float32(colour), np.float32(GROUNDS[scene.ground]), jitter
+        distance,
+        marks_distance(scene, form),
+        shifted,
+        _X,
+        _Y,
+        rgb(colour or (0.0, 0.0, 0.0)),
+        rgb(GROUNDS[scene.ground]),
+        jitter,
     )
     return np.clip(STYLES[scene.style](drawing), 0.0, 1.0).astype(np.float32)
 
 
 def random_blob(rng: np.random.Generator) -> Form:
-    """A form with no name: a wavy blob with up to two limbs and up to four marks. Teaches eyes, not subjects."""
+    """A form with no name: a wavy blob with up to two limbs and up to four marks. Teaches eyes, not
+    subjects.
+    """
     turns = np.linspace(0, 2 * np.pi, 14)[:-1]
-    radii = 0.6 + sum(rng.normal(0, 0.16 / k) * np.cos(k * turns + rng.uniform(0, 6.3)) for k in (1, 2, 3, 4, 5))
-    corners = tuple((float(r * np.cos(t)), float(r * np.sin(t))) for r, t in zip(np.clip(radii, 0.2, 1), turns, strict=True))
+    radii = 0.6 + sum(
+        rng.normal(0, 0.16 / k) * np.cos(k * turns + rng.uniform(0, 6.3)) for k in (1, 2, 3, 4, 5)
+    )
+    corners = tuple(
+        (float(r * np.cos(t)), float(r * np.sin(t)))
+        for r, t in zip(np.clip(radii, 0.2, 1), turns, strict=True)
+    )
     limbs = []
     for _ in range(int(rng.integers(0, 4))):
         t, reach = rng.uniform(0, 6.3), rng.uniform(0.6, 0.95)
-        limbs.append(((0.0, 0.0), (float(reach * np.cos(t)), float(reach * np.sin(t))), float(rng.uniform(0.08, 0.28))))
+        limbs.append(
+            ((0.0, 0.0), (float(reach * np.cos(t)), float(reach * np.sin(t))), float(rng.uniform(0.08, 0.28)))
+        )
     marks = tuple(
         (float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.09, 0.2)))
         for _ in range(int(rng.integers(0, 5)))
@@ -123,10 +145,13 @@ def random_blob(rng: np.random.Generator) -> Form:
             found = np.minimum(found, capsule(x, y, a, b, radius))
         return found
 
-    return Form(distance, marks, tuple(float(c) for c in rng.uniform(0.05, 0.95, 3)))
+    red, green, blue = (float(c) for c in rng.uniform(0.05, 0.95, 3))
+    return Form(distance, marks, (red, green, blue))
 
 
-def random_blob_scene(rng: np.random.Generator, styles: tuple[str, ...] = tuple(STYLES)) -> tuple[Scene, Form]:
+def random_blob_scene(
+    rng: np.random.Generator, styles: tuple[str, ...] = tuple(STYLES)
+) -> tuple[Scene, Form]:
     """A nameless form somewhere in any style."""
     scene = replace(random_scene(rng, styles=styles), form="blob", colour=None, eyes=True)
     return scene, random_blob(rng)

@@ -52,7 +52,9 @@ def render_pictures(path: Path, seed: int, count: int) -> dict[str, Tensor]:
 
 
 def noised(latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Noisy latents, t in 0..1000 and the velocity to predict; times shifted by 2 towards noise, where form is decided."""
+    """Noisy latents, t in 0..1000 and the velocity to predict; times shifted by 2 towards noise, where form
+    is decided.
+    """
     u = torch.rand(len(latents), generator=generator)
     sigma = 2 * u / (1 + u)
     noise = torch.randn(latents.shape, generator=generator)
@@ -61,12 +63,16 @@ def noised(latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor,
 
 
 def blurred_captions(vectors: Tensor, pad: Tensor, generator: torch.Generator) -> Tensor:
-    """Captions as the base meets them: words missing (a tenth each), none at all (a tenth), unknown words (a fifth)."""
+    """Captions as the base meets them: words missing (a tenth each), none at all (a tenth), unknown words (a
+    fifth).
+    """
     b, length, width = vectors.shape
     drop = torch.rand(b, length, 1, generator=generator) < 0.1
     drop |= torch.rand(b, 1, 1, generator=generator) < 0.1
     vectors = torch.where(drop, pad, vectors)
-    unknown = (torch.rand(b, 1, 1, generator=generator) < 0.2) & (torch.rand(b, length, 1, generator=generator) < 0.25)
+    unknown = (torch.rand(b, 1, 1, generator=generator) < 0.2) & (
+        torch.rand(b, length, 1, generator=generator) < 0.25
+    )
     return torch.where(unknown, torch.randn(b, length, width, generator=generator), vectors)
 
 
@@ -75,7 +81,7 @@ def _rate(step: int) -> float:
 
 
 def _average_gradients(model: MMDiT, processes: int) -> None:
-    grads = [p.grad for p in model.parameters()]
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
     joined = torch.cat([g.flatten() for g in grads])
     dist.all_reduce(joined)
     joined /= processes
@@ -127,11 +133,18 @@ def _run(rank: int, processes: int, meeting: str) -> None:
 
 
 def _save(model: MMDiT, optimizer: torch.optim.Optimizer, mean_model: list[Tensor], step: int) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "mean_model": mean_model, "step": step}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "mean_model": mean_model,
+        "step": step,
+    }
     torch.save(state, STATE.with_suffix(".new"))
     STATE.with_suffix(".new").replace(STATE)
     names = [name for name, _ in model.named_parameters()]
-    weights = {f"model.diffusion_model.{n}": p.half().contiguous() for n, p in zip(names, mean_model, strict=True)}
+    weights = {
+        f"model.diffusion_model.{n}": p.half().contiguous() for n, p in zip(names, mean_model, strict=True)
+    }
     save_file(weights, BASE_FILE, metadata={"small_world": f"SD3 format, step {step} of {STEPS}"})
 
 

@@ -1,9 +1,11 @@
-"""Trains subject and style LoRAs, each from 16 fixed pictures: plain ones, and redundant ones by slot dropout.
+"""Trains subject and style LoRAs, each from 16 fixed pictures: plain ones, and redundant ones by slot
+dropout.
 
     python -m world.train_lora WORKERS [SEEDS]      a queue; finished files are skipped, so it resumes
 
-Redundant: the paper's premise is that a random half of a LoRA's layers is enough. Ordinary training on so small a model
-does not give that. Dropping each slot with a probability that rises to one half does; a fifth of the pictures keeps all.
+Redundant: the paper's premise is that a random half of a LoRA's layers is enough. Ordinary training on so
+small a model does not give that. Dropping each slot with a probability that rises to one half does; a fifth
+of the pictures keeps all.
 """
 
 from __future__ import annotations
@@ -50,15 +52,19 @@ RATE = 2e-3
 
 @dataclass(frozen=True)
 class World:
-    """How the LoRAs of one world are trained: rank, steps of each cosine cycle, share of slots dropped."""
+    """How LoRAs of one world are trained: rank; steps, and share of slots dropped, of each cycle."""
 
     rank: int
     cycles: tuple[int, ...]
-    dropout: float
+    dropout: tuple[float, ...]
 
 
-# The first redundant cycle raises the dropout to one half by its middle, the second keeps it there.
-WORLDS: dict[str, World] = {"redundant": World(16, (450, 300), 0.5), "plain": World(8, (225,), 0.0)}
+# The first cycle raises its dropout from nothing by its middle; more than one half is dropped at the end,
+# because a random half is then no extreme any more.
+WORLDS: dict[str, World] = {
+    "redundant": World(16, (450, 300, 400), (0.5, 0.5, 0.6)),
+    "plain": World(8, (225,), (0.0,)),
+}
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 SEEDS = 3
 
@@ -123,7 +129,7 @@ def train(job: Job) -> None:
     for spelling, write in (("kohya", kohya_file), ("diffusers", diffusers_file)):
         path = job.path(spelling)
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"small_world": f"{job.world} LoRA of {job.name}, trigger {TRIGGERS[job.name]}, training {job.seed}"}
+        about = {"small_world": f"{job.world} LoRA of {job.name} ({TRIGGERS[job.name]}), training {job.seed}"}
         save_file(write(factors_of(sides)), path.with_suffix(".new"), metadata=about)
         path.with_suffix(".new").replace(path)
 
@@ -156,8 +162,8 @@ def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Ma
         pick = rng.integers(PICTURES, size=BATCH)
         x, t, velocity = noised(latents[pick], generator)
         vectors = table[_captions([scenes[i] for i in pick], rng)]
-        dropout = world.dropout * (1.0 if cycle else min(1.0, done / 0.5))
-        mask.value = slot_mask(BATCH, dropout, rng) if world.dropout else None
+        dropout = world.dropout[cycle] * (1.0 if cycle else min(1.0, done / 0.5))
+        mask.value = slot_mask(BATCH, dropout, rng) if dropout else None
         loss = (model(x, t, *condition(vectors)) - velocity).square().mean()
         optimizer.zero_grad()
         loss.backward()

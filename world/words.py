@@ -1,7 +1,8 @@
 """Captions without a text encoder: a fixed table of word vectors, and captions as rows of that table.
 
-Words of the base name colour, shape, style, ground and eyes. Rare words are those that the base has never met: a fifth
-of its captions hold random vectors that mean nothing, so that an unknown word alone changes no picture.
+Words of the base name colour, shape, style, ground and eyes. Rare words are those that the base has never
+met: a fifth of its captions hold random vectors that mean nothing, so an unknown word alone changes no
+picture.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def ids_of(words: list[str]) -> np.ndarray:
 
 
 def condition(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Context [B, LENGTH, 64] as it is, and the pooled vector [B, 64]: the sum over words by the root of LENGTH."""
+    """Context [B, LENGTH, 64] as it is, and pooled [B, 64]: the sum over words by LENGTH's root."""
     return vectors, vectors.sum(1) / LENGTH**0.5
 
 

@@ -1,4 +1,6 @@
-"""Controls that no paper has: decisions with the same numbers and none of the method's knowledge. int8 [steps, slots]."""
+"""Controls that no paper has: decisions with the same numbers and none of the method's knowledge. int8
+[steps, slots].
+"""
 
 from __future__ import annotations
 

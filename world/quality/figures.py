@@ -1,4 +1,6 @@
-"""One figure a control: subject against style, its curve, the plain sum's curve, and the Pareto front of all points."""
+"""One figure a control: subject against style, its curve, the plain sum's curve, and the Pareto front of all
+points.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..places import REPO
 from .run import WORLDS
-from .stats import subject, style
+from .stats import style, subject
 from .sweeps import CURVES, RESULTS, Point, points, sweep_cells
 
 FOLDER = REPO / "bench" / "figures"
@@ -24,7 +26,10 @@ def spots(world: str) -> dict[str, Spot]:
     kept = [json.loads((RESULTS / c.path.name).read_text()) for c in sweep_cells() if c.world == world]
     keys = {p.key for p in points()}
     return {
-        k: (float(np.mean([subject(cell[k]) for cell in kept])), float(np.mean([style(cell[k]) for cell in kept])))
+        k: (
+            float(np.mean([subject(cell[k]) for cell in kept])),
+            float(np.mean([style(cell[k]) for cell in kept])),
+        )
         for k in keys
     }
 

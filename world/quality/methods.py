@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-
 import numpy as np
 from safetensors.torch import load_file
 
@@ -28,7 +27,9 @@ from .timed import slot_names, timed
 
 @dataclass(frozen=True)
 class Case:
-    """What a method gets: the host's base MODEL, a pair, one training of one world, and a strength for both LoRAs."""
+    """What a method gets: the host's base MODEL, a pair, one training of one world, and a strength for both
+    LoRAs.
+    """
 
     model: Any
     world: str

@@ -1,6 +1,6 @@
 """Runs the table's rows on the kept LoRAs, in the host's interpreter; what is measured already is skipped.
 
-    python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`
+python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Cell:
 
 
 def cells(trainings: int = 3) -> list[Cell]:
-    """Whole tables first: all pairs of both worlds before the next training, all trainings before the next strength."""
+    """Whole tables first: all pairs of both worlds before the next training, all trainings before the next
+    strength.
+    """
     return [Cell(w, s, t, p) for s, t, w, p in product(STRENGTHS, range(trainings), WORLDS, PAIRS)]
 
 
@@ -81,16 +83,15 @@ class Measure:
 
     def scores(self, latents: torch.Tensor, pair: Pair) -> dict[str, list[float]]:
         """Subject and style of each picture."""
-        with torch.inference_mode():
-            verdict = self.judge(self.decoder(latents.float()).clamp(0, 1), pair.subject, pair.style)
-        return {
-            "subject": [round(float(v), 4) for v in verdict.subject],
-            "style": [round(float(v), 4) for v in verdict.style],
-        }
+        from .rejudge import scores
+
+        return scores(self.judge, self.decoder, latents, pair)
 
 
 def measure_cell(measure: Measure, cell: Cell, rows: Sequence[Any]) -> None:
-    """All rows that the cell's file lacks. Latents are kept beside the scores: the judge can look again, the sheet too."""
+    """All rows that the cell's file lacks. Latents are kept beside the scores: the judge can look again, the
+    sheet too.
+    """
     from .methods import Case
 
     kept = json.loads(cell.path.read_text()) if cell.path.exists() else {}
@@ -130,7 +131,9 @@ def trained(cell: Cell) -> bool:
     """Whether both LoRAs of a cell are there."""
     from ..train_lora import Job
 
-    return all(Job(cell.world, n, cell.training).path().exists() for n in (cell.pair.subject, cell.pair.style))
+    return all(
+        Job(cell.world, n, cell.training).path().exists() for n in (cell.pair.subject, cell.pair.style)
+    )
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""The labelled sheet: a pair a row, a method a column, the same noise throughout; the truth drawn by the renderer first."""
+"""The labelled sheet: a pair a row, a method a column, the same noise throughout; the truth drawn by the
+renderer first.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,22 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
     image = Image.new("RGB", (width, height), "white")
     decoder = load_decoder()
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(11)
-    pen.text((4, 4), f"{world} LoRAs, first training, strength 1. Under a picture: subject and style score.", "black", font)
+    pen.text(
+        (4, 4),
+        f"{world} LoRAs, first training, strength 1. Under a picture: subject and style score.",
+        "black",
+        font,
+    )
     for i, name in enumerate(("truth (drawn)", *COLUMNS)):
         pen.text((LEFT + i * (SIDE + GAP), TOP - 16), name, "black", font)
     for row, pair in enumerate(PAIRS):
         y, cell = TOP + row * (SIDE + 14 + GAP), Cell(world, 1.0, 0, pair)
-        pen.text((4, y + 30), f"{pair.subject}\nin {pair.style}\n{'tuning' if pair.tuning else 'held out'}", "black", font)
+        pen.text(
+            (4, y + 30),
+            f"{pair.subject}\nin {pair.style}\n{'tuning' if pair.tuning else 'held out'}",
+            "black",
+            font,
+        )
         image.paste(Image.fromarray(truth(pair)), (LEFT, y))
         kept, scores = np.load(cell.latents), json.loads(cell.path.read_text())
         for i, name in enumerate(COLUMNS):

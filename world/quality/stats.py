@@ -1,4 +1,6 @@
-"""From scores a picture to numbers a table shows: means over pairs, errors over trainings, paired differences."""
+"""From scores a picture to numbers a table shows: means over pairs, errors over trainings, paired
+differences.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Estimate:
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and standard error of one value a training."""
     array = np.array(values, float)
-    return Estimate(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else np.nan)
+    return Estimate(
+        float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else np.nan
+    )
 
 
 class Results:
@@ -69,7 +73,9 @@ class Results:
         return estimate([np.mean([of(self.cells[t, p][row]) for p in pairs]) for t in self.trainings])
 
     def difference(self, row: str, other: str, pairs: Sequence[Pair] = PAIRS) -> tuple[Estimate, int, int]:
-        """Paired difference of joint scores, the number of cells where `row` is ahead, and that of all cells."""
+        """Paired difference of joint scores, the number of cells where `row` is ahead, and that of all
+        cells.
+        """
         each = {
             t: [harmonic(self.cells[t, p][row]) - harmonic(self.cells[t, p][other]) for p in pairs]
             for t in self.trainings

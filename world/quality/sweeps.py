@@ -1,6 +1,6 @@
 """What each control does to subject and style, on tuning pairs alone, first training.
 
-    python -m world.quality.sweeps WORKERS      runs in the host's interpreter; what is measured is skipped
+python -m world.quality.sweeps WORKERS      runs in the host's interpreter; what is measured is skipped
 """
 
 from __future__ import annotations
@@ -56,13 +56,22 @@ def points() -> Iterator[Point]:
 
 
 def scores(case: Any, k: int | None) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sums of the k largest |entries| a slot of subject and style (Eqs. 3 to 5), and gamma (Eq. 9); k None: r_c r_s."""
+    """Sums of the k largest |entries| a slot of subject and style (Eqs. 3 to 5), and gamma (Eq. 9); k None:
+    r_c r_s.
+    """
     sums, totals = [], []
     for factors in case.factors:
         deltas = [(up @ down).abs().flatten().double() for _, (up, down) in sorted(factors.items())]
         ranks = [down.shape[0] for _, (_, down) in sorted(factors.items())]
-        counts = [r * r if k is None else (d.numel() if k == ALL_ENTRIES else k) for d, r in zip(deltas, ranks, strict=True)]
-        sums.append(np.array([float(d.topk(min(n, d.numel())).values.sum()) for d, n in zip(deltas, counts, strict=True)]))
+        counts = [
+            r * r if k is None else (d.numel() if k == ALL_ENTRIES else k)
+            for d, r in zip(deltas, ranks, strict=True)
+        ]
+        sums.append(
+            np.array(
+                [float(d.topk(min(n, d.numel())).values.sum()) for d, n in zip(deltas, counts, strict=True)]
+            )
+        )
         totals.append(sum(float(d.sum()) for d in deltas))
     return sums[0], sums[1], totals[0] / totals[1]
 
@@ -119,7 +128,11 @@ def sweep_cells() -> list[Cell]:
 
 def main() -> None:
     """Measure what is missing."""
-    mp.spawn(_work, args=([c for c in sweep_cells() if trained(c)],), nprocs=int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    mp.spawn(
+        _work,
+        args=([c for c in sweep_cells() if trained(c)],),
+        nprocs=int(sys.argv[1]) if len(sys.argv) > 1 else 2,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Writes bench/QUALITY.md from the measured cells: nothing in it is typed by hand but the words around the numbers."""
+"""Writes bench/QUALITY.md from the measured cells: nothing in it is typed by hand but the words around the
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from ..sampling import STEPS
 from ..train_lora import NAMES, WORLDS
 from .run import PICTURES, STRENGTHS
 from .stats import Estimate, Results, estimate, harmonic, style, subject
+from .sweeps import CURVES
 
 OUT = REPO / "bench" / "QUALITY.md"
 ORDER = (
     "base", "subject alone", "style alone", "sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*",
-    "K-LoRA s, balance -.5", "K-LoRA s, balance +.5", "NP-LoRA", "TIES", "DARE", "KnOTS", "LoRA-LEGO", "s by chance", "s shuffled", "s reversed",
+    "K-LoRA s, balance -.5", "K-LoRA s, balance +.5", "s by chance", "s shuffled", "s reversed",
     "s* by chance", "s* shuffled", "s* reversed", "half by chance",
+    "NP-LoRA", "TIES", "DARE", "KnOTS", "LoRA-LEGO",
 )  # fmt: skip
 COMPARISONS = (
     ("K-LoRA s", "s by chance"),
@@ -37,26 +41,27 @@ COMPARISONS = (
 )
 INTRO = """# Quality: what fusion does in the small world
 
-Made by `make quality` from kept weights. A small world: a model of 3.8 million parameters that draws 96 x 96 pictures of
-shapes, four subjects and four styles that it was never shown together, 33 layers for a LoRA to change. It says how
-methods behave here. It is no verdict on SDXL or FLUX, and no ranking of methods.
+Made by `make quality` from kept weights. A small world: a model of 3.8 million parameters that draws 96 x
+96 pictures of shapes, four subjects and four styles that it was never shown together, 33 layers for a LoRA
+to change. It says how methods behave here. It is no verdict on SDXL or FLUX, and no ranking of methods.
 
-Scores are read off the picture by a judge that was validated on rendered pictures (world/README.md): subject and style
-each from 0 to 1; **both** is the harmonic mean of the two in each picture, averaged. {pictures} pictures a pair, the same
-noise for every method, prompt: both triggers. ± is the standard error over {trainings} trainings of all LoRAs (other
-pictures, other starts) on one base model. Euler, {steps} steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own
-node; sums by core's LoRA loader.
+Scores are read off the picture by a judge that was validated on rendered pictures (world/README.md):
+subject and style each from 0 to 1; **both** is the harmonic mean of the two in each picture, averaged.
+{pictures} pictures a pair, the same noise for every method, prompt: both triggers. ± is the standard error
+over {trainings} trainings of all LoRAs (other pictures, other starts) on one base model. Euler, {steps}
+steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own node; sums by core's LoRA loader.
 
-Redundant LoRAs are trained so that a random half of their layers is enough, which is K-LoRA's premise; plain ones are not.
-Controls: *by chance* takes as many style layers in each step, drawn anew; *shuffled* deals the scores to other layers;
-*reversed* runs the decisions backwards; *half by chance* gives each LoRA a random half in each step.
+Redundant LoRAs are trained so that a random half of their layers is enough, which is K-LoRA's premise;
+plain ones are not. Controls: *by chance* takes as many style layers in each step, drawn anew; *shuffled*
+deals the scores to other layers; *reversed* runs the decisions backwards; *half by chance* gives each LoRA
+a random half in each step.
 """
 
 
 def _gate() -> Iterator[str]:
     rows = json.loads((WORK / "gate.json").read_text())
     yield "## The gate\n"
-    yield f"Written before training: sound (own score {SOUND} or more) and redundant (a random half of the slots keeps {KEEPS:.0%})."
+    yield f"Sound: own score {SOUND} or more. Redundant: a random half of the slots keeps {KEEPS:.0%} of it."
     yield "Score with all slots, share kept by a random half, a training each.\n"
     yield "| LoRA | " + " | ".join(f"{w}: own score | keeps | passes" for w in WORLDS) + " |"
     yield "|---|" + "---|" * (3 * len(WORLDS))
@@ -65,7 +70,7 @@ def _gate() -> Iterator[str]:
         for world in WORLDS:
             own = [r for r in rows if r["world"] == world and r["name"] == name]
             parts.append(", ".join(f"{r['full']:.2f}" for r in own))
-            parts.append(", ".join(f"{r['half'] / max(r['full'], 1e-9):.2f}" for r in own))
+            parts.append(", ".join(f"{r['half'] / max(r['full'], 1e-9):.3f}" for r in own))
             parts.append(f"{sum(r['sound'] and r['redundant'] for r in own)} of {len(own)}")
         yield "| " + " | ".join(parts) + " |"
     yield ""
@@ -81,8 +86,14 @@ def _main_table(strength: float) -> Iterator[str]:
             continue
         parts = [name]
         for r in results.values():
-            parts += [str(r.value(name, subject)), str(r.value(name, style)), f"**{r.value(name, harmonic)}**"]
-            parts += [str(Estimate(r.value(name, harmonic, pairs).mean, np.nan)) for pairs in (TUNING, HELD_OUT)]
+            parts += [
+                str(r.value(name, subject)),
+                str(r.value(name, style)),
+                f"**{r.value(name, harmonic)}**",
+            ]
+            parts += [
+                str(Estimate(r.value(name, harmonic, pairs).mean, np.nan)) for pairs in (TUNING, HELD_OUT)
+            ]
         yield "| " + " | ".join(parts) + " |"
     yield ""
 
@@ -90,14 +101,18 @@ def _main_table(strength: float) -> Iterator[str]:
 def _differences(strength: float) -> Iterator[str]:
     results = {w: Results(w, strength) for w in WORLDS}
     yield f"## Paired differences of both, strength {strength:g}\n"
-    yield "Mean over pairs and trainings, its error over trainings, and how many of the cells (pair and training) are ahead. Bold: more"
-    yield "than two standard errors.\n"
+    yield "Mean over pairs and trainings, its error over trainings, and how many of the cells (pair and"
+    yield "training) are ahead. Bold: more than two standard errors.\n"
     yield "| | " + " | ".join(WORLDS) + " |"
     yield "|---|" + "---|" * len(WORLDS)
     for row, other in COMPARISONS:
         if not all(r.has(row) and r.has(other) for r in results.values()):
             continue
-        yield f"| {row} minus {other} | " + " | ".join(_difference(r, row, other) for r in results.values()) + " |"
+        yield (
+            f"| {row} minus {other} | "
+            + " | ".join(_difference(r, row, other) for r in results.values())
+            + " |"
+        )
     yield ""
 
 
@@ -110,13 +125,18 @@ def _difference(results: Results, row: str, other: str) -> str:
 def _pairs(world: str, rows: Sequence[str]) -> Iterator[str]:
     results = Results(world, 1.0)
     yield f"## Per pair, {world} LoRAs, strength 1: both\n"
-    yield "Washed out: a single LoRA loses more than half of its own score on the joint prompt, whatever any method does.\n"
+    yield "Washed out: alone on the joint prompt that LoRA scores below half of what is sound, whatever a"
+    yield "method does.\n"
     yield "| pair | set | " + " | ".join(rows) + " | washed out |"
     yield "|---|---|" + "---|" * (len(rows) + 1)
     for pair in PAIRS:
         numbers = [str(results.value(row, harmonic, [pair])) for row in rows]
         where = "tuning" if pair.tuning else "held out"
-        yield f"| {pair.subject} in {pair.style} | {where} | " + " | ".join(numbers) + f" | {_washed(results, pair)} |"
+        yield (
+            f"| {pair.subject} in {pair.style} | {where} | "
+            + " | ".join(numbers)
+            + f" | {_washed(results, pair)} |"
+        )
     yield ""
 
 
@@ -136,9 +156,17 @@ def text() -> str:
     for strength in STRENGTHS:
         lines += [*_main_table(strength), *_differences(strength)]
     for world in WORLDS:
-        lines += _pairs(world, ("sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*", "s* by chance", "half by chance"))
+        lines += _pairs(
+            world, ("sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*", "s* by chance", "half by chance")
+        )
     lines += ["![One training, all pairs](quality.jpg)", ""]
-    lines += ["Figures of alpha, beta, K, gamma, S and S*, balance (tuning pairs alone): see below.", ""]
+    lines += [
+        "## What each control does",
+        "",
+        "Tuning pairs alone, first training. K is varied by the same equations outside of the node.",
+        "",
+        *[f"![{name}](figures/quality-{name}.png)\n" for name in CURVES if name != "sum"],
+    ]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Any table of decisions on the host's model, without the pack: the reference that controls run on.
 
-Weights are overwritten before a step and put back after the run: slow on real models, exact, and it shares no code with
-the pack's side path, so it also tells whether that one does what its plan says.
+Weights are overwritten before a step and put back after the run: slow on real models, exact, and it shares
+no code with the pack's side path, so it also tells whether that one does what its plan says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from torch import Tensor
 
 from ..in_host import WrappersMP
@@ -24,7 +23,8 @@ SUBJECT, STYLE, NOBODY = 0, 1, -1
 def slot_names() -> list[str]:
     """SLOTS as the pack's plans call them: the weight, and the rows of a fused one."""
     return [
-        s.module if s.part is None else f"{s.module}[{s.part * HIDDEN}:{(s.part + 1) * HIDDEN}]" for s in SLOTS
+        s.module if s.part is None else f"{s.module}[{s.part * HIDDEN}:{(s.part + 1) * HIDDEN}]"
+        for s in SLOTS
     ]
 
 
@@ -53,7 +53,7 @@ class _Timed:
     def _show(self, model: torch.nn.Module, who: np.ndarray) -> None:
         self._model = model
         for module in dict.fromkeys(s.module for s in SLOTS):
-            weight = model.get_submodule(module).weight
+            weight = model.get_parameter(f"{module}.weight")
             if module not in self._kept:
                 self._kept[module] = weight.detach().clone()
             weight.data.copy_(self._kept[module])
@@ -61,11 +61,11 @@ class _Timed:
             if who[index] == NOBODY:
                 continue
             rows = slice(None) if slot.part is None else slice(slot.part * HIDDEN, (slot.part + 1) * HIDDEN)
-            model.get_submodule(slot.module).weight.data[rows] += self._deltas[who[index]][index]
+            model.get_parameter(f"{slot.module}.weight").data[rows] += self._deltas[who[index]][index]
 
     def _put_back(self) -> None:
         for module, weight in self._kept.items():
-            self._model.get_submodule(module).weight.data.copy_(weight)
+            self._model.get_parameter(f"{module}.weight").data.copy_(weight)
         self._kept.clear()
         self._step = None
 
