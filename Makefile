@@ -11,15 +11,18 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test test-core test-host test-browser bench lint lint-js lane-core lane-host lane-browser
+.PHONY: help setup demo host test test-core test-host test-browser bench lint lint-js world quality lane-core lane-host lane-browser
 
 help:
-	@echo "make demo          a fused image, its selection map and report, into demo/"
+	@echo "make demo          subject, style, plain sum and K-LoRA side by side, map and report, into demo/"
+	@echo "make host          installs a ComfyUI by comfy-cli where there is none and the network allows it"
 	@echo "make test          all lanes; a lane whose host is missing says so"
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI"
 	@echo "make bench         speed and memory, into bench/RESULTS.md (about ten minutes)"
+	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
+	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (about half an hour)"
 	@echo "make lint          ruff, formatting, types; the page's types too where npm is"
 	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
 	@echo "its interpreter: COMFYUI_PYTHON, else its .venv"
@@ -39,6 +42,9 @@ $(READY): requirements-dev.txt
 
 demo: $(READY)
 	@$(PY) -m tools.demo
+
+host: $(READY)
+	@$(PY) -m tools.install_host
 
 # Core comes last: it always runs, so pytest's closing line ends the output.
 test: $(READY)
@@ -67,6 +73,16 @@ test-browser: $(READY)
 # With OpenMP's own way of waiting, as users run it: needs an idle machine.
 bench: $(READY)
 	@env -u OMP_WAIT_POLICY $(PY) -m bench $(BENCH)
+
+# One thread a process: the stages run two processes side by side.
+world: $(READY)
+	@OMP_NUM_THREADS=1 $(PY) -m world $(TRAININGS)
+
+quality: $(READY)
+	@$(PY) -m tools.lane host
+	@host="$$($(PY) -m tools.host --python)"; export OMP_NUM_THREADS=1; \
+		$$host -m world.quality.run 2 && $$host -m world.quality.sweeps 2
+	@$(PY) -m world.quality.table && $(PY) -m world.quality.sheet && $(PY) -m world.quality.figures
 
 # Beside the host's packages, never among them: the host's environment belongs to the user.
 $(HOST_SITE)/installed.txt: requirements-dev.txt

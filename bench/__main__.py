@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import sampling, scoring
+from . import memory, sampling, scoring
 from .tables import Table, load, machine
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -16,6 +16,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
     if only != "sampling":
         yield from scoring.tables()
+        yield memory.table()
     if only != "scoring":
         yield from sampling.tables(gpu)
 
@@ -24,7 +25,11 @@ def main() -> None:
     """Run the benchmarks, printing each table as it is done."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Print the tables of benchmarks.")
     parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
-    parser.add_argument("--only", choices=("scoring", "sampling"), help="one part; RESULTS.md stays as it is")
+    parser.add_argument(
+        "--only",
+        choices=("scoring", "sampling"),
+        help="one part, memory with scoring; RESULTS.md stays as it is",
+    )
     options = parser.parse_args()
     start = time.perf_counter()
     head = f"# Benchmarks\n\n{machine()}.\n"

@@ -1,6 +1,6 @@
 """`python -m bench.in_host CASE [--small]` with the host's interpreter: tables as JSON lines.
 
-CASE is `memory`, or a model of `models`: those of the CPU run with the host set to the CPU, those of the
+CASE is a model of `models`: those of the CPU run with the host set to the CPU, those of the
 GPU (`gpu:NAME`) on the device that the host finds.
 """
 
@@ -31,10 +31,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
-    if name == "memory":
-        from . import memory
-
-        return [memory.table()]
     from .models import CPU_CASES, GPU_CASES, shrunk
     from .steps import measure
 

@@ -10,13 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from klora_core.deltas import Delta, Slot
 from klora_core.merging.run import merge
 from klora_core.methods.merges.table import METHODS, named
 
@@ -30,16 +28,9 @@ _DENSE = ("magnitude-prune", "ties", "dare", "dare-ties")
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-@dataclass(frozen=True)
-class _Row:
-    slot: Slot
-    deltas: tuple[Delta | None, ...]
-
-
 def measure(model: str, name: str, rank: int = 16) -> dict[str, Any]:
     """Wall and CPU seconds, MiB at the peak beyond the factors of all three LoRAs, share of energy kept."""
-    pairs = slots.random_pairs(MODELS[model](), rank)
-    table = [_Row(pair.slot, (pair.subject, pair.style)) for pair in pairs]
+    table = slots.random_rows(MODELS[model](), (rank, rank))
     # The matrix library's own start-up is not ours.
     torch.linalg.svd(torch.randn(64, 64) @ torch.randn(64, 64))
     counted = _RESET.exists()
@@ -94,7 +85,8 @@ def tables() -> Iterator[Table]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(*sys.argv[2:4])))
+        model, name = sys.argv[2:4]
+        print(json.dumps(measure(model, name)))
     else:
         for table in tables():
             print(table.markdown(), flush=True)

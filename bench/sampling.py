@@ -1,4 +1,4 @@
-"""Sampling and memory, measured in the host's interpreter, one process a case. Needs no host to import."""
+"""Sampling, measured in the host's interpreter, one process a case. Needs no host to import."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def tables(gpu: bool = False) -> Iterator[Table]:
     try:
         python = str(require_host().python)
     except HostError as error:
-        names = ["memory of the side path", *CPU_CASES, *GPU_CASES]
+        names = [*CPU_CASES, *GPU_CASES]
         yield skipped("Sampling", _HEAD, names, str(error))
         return
-    for case in ("memory", *CPU_CASES):
+    for case in CPU_CASES:
         yield from _in_host(python, case)
     why_not = {case: _why_not(python, gib) for case, (_, gib) in GPU_CASES.items()}
     if gpu and all(why_not.values()):

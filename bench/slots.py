@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
+from torch import Tensor
 
-from klora_core.deltas import LowRank, Slot
-from klora_core.pairing import SlotPair
+from klora_core.deltas import Delta, Hadamard, Kron, LowRank, Slot
+from klora_core.pairing import Row
 
 Shape = tuple[int, int]
+Rand = Callable[[int, int], Tensor]
+Kind = Callable[[Rand, int, int, int], Delta]
+"""(random matrix of a shape, out, in, rank) -> a weight change."""
+
+LOKR_FACTOR = 16
 
 SDXL_SLOTS, SDXL_ENTRIES = 560, 955_187_200
 FLUX_SLOTS = 494
@@ -52,15 +58,38 @@ def entries(shapes: Iterable[Shape]) -> int:
     return sum(out * n for out, n in shapes)
 
 
-def random_pairs(shapes: Iterable[Shape], rank: int, device: str = "cpu") -> list[SlotPair]:
-    """Two LoRAs of ``rank`` with normal factors in float32, one slot for each shape."""
-    rng = torch.Generator(device).manual_seed(rank)
+def lora(rand: Rand, out: int, n: int, rank: int) -> Delta:
+    """up @ down of ``rank``."""
+    return LowRank(rand(out, rank), rand(rank, n), 1 / rank)
 
-    def delta(out: int, n: int) -> LowRank:
-        return LowRank(
-            torch.randn(out, rank, generator=rng, device=device),
-            torch.randn(rank, n, generator=rng, device=device),
-            1 / rank,
-        )
 
-    return [SlotPair(Slot(f"slot.{i}"), delta(*shape), delta(*shape)) for i, shape in enumerate(shapes)]
+def lokr(rand: Rand, out: int, n: int, rank: int) -> Delta:
+    """W1 of 16 x 16 (LyCORIS's factor) with W2 as a product of ``rank``."""
+    w2 = rand(out // LOKR_FACTOR, rank), rand(rank, n // LOKR_FACTOR)
+    return Kron(rand(LOKR_FACTOR, LOKR_FACTOR), w2, 1 / rank)
+
+
+def loha(rand: Rand, out: int, n: int, rank: int) -> Delta:
+    """Two products of ``rank``, multiplied entry by entry."""
+    return Hadamard(rand(out, rank), rand(rank, n), rand(out, rank), rand(rank, n), 1 / rank)
+
+
+KINDS: dict[str, Kind] = {"LoRA": lora, "LoKr": lokr, "LoHa": loha}
+
+
+def random_rows(
+    shapes: Iterable[Shape], ranks: tuple[int, int], kind: Kind = lora, device: str = "cpu"
+) -> list[Row]:
+    """Two LoRAs of ``ranks`` with normal factors in float32, one row for each shape.
+
+    On the device ``meta`` they have shapes and no numbers.
+    """
+    rng = None if device == "meta" else torch.Generator(device).manual_seed(ranks[0])
+
+    def rand(m: int, n: int) -> Tensor:
+        return torch.randn(m, n, generator=rng, device=device)
+
+    return [
+        Row(Slot(f"slot.{i}"), tuple(kind(rand, *shape, rank) for rank in ranks))
+        for i, shape in enumerate(shapes)
+    ]

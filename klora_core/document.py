@@ -64,7 +64,12 @@ def _head(plan: Plan, columns: Columns) -> dict[str, Any]:
     first = {role: plan.first(role) for role in (SUBJECT, STYLE)}
     return {
         "schema": SCHEMA,
-        "method": {"name": plan.method.name, "paper": plan.method.paper, "live": plan.method.live},
+        "method": {
+            "name": plan.method.name,
+            "paper": plan.method.paper,
+            "live": plan.method.live,
+            "counts_steps": plan.method.counts_steps,
+        },
         **{role: _info(lora) for role, lora in first.items() if lora},
         **plan.method.to_json(),
         "progress": {"mode": plan.progress.mode},

@@ -30,28 +30,33 @@ def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None 
     Products and tile sums are float32, the sums over tiles float64 (float32 on MPS, which has no other).
     ``room``, float32 on ``device``, is overwritten with the tiles, where it is large enough for one.
     """
-    wide = torch.float32 if device.type == "mps" else torch.float64
     parts = pieces(delta) if isinstance(delta, Kron) else None
     if parts is not None:
-        sums = _kronecker(parts, k, device, room, wide)
+        sums = _kronecker(parts, k, device, room)
     else:
         best, l1 = _top(delta, k, device, room)
-        sums = torch.stack((l1 if best is None else best.sum(dtype=wide), l1))
+        sums = torch.stack((l1 if best is None else best.sum(dtype=wide(device)), l1))
     return sums * abs(delta.scale)
 
 
+def wide(device: torch.device) -> torch.dtype:
+    """What sums are kept in: float64 where the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def _kronecker(
-    parts: Sequence[tuple[Delta, Delta]], k: int, device: torch.device, room: Tensor | None, wide: torch.dtype
+    parts: Sequence[tuple[Delta, Delta]], k: int, device: torch.device, room: Tensor | None
 ) -> Tensor:
     def l1_of(sums: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        return torch.stack([one * two for one, two in sums]).sum().to(wide)
+        return torch.stack([one * two for one, two in sums]).sum().to(wide(device))
 
     if k >= sum(math.prod(one.shape) * math.prod(two.shape) for one, two in parts):
         l1 = l1_of([(_top(one, k, device, room)[1], _top(two, k, device, room)[1]) for one, two in parts])
         return torch.stack((l1, l1))
     found = [(_list(one, k, device, room), _list(two, k, device, room)) for one, two in parts]
     lists = [Lists(one[0], two[0]) for one, two in found]
-    return torch.stack((largest_products(lists, k, wide), l1_of([(one[1], two[1]) for one, two in found])))
+    top = largest_products(lists, k, wide(device))
+    return torch.stack((top, l1_of([(one[1], two[1]) for one, two in found])))
 
 
 def _list(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -94,9 +99,8 @@ def _largest_of(entries: np.ndarray, k: int) -> np.ndarray:
 def _top_device(
     delta: Delta, k: int, device: torch.device, room: Tensor | None
 ) -> tuple[Tensor | None, Tensor]:
-    wide = torch.float32 if device.type == "mps" else torch.float64
     best: Tensor | None = None
-    l1 = torch.zeros((), dtype=wide, device=device)
+    l1 = torch.zeros((), dtype=wide(device), device=device)
     for tile in _tiles(delta, device, _TILE_DEVICE, room):
         l1 += tile.sum()
         if k:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .deltas import Delta
-from .entries import TILE_CPU, sum_entries
+from .entries import TILE_CPU, sum_entries, wide
 
 Progress = Callable[[int, int], None]
 
@@ -39,14 +39,15 @@ def score(
     The numbers leave the device once, together.
     """
     device = torch.device(device)
-    sums: list[Tensor] = []
+    # Made once, as the threads' buffers are: small results that stay would leave holes in the memory.
+    sums = torch.zeros(len(requests), 2, dtype=wide(device), device=device)
     with _full_float32():
-        for found in _in_threads(requests) if device.type == "cpu" else _one_by_one(requests, device):
-            sums.append(found)
+        found = _in_threads(requests) if device.type == "cpu" else _one_by_one(requests, device)
+        for i, each in enumerate(found):
+            sums[i] = each
             if progress is not None:
-                progress(len(sums), len(requests))
-    numbers = torch.stack(sums).cpu().tolist() if sums else []
-    return [Score(*pair) for pair in numbers]
+                progress(i + 1, len(requests))
+    return [Score(*pair) for pair in sums.cpu().tolist()]
 
 
 def _one_by_one(requests: Iterable[Request], device: torch.device) -> Iterator[Tensor]:

@@ -9,28 +9,40 @@ import pytest
 from tests.browser.live_page import SHOTS, fresh, load, look_at_fuse, page, run
 from tools.host import REPO
 
-NODES = ("KLoRAFuse", "KLoRALoadPair", "KLoRALoadLora", "KLoRASelectionMap")
+NODES = (
+    "KLoRAFuse",
+    "KLoRALoadPair",
+    "KLoRALoadLora",
+    "KLoRASelectionMap",
+    "KLoRASet",
+    "KLoRACompose",
+    "KLoRAMerge",
+)
 
 
 def locale(language: str) -> dict:
     return json.loads((REPO / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
 
 
-def schema_inputs(groups: dict, prefix: str = "") -> dict[str, dict]:
-    """Input options by the name that translations use: a dynamic choice's own inputs behind its name."""
-    found: dict[str, dict] = {}
+def schema_inputs(groups: dict, prefix: str = "") -> dict[str, list[str]]:
+    """Tooltips by the name that translations use: a dynamic choice's own inputs behind its name.
+
+    Several options of a choice can have inputs of one name, each with a tooltip of its own.
+    """
+    found: dict[str, list[str]] = {}
     for group in ("required", "optional"):
         for name, spec in (groups.get(group) or {}).items():
             options = spec[1] if len(spec) > 1 else {}
-            found[prefix + name] = options
+            found.setdefault(prefix + name, []).append(options["tooltip"])
             for option in options.get("options", []) if spec[0] == "COMFY_DYNAMICCOMBO_V3" else []:
-                found.update(schema_inputs(option["inputs"], f"{prefix}{name}_"))
+                for key, tooltips in schema_inputs(option["inputs"], f"{prefix}{name}_").items():
+                    found.setdefault(key, []).extend(tooltips)
     return found
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_input_and_output_is_translated(server, language):
-    told, info = locale(language), server.object_info()
+    english, told, info = locale("en"), locale(language), server.object_info()
     ours = {name: node for name, node in info.items() if name.startswith("KLoRA")}
     assert told.keys() == ours.keys()
     for name, node in ours.items():
@@ -38,7 +50,8 @@ def test_every_input_and_output_is_translated(server, language):
         assert list(told[name]["outputs"]) == [str(i) for i in range(len(node["output"]))], name
         for text in [*told[name]["inputs"].values(), *told[name]["outputs"].values()]:
             assert text["name"]
-            assert text["tooltip"]
+        for key, text in told[name]["inputs"].items():
+            assert "tooltip" in text or "tooltip" not in english[name]["inputs"][key], (name, key)
 
 
 def test_english_says_what_the_nodes_say(server):
@@ -46,9 +59,14 @@ def test_english_says_what_the_nodes_say(server):
     for name, told in locale("en").items():
         assert told["display_name"] == info[name]["display_name"]
         assert told["description"] == info[name]["description"]
-        for key, options in schema_inputs(info[name]["input"]).items():
-            # Both schedules have an alpha of their own; one translation serves the two.
-            assert options["tooltip"].startswith(told["inputs"][key]["tooltip"]), (name, key)
+        for key, tooltips in schema_inputs(info[name]["input"]).items():
+            # One translation serves all inputs of a name; where they mean different things there is none, and
+            # each keeps its own.
+            said = told["inputs"][key].get("tooltip")
+            if said is None:
+                assert len(set(tooltips)) > 1, (name, key)
+            else:
+                assert all(tooltip.startswith(said) for tooltip in tooltips), (name, key)
         assert [out["tooltip"] for out in told["outputs"].values()] == info[name]["output_tooltips"]
 
 

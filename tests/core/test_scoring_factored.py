@@ -157,6 +157,7 @@ PEAK = """
 import pathlib, torch
 from klora_core.deltas import Hadamard, Kron
 from klora_core.entries import sum_entries
+from klora_core.scoring import Request, score
 torch.set_num_threads(1)
 cpu, r = torch.device("cpu"), torch.randn
 delta = {delta}
@@ -165,9 +166,16 @@ status, reset = (pathlib.Path("/proc/self", name) for name in ("status", "clear_
 kib = lambda field: int(next(l for l in status.read_text().splitlines() if l.startswith(field)).split()[1])
 reset.write_text("5")
 before = kib("VmRSS")
-assert sum_entries(delta, {k}, cpu).isfinite().all()
+{work}
 print((kib("VmHWM") - before) / 1024)
 """
+
+
+def peak(delta, work):
+    """MiB that ``work`` takes at its peak, in a process of its own."""
+    code = PEAK.format(delta=delta, work=work)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
@@ -182,7 +190,13 @@ print((kib("VmHWM") - before) / 1024)
 )
 def test_memory_at_a_large_layers_shape(delta, k, limit):
     """12288 x 3072, 144 MiB multiplied out, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK.format(delta=delta, k=k)], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) < limit
+    assert peak(delta, f"assert sum_entries(delta, {k}, cpu).isfinite().all()") < limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_memory_does_not_grow_with_the_slots():
+    """A result that stays in the memory between two large arrays would keep the first one's place empty."""
+    shapes = "((640, 640), (1280, 1280), (1280, 2048))"
+    deltas = f"[Hadamard(r(o, 16), r(16, n), r(o, 16), r(16, n)) for o, n in {shapes}]"
+    work = "torch.set_num_threads(2); score([Request(each, 65536) for each in delta] * 60)"
+    assert peak(deltas, work) < 24

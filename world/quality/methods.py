@@ -1,0 +1,154 @@
+"""The table's rows: one function a method, MODEL in and MODEL out. A further method is one more row."""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from klora_core.merging.run import merge
+from klora_core.methods.merges.table import named
+
+from ..fused import place, rows_of
+from ..in_host import comfy, load_pack
+from ..lora import SLOTS, Factors, read_diffusers_file
+from ..pairs import Pair
+from ..sampling import STEPS
+from ..train_lora import Job
+from . import controls
+from .timed import slot_names, timed
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a method gets: the host's base MODEL, a pair, one training of one world, and a strength for both
+    LoRAs.
+    """
+
+    model: Any
+    world: str
+    pair: Pair
+    training: int
+    strength: float
+
+    @cached_property
+    def loras(self) -> tuple[dict, dict]:
+        """Subject and style as LORA_MODEL."""
+        names = (self.pair.subject, self.pair.style)
+        return tuple(load_file(Job(self.world, name, self.training).path()) for name in names)  # type: ignore[return-value]
+
+    @cached_property
+    def factors(self) -> tuple[Factors, Factors]:
+        """The same as up and down by slot."""
+        return tuple(read_diffusers_file(lora) for lora in self.loras)  # type: ignore[return-value]
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Chance that is the same in every run of this case."""
+        words = f"{self.world} {self.pair.name} {self.training} {name}"
+        return np.random.default_rng(zlib.crc32(words.encode()))
+
+
+Make = Callable[[Case], Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of the table. ``strong``: also run at strength 1.5."""
+
+    name: str
+    kind: str
+    make: Make
+    strong: bool = True
+
+
+def klora(schedule: str, balance: float = 0.0, **options: Any) -> Callable[[Case], tuple[Any, Any]]:
+    """The pack's own node; MODEL and plan."""
+
+    def make(case: Case) -> tuple[Any, Any]:
+        node = importlib.import_module(f"{load_pack().__name__}.nodes").KLoRAFuse
+        numbers = {k: options[k] for k in ("alpha", "beta") if k in options}
+        rest = {k: v for k, v in options.items() if k not in numbers}
+        result = node.execute(
+            case.model, *case.loras, subject_strength=case.strength, style_strength=case.strength,
+            balance=balance, schedule={"schedule": schedule, **numbers}, **rest,
+        ).result  # fmt: skip
+        return result[0], result[2]
+
+    return make
+
+
+def decisions(plan: Any, steps: int = STEPS) -> np.ndarray:
+    """A two-LoRA plan's choices in the order of the world's slots, int8 [steps, 33]."""
+    names = [slot.name for slot in plan.slots]
+    progress = importlib.import_module(f"{load_pack().__name__}.klora_core.progress")
+    return plan.choices(progress.in_steps(steps))[0].T[:, [names.index(n) for n in slot_names()]]
+
+
+def node(schedule: str, balance: float = 0.0, **options: Any) -> Make:
+    return lambda case: klora(schedule, balance, **options)(case)[0]
+
+
+def _control(schedule: str, change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Make:
+    def make(case: Case) -> Any:
+        choices = decisions(klora(schedule)(case)[1])
+        return timed(case.model, change(choices, case.rng(change.__name__)), case.factors, case.strength)
+
+    return make
+
+
+def summed(subject: float, style: float) -> Make:
+    """Core's own way: both LoRAs as patches."""
+
+    def make(case: Case) -> Any:
+        model = case.model
+        for lora, share in zip(case.loras, (subject, style), strict=True):
+            if share:
+                model = comfy.sd.load_lora_for_models(model, None, lora, share * case.strength, 0)[0]
+        return model
+
+    return make
+
+
+def merged(name: str, **values: Any) -> Make:
+    """One of the pack's merges at its defaults: one LoRA of two, as weights that never change."""
+
+    def make(case: Case) -> Any:
+        # No merge takes a part of a strength of 0; both are the case's.
+        result = merge(rows_of(case.factors), named(name), (case.strength, case.strength), values=values)
+        places = {place(i): i for i in range(len(SLOTS))}
+        one = {places[slot]: (delta.scale * delta.up, delta.down) for slot, delta in result.deltas.items()}
+        return timed(case.model, np.zeros((STEPS, len(SLOTS)), np.int8), (one, one), 1.0)
+
+    return make
+
+
+ROWS: tuple[Row, ...] = (
+    Row("base", "reference", lambda case: case.model, strong=False),
+    Row("subject alone", "reference", summed(1.0, 0.0)),
+    Row("style alone", "reference", summed(0.0, 1.0)),
+    Row("sum .5", "sum", summed(0.5, 0.5)),
+    Row("sum .7", "sum", summed(0.7, 0.7)),
+    Row("sum 1", "sum", summed(1.0, 1.0)),
+    Row("K-LoRA s", "method", node("s")),
+    Row("K-LoRA s*", "method", node("s*")),
+    Row("K-LoRA s, balance -.5", "method", node("s", -0.5), strong=False),
+    Row("K-LoRA s, balance +.5", "method", node("s", 0.5), strong=False),
+    Row("NP-LoRA", "merge", merged("np-lora")),
+    Row("TIES", "merge", merged("ties"), strong=False),
+    Row("DARE", "merge", merged("dare"), strong=False),
+    Row("KnOTS", "merge", merged("knots"), strong=False),
+    Row("LoRA-LEGO", "merge", merged("lora-lego"), strong=False),
+    Row("s by chance", "control", _control("s", controls.by_chance)),
+    Row("s shuffled", "control", _control("s", controls.shuffled), strong=False),
+    Row("s reversed", "control", _control("s", controls.reversed_time), strong=False),
+    Row("s* by chance", "control", _control("s*", controls.by_chance)),
+    Row("s* shuffled", "control", _control("s*", controls.shuffled), strong=False),
+    Row("s* reversed", "control", _control("s*", controls.reversed_time), strong=False),
+    Row("half by chance", "control", _control("s", controls.half)),
+)

@@ -1,0 +1,180 @@
+"""Writes bench/QUALITY.md from the measured cells: nothing in it is typed by hand but the words around the
+numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..gate import KEEPS, SOUND
+from ..pairs import HELD_OUT, PAIRS, TUNING, Pair
+from ..places import REPO, WORK
+from ..sampling import STEPS
+from ..train_lora import NAMES, WORLDS
+from .run import PICTURES, STRENGTHS
+from .stats import Estimate, Results, estimate, harmonic, style, subject
+from .sweeps import CURVES
+
+OUT = REPO / "bench" / "QUALITY.md"
+ORDER = (
+    "base", "subject alone", "style alone", "sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*",
+    "K-LoRA s, balance -.5", "K-LoRA s, balance +.5", "s by chance", "s shuffled", "s reversed",
+    "s* by chance", "s* shuffled", "s* reversed", "half by chance",
+    "NP-LoRA", "TIES", "DARE", "KnOTS", "LoRA-LEGO",
+)  # fmt: skip
+COMPARISONS = (
+    ("K-LoRA s", "s by chance"),
+    ("K-LoRA s", "s shuffled"),
+    ("K-LoRA s", "s reversed"),
+    ("K-LoRA s*", "s* by chance"),
+    ("K-LoRA s*", "s* shuffled"),
+    ("K-LoRA s*", "s* reversed"),
+    ("K-LoRA s*", "K-LoRA s"),
+    ("K-LoRA s", "sum .7"),
+    ("K-LoRA s*", "sum .7"),
+    ("half by chance", "sum .5"),
+    ("half by chance", "K-LoRA s*"),
+)
+INTRO = """# Quality: what fusion does in the small world
+
+Made by `make quality` from kept weights. A small world: a model of 3.8 million parameters that draws 96 x
+96 pictures of shapes, four subjects and four styles that it was never shown together, 33 layers for a LoRA
+to change. It says how methods behave here. It is no verdict on SDXL or FLUX, and no ranking of methods.
+
+Scores are read off the picture by a judge that was validated on rendered pictures (world/README.md):
+subject and style each from 0 to 1; **both** is the harmonic mean of the two in each picture, averaged.
+{pictures} pictures a pair, the same noise for every method, prompt: both triggers. ± is the standard error
+over {trainings} trainings of all LoRAs (other pictures, other starts) on one base model. Euler, {steps}
+steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own node; sums by core's LoRA loader.
+
+Redundant LoRAs are trained so that a random half of their layers is enough, which is K-LoRA's premise;
+plain ones are not. Controls: *by chance* takes as many style layers in each step, drawn anew; *shuffled*
+deals the scores to other layers; *reversed* runs the decisions backwards; *half by chance* gives each LoRA
+a random half in each step.
+"""
+
+
+def _gate() -> Iterator[str]:
+    rows = json.loads((WORK / "gate.json").read_text())
+    yield "## The gate\n"
+    yield f"Sound: own score {SOUND} or more. Redundant: a random half of the slots keeps {KEEPS:.0%} of it."
+    yield "Score with all slots, share kept by a random half, a training each.\n"
+    yield "| LoRA | " + " | ".join(f"{w}: own score | keeps | passes" for w in WORLDS) + " |"
+    yield "|---|" + "---|" * (3 * len(WORLDS))
+    for name in NAMES:
+        parts = [name]
+        for world in WORLDS:
+            own = [r for r in rows if r["world"] == world and r["name"] == name]
+            parts.append(", ".join(f"{r['full']:.2f}" for r in own))
+            parts.append(", ".join(f"{r['half'] / max(r['full'], 1e-9):.3f}" for r in own))
+            parts.append(f"{sum(r['sound'] and r['redundant'] for r in own)} of {len(own)}")
+        yield "| " + " | ".join(parts) + " |"
+    yield ""
+
+
+def _main_table(strength: float) -> Iterator[str]:
+    results = {w: Results(w, strength) for w in WORLDS}
+    yield f"## All pairs, strength {strength:g}\n"
+    yield "| | " + " | ".join(f"{w}: subject | style | **both** | tuning | held out" for w in WORLDS) + " |"
+    yield "|---|" + "---|" * (5 * len(WORLDS))
+    for name in ORDER:
+        if not all(r.has(name) for r in results.values()):
+            continue
+        parts = [name]
+        for r in results.values():
+            parts += [
+                str(r.value(name, subject)),
+                str(r.value(name, style)),
+                f"**{r.value(name, harmonic)}**",
+            ]
+            parts += [
+                str(Estimate(r.value(name, harmonic, pairs).mean, np.nan)) for pairs in (TUNING, HELD_OUT)
+            ]
+        yield "| " + " | ".join(parts) + " |"
+    yield ""
+
+
+def _differences(strength: float) -> Iterator[str]:
+    results = {w: Results(w, strength) for w in WORLDS}
+    yield f"## Paired differences of both, strength {strength:g}\n"
+    yield "Mean over pairs and trainings, its error over trainings, and how many of the cells (pair and"
+    yield "training) are ahead. Bold: more than two standard errors.\n"
+    yield "| | " + " | ".join(WORLDS) + " |"
+    yield "|---|" + "---|" * len(WORLDS)
+    for row, other in COMPARISONS:
+        if not all(r.has(row) and r.has(other) for r in results.values()):
+            continue
+        yield (
+            f"| {row} minus {other} | "
+            + " | ".join(_difference(r, row, other) for r in results.values())
+            + " |"
+        )
+    yield ""
+
+
+def _difference(results: Results, row: str, other: str) -> str:
+    found, ahead, count = results.difference(row, other)
+    sure = not np.isnan(found.error) and abs(found.mean) > 2 * found.error
+    return f"{'**' if sure else ''}{found}{'**' if sure else ''} ({ahead} of {count})"
+
+
+def _pairs(world: str, rows: Sequence[str]) -> Iterator[str]:
+    results = Results(world, 1.0)
+    yield f"## Per pair, {world} LoRAs, strength 1: both\n"
+    yield "Washed out: alone on the joint prompt that LoRA scores below half of what is sound, whatever a"
+    yield "method does.\n"
+    yield "| pair | set | " + " | ".join(rows) + " | washed out |"
+    yield "|---|---|" + "---|" * (len(rows) + 1)
+    for pair in PAIRS:
+        numbers = [str(results.value(row, harmonic, [pair])) for row in rows]
+        where = "tuning" if pair.tuning else "held out"
+        yield (
+            f"| {pair.subject} in {pair.style} | {where} | "
+            + " | ".join(numbers)
+            + f" | {_washed(results, pair)} |"
+        )
+    yield ""
+
+
+def _washed(results: Results, pair: Pair) -> str:
+    kept = [
+        estimate([of(results.cells[t, pair][row]) for t in results.trainings]).mean
+        for row, of in (("subject alone", subject), ("style alone", style))
+    ]
+    lost = [name for name, value in zip((pair.subject, pair.style), kept, strict=True) if value < SOUND / 2]
+    return ", ".join(lost)
+
+
+def text() -> str:
+    """The whole document."""
+    trainings = len(Results("redundant", 1.0).trainings)
+    lines = [INTRO.format(pictures=PICTURES, trainings=trainings, steps=STEPS), *_gate()]
+    for strength in STRENGTHS:
+        lines += [*_main_table(strength), *_differences(strength)]
+    for world in WORLDS:
+        lines += _pairs(
+            world, ("sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*", "s* by chance", "half by chance")
+        )
+    lines += ["![One training, all pairs](quality.jpg)", ""]
+    lines += [
+        "## What each control does",
+        "",
+        "Tuning pairs alone, first training. K is varied by the same equations outside of the node.",
+        "",
+        *[f"![{name}](figures/quality-{name}.png)\n" for name in CURVES if name != "sum"],
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write it."""
+    OUT.write_text(text(), encoding="utf-8")
+    sys.stdout.write(f"{OUT.relative_to(REPO)}\n")
+
+
+if __name__ == "__main__":
+    main()
