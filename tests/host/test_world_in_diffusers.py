@@ -1,4 +1,4 @@
-"""The demo in this host and, by the development environment, in diffusers: the same plan, the same latents."""
+"""The demo in this host and, by the development environment, in diffusers: one plan, the same latents."""
 
 from __future__ import annotations
 
