@@ -96,9 +96,8 @@ def _by_width(shapes: Mapping[str, tuple[int, int]], last: int) -> str | None:
         return OTHER
     # Qwen-Image has FLUX's width and attention; the context's norms and feed-forward it calls otherwise.
     sure = {n for path, (_, n) in shapes.items() if ".norm1_context." in path or ".ff_context.net.0" in path}
-    if not sure:
-        return None
-    return FLUX if sure == {_FLUX_WIDTH} else OTHER
+    # In another width they are another network's, such as a small SD3, or nobody's: the other LoRA may tell.
+    return FLUX if sure == {_FLUX_WIDTH} else None
 
 
 def _has_early_attention(paths: Iterable[str]) -> bool | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from klora_core.apply import Buffers, HostRules
 from klora_core.apply.composition import Attachment, compose
+from klora_core.apply.places import places
 from klora_core.deltas import LowRank
 from klora_core.deltas import Slot as Place
 from klora_core.methods.klora import KLora, make_schedule
@@ -56,7 +57,7 @@ def sample(
     model: nn.Module, table: Tensor, text: str, noise: Tensor, plan: Plan, rows: Rows, steps: int = STEPS
 ) -> Tensor:
     """Latents [B, 16, 12, 12] of a plan: sampling.sample's steps, each with who works in it."""
-    composition = compose(plan, rows, lambda slot: slot.weight)
+    composition = compose(plan, rows, places(model).spots)
     attachment = Attachment(model, composition, Buffers(composition.targets, torch.float32), RULES)
     b, levels, x = len(noise), noise_levels(steps), noise * 1.0
     captions = [encode(table, words) for words in (text, "")]

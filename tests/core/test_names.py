@@ -183,7 +183,7 @@ def attention(width, *more, out=None):
         (attention(2560), None),
         (attention(H, ("transformer_blocks.0.img_mod.1", (6 * H, H))), "other"),
         (attention(H, ("transformer_blocks.59.attn.to_q", (H, H))), "other"),
-        (attention(2560, ("transformer_blocks.0.norm1_context.linear", (6 * 2560, 2560))), "other"),
+        (attention(2560, ("transformer_blocks.0.norm1_context.linear", (6 * 2560, 2560))), None),
         (attention(H), None),
         ({"joint_blocks.0.x_block.attn.qkv": (4608, 1536)}, "sd3"),
         # Krea's keys and values have a quarter of its width.
