@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..places import REPO
 from .run import WORLDS
-from .stats import style, subject
+from .stats import Scores, style, subject
 from .sweeps import CURVES, RESULTS, Point, points, sweep_cells
 
 FOLDER = REPO / "bench" / "figures"
@@ -21,9 +21,15 @@ INK, GREY, FRONT, CURVE = "black", (170, 170, 170), (214, 120, 20), (20, 90, 180
 Spot = tuple[float, float]
 
 
+def measured(world: str) -> list[dict[str, Scores]]:
+    """The tuning pairs whose sweep is done."""
+    paths = [RESULTS / c.path.name for c in sweep_cells() if c.world == world]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
 def spots(world: str) -> dict[str, Spot]:
     """(subject, style) of every point's key, means over the tuning pairs."""
-    kept = [json.loads((RESULTS / c.path.name).read_text()) for c in sweep_cells() if c.world == world]
+    kept = measured(world)
     keys = {p.key for p in points()}
     return {
         k: (
@@ -58,7 +64,7 @@ def panel(world: str, curve: str) -> Image.Image:
     pen.rectangle([at((0, 1)), at((1, 0))], outline=INK)
     pen.text((MARGIN + SIDE / 2 - 20, MARGIN + SIDE + 22), "subject", INK, font)
     pen.text((4, MARGIN - 20), "style", INK, font)
-    pen.text((MARGIN + 40, 8), f"{curve}: {world} LoRAs, tuning pairs", INK, font)
+    pen.text((MARGIN + 40, 8), f"{curve}: {world} LoRAs, {len(measured(world))} tuning pairs", INK, font)
     pen.line([at(s) for s in front(list(found.values()))], FRONT, 3)
     for name, colour in (("sum", GREY), (curve, CURVE)):
         line = [(Point(name, v), found[Point(name, v).key]) for v in CURVES[name]]

@@ -70,7 +70,7 @@ class Results:
 
     def value(self, row: str, of: Callable[[Scores], float], pairs: Sequence[Pair] = PAIRS) -> Estimate:
         """A score's mean over pairs, its error over trainings."""
-        return estimate([np.mean([of(self.cells[t, p][row]) for p in pairs]) for t in self.trainings])
+        return estimate([float(np.mean([of(self.cells[t, p][row]) for p in pairs])) for t in self.trainings])
 
     def difference(self, row: str, other: str, pairs: Sequence[Pair] = PAIRS) -> tuple[Estimate, int, int]:
         """Paired difference of joint scores, the number of cells where `row` is ahead, and that of all

@@ -47,14 +47,15 @@ to change. It says how methods behave here. It is no verdict on SDXL or FLUX, an
 
 Scores are read off the picture by a judge that was validated on rendered pictures (world/README.md):
 subject and style each from 0 to 1; **both** is the harmonic mean of the two in each picture, averaged.
-{pictures} pictures a pair, the same noise for every method, prompt: both triggers. ± is the standard error
-over {trainings} trainings of all LoRAs (other pictures, other starts) on one base model. Euler, {steps}
-steps, guidance 2.5, in ComfyUI's own sampler, through the pack's own node; sums by core's LoRA loader.
+{pictures} pictures a pair, the same noise for every method, prompt: both triggers. Trainings of all LoRAs
+(other pictures, other starts) in this table: {trainings}, on one base model; ± is the standard error over
+them, and missing where there is only one, which then says nothing about luck. Euler, {steps} steps,
+guidance 2.5, in ComfyUI's own sampler, through the pack's own node; sums by core's LoRA loader.
 
-Redundant LoRAs are trained so that a random half of their layers is enough, which is K-LoRA's premise;
-plain ones are not. Controls: *by chance* takes as many style layers in each step, drawn anew; *shuffled*
-deals the scores to other layers; *reversed* runs the decisions backwards; *half by chance* gives each LoRA
-a random half in each step.
+Redundant LoRAs are trained towards K-LoRA's premise, that a random half of their layers is enough (the
+gate tells how far they got); plain ones are not. Controls: *by chance* takes as many style layers in each
+step, drawn anew; *shuffled* deals the scores to other layers; *reversed* runs the decisions backwards;
+*half by chance* gives each LoRA a random half in each step.
 """
 
 
