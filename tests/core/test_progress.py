@@ -51,6 +51,35 @@ def test_auto_reads_the_noise_in_a_part_of_a_run(kind, start, stop, end):
     assert [moment.step for moment in run.moments] == list(range(20))
 
 
+# A tenth of a thousandth of the noise schedule a level.
+EVEN = tuple(1 - i / 10_000 for i in range(10_000)) + (1e-3,)
+
+
+@pytest.mark.parametrize(
+    ("steps", "late", "whole"),
+    [
+        (1, 0.049, True),
+        (1, 0.051, False),
+        (5, 0.049, True),
+        (5, 0.051, False),
+        (10, 0.024, True),
+        (10, 0.026, False),
+        (50, 0.0049, True),
+        (50, 0.0051, False),
+    ],
+)
+def test_a_whole_run_starts_within_a_quarter_of_its_first_step_and_a_twentieth_of_all(steps, late, whole):
+    sigmas = [1 - late, *(0.8 * (1 - i / steps) for i in range(1, steps)), 0.0]
+    assert Progress("auto", EVEN).mode_of(sigmas) == ("steps" if whole else "noise level")
+
+
+@pytest.mark.parametrize(
+    ("end", "whole"), [(0.0, True), (1e-3, True), (1.00005e-3, True), (1.0002e-3, False), (1.5e-3, False)]
+)
+def test_a_whole_run_ends_at_the_models_last_level_or_below(end, whole):
+    assert Progress("auto", EVEN).mode_of([1.0, 0.5, end]) == ("steps" if whole else "noise level")
+
+
 def test_two_parts_agree_with_the_whole_by_noise_level():
     progress = Progress("noise level", LEVELS["sd"])
     sigmas = schedule("sd", 0, 1, 12)
