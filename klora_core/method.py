@@ -65,8 +65,8 @@ class Method(ABC):
         return ()
 
     def never(self, candidate: int, label: str) -> str:
-        """Why a candidate is used nowhere, and what to do, in a sentence; nothing where it can't tell."""
-        return ""
+        """That a candidate is used nowhere, why, and what to do; continues a line, so without a capital."""
+        return f"the {label} LoRA is used nowhere."
 
     def scale(self, x: float) -> float | None:
         """The curve that is drawn over progress ``x``, None where there is none."""

@@ -38,8 +38,8 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
     """
     if not plan.slots:
         raise KLoraError(
-            "There is no selection to draw: the subject and the style LoRA change no layer in common. "
-            "Use two LoRAs of the same base model."
+            "There is no selection to draw: the LoRAs change no layer in common. "
+            "Use LoRAs of the same base model."
         )
     place = layout(plan, over)
     colours = [dark for dark, _ in palette.candidates(len(plan.candidates))]

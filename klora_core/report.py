@@ -98,18 +98,12 @@ def _warnings(plan: Plan, columns: Columns) -> list[str]:
             f"Warning: only {_count(count, 'layer')} compete{'s' if count == 1 else ''}"
             + (": the two LoRAs mostly change different layers." if elsewhere else ".")
         )
-    means = plan.shares(columns).mean(axis=1)
-    idle = [i for i, mean in enumerate(means) if mean == 0]
-    winner = plan.candidates[int(means.argmax())]
-    for i in idle:
-        label, reason = plan.candidates[i], plan.method.never(i, plan.candidates[i])
-        if reason.startswith(f"the {label}"):
-            lines.append(f"Warning: {reason.removesuffix('.')}, so it is used nowhere.")
-        elif len(idle) == len(means) - 1:
-            lines.append(
-                f"Warning: the {winner} LoRA wins every layer in every step, so the {label} has no say in "
-                f"them. {reason}".rstrip()
-            )
+    shares = plan.shares(columns)
+    lines += [
+        f"Warning: {plan.method.never(candidate, label)}"
+        for candidate, label in enumerate(plan.candidates)
+        if not shares[candidate].any()
+    ]
     return lines
 
 

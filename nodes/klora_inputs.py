@@ -97,7 +97,7 @@ def loser() -> io.Combo.Input:
         "loser",
         klora.LOSERS,
         "What the loser of a layer does. off: nothing, as in the paper. outside: it acts where the winner "
-        "does not look. Takes up to twice the time and memory of K-LoRA.",
+        "does not look. Its factors take twice the memory.",
     )
 
 

@@ -119,7 +119,7 @@ class Attachment:
         # After an interrupt half way nothing is taken as shown.
         self._shown = None
         for slot in changed:
-            for target in self._targets[int(slot)]:
+            for target in self._targets.get(int(slot), ()):
                 self.buffers.show(target, int(who[slot]))
         self._shown = who
 

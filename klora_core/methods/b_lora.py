@@ -53,7 +53,7 @@ class BLora(Method):
         )
 
     def never(self, candidate: int, label: str) -> str:
-        return f"the {label} LoRA does not change the block where it would work."
+        return f"the {label} LoRA is used nowhere: it does not change the block where it would work."
 
     def slot_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
         """The label of the slot's LoRA, null for nobody."""

@@ -98,7 +98,7 @@ class LoraSwitch(Whole):
 
     def never(self, candidate: int, label: str) -> str:
         """The run is over before its turn."""
-        return f"the {label} LoRA's turn never comes: shorten tau, or sample more steps."
+        return f"the {label} LoRA is used nowhere: its turn never comes. Shorten tau, or sample more steps."
 
     def to_json(self) -> dict[str, Any]:
         turns = self.turns

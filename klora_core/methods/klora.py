@@ -225,9 +225,8 @@ class KLora(Method):
 
     def never(self, candidate: int, label: str) -> str:
         """Zero everywhere, or too weak at these settings."""
-        if not any(slot.scores[candidate] for slot in self._compared):
-            return f"the {label} LoRA is zero in all competing layers."
-        return klora_words.never(self.roles[candidate])
+        is_zero = not any(slot.scores[candidate] for slot in self._compared)
+        return klora_words.never(self.roles, candidate, label, is_zero)
 
     @property
     def _totals(self) -> tuple[float, float]:

@@ -45,10 +45,18 @@ def facts(
     )
 
 
-def never(role: str) -> str:
-    """What to do where the LoRA of ``role`` wins nowhere."""
-    lean = "positive" if role == STYLE else "negative"
-    return f"Try a more {lean} balance, another gamma mode, or other alpha and beta."
+def never(roles: Sequence[str], candidate: int, label: str, is_zero: bool) -> str:
+    """Why the LoRA ``candidate`` of ``roles`` wins nowhere, and what to do."""
+    role = roles[candidate]
+    if is_zero:
+        return f"the {label} LoRA is zero in all competing layers, so it is used nowhere."
+    if list(roles).count(role) > 1:
+        return f"the {label} LoRA is used nowhere: wherever a {role} wins, another {role} is stronger."
+    winner, lean = (SUBJECT, "positive") if role == STYLE else (STYLE, "negative")
+    return (
+        f"the {winner} LoRA wins every layer in every step, so the {label} has no say in them. "
+        f"Try a more {lean} balance, another gamma mode, or other alpha and beta."
+    )
 
 
 def _formula(schedule: Schedule) -> str:
