@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import methods
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, Member, compose
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs
 from .klora_inputs import advanced
 from .lora_set import LoraSet
 
@@ -57,14 +57,7 @@ class KLoRACompose(io.ComfyNode):
                 advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
                 advanced("progress", MODES, PROGRESS_TOOLTIP),
             ],
-            outputs=[
-                io.Model.Output("model", tooltip="The model with the LoRAs at work."),
-                io.Clip.Output(
-                    "clip", tooltip="The text encoder with all LoRAs' text parts at their strengths."
-                ),
-                KLoraPlan.Output("plan", tooltip="What was decided, for K-LoRA Selection Map."),
-                io.String.Output("report", tooltip="The decisions in words."),
-            ],
+            outputs=outputs("The model with the LoRAs at work.", "all"),
             hidden=[io.Hidden.unique_id],
         )
 

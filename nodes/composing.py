@@ -32,6 +32,18 @@ PROGRESS_TOOLTIP = (
 )
 
 
+def outputs(model: str, which: str) -> list[io.Output]:
+    """What :func:`compose` gives; ``model`` tells what its model is, ``which`` whose text parts clip has."""
+    return [
+        io.Model.Output("model", tooltip=model),
+        io.Clip.Output(
+            "clip", tooltip=f"The text encoder with {which} LoRAs' text parts at their strengths."
+        ),
+        KLoraPlan.Output("plan", tooltip="What was decided, for K-LoRA Selection Map."),
+        io.String.Output("report", tooltip="The decisions in words."),
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """A LoRA of a composition: its tensors, what to call it, and its part in it."""

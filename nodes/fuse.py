@@ -12,7 +12,7 @@ from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from ..klora_core.roles import STYLE, SUBJECT
 from . import klora_inputs, lora_file
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, Member, check_finite, compose
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, check_finite, compose, outputs
 
 
 def _strength(role: str) -> io.Float.Input:
@@ -63,14 +63,7 @@ class KLoRAFuse(io.ComfyNode):
                 klora_inputs.loser(),
                 klora_inputs.outside(),
             ],
-            outputs=[
-                io.Model.Output("model", tooltip="The model with both LoRAs fused in."),
-                io.Clip.Output(
-                    "clip", tooltip="The text encoder with both LoRAs' text parts at their strengths."
-                ),
-                KLoraPlan.Output("plan", tooltip="What was decided, for K-LoRA Selection Map."),
-                io.String.Output("report", tooltip="The decisions in words."),
-            ],
+            outputs=outputs("The model with both LoRAs fused in.", "both"),
             hidden=[io.Hidden.unique_id],
         )
 

@@ -18,7 +18,8 @@ from klora_core.method import Method
 from klora_core.pairing import meet
 from klora_core.plan import DROP, KEEP, LoraInfo, make_plan
 from klora_core.progress import STEPS, Progress
-from tests.core.test_apply_run import PLAIN, WIDTH, Net, inputs, make, state
+
+from .nets import PLAIN, WIDTH, inputs, make, state
 
 ROLES, STRENGTHS = ("subject", "style", "other"), (0.7, -1.3, 0.5)
 SIGMAS = torch.tensor([10.0, 6.0, 3.0, 1.5, 0.4, 0.0])
@@ -160,18 +161,6 @@ def expected(net, method, x, kept, strengths=STRENGTHS):
         x = step(x, sum(outputs))
         found.append(x)
     return found
-
-
-@pytest.fixture
-def net():
-    torch.manual_seed(3)
-    return Net().eval()
-
-
-@pytest.fixture
-def twin(net):
-    """A copy that nothing is ever put on."""
-    return copy.deepcopy(net)
 
 
 def close(found, wanted):

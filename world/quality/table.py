@@ -52,10 +52,10 @@ subject and style each from 0 to 1; **both** is the harmonic mean of the two in 
 them, and missing where there is only one, which then says nothing about luck. Euler, {steps} steps,
 guidance 2.5, in ComfyUI's own sampler, through the pack's own node; sums by core's LoRA loader.
 
-The judge and the recipe of the LoRAs were not settled beforehand: its style head was trained again twice after
-scores of single LoRAs, and of methods on some pairs, had been seen, because it called pictures that were
-clearly neon or mosaic neither; the LoRAs were trained longer after a first table. The gate's thresholds, the
-split of the pairs and the methods' settings were not touched.
+Judge and LoRAs were not settled beforehand. The judge was trained again twice after scores of single LoRAs,
+and of methods on some pairs, had been seen, because it called pictures that were clearly neon or mosaic
+neither; the LoRAs were trained longer after a first table. The gate's thresholds, the split of the pairs
+and the methods' settings were not touched.
 
 Redundant LoRAs are trained towards K-LoRA's premise, that a random half of their layers is enough (the
 gate tells how far they got); plain ones are not. Controls: *by chance* takes as many style layers in each
