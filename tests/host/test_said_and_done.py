@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -144,6 +145,16 @@ def test_the_page_is_told_the_columns_of_each_run(
     assert len(told) == 2
 
 
+def driven(pack, model, pair, make, **rest):
+    """The plan of ``make(number of slots)`` over a pair, and the model that follows it."""
+    read, plans = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.plan")
+    loras = [read(lora, name, model, None) for lora, name in zip(pair, "ab", strict=True)]
+    rows = part(pack, "klora_core.pairing").meet([lora.slots for lora in loras], ("subject", "style"))
+    infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
+    plan = plans.make_plan(rows, infos, make(len(rows.competing)), **rest)
+    return plan, part(pack, "nodes.apply").to_model(model, plan, rows, loras)
+
+
 def parity(pack):
     """A method that knows no LoRA: odd slots the subject, even slots the style. One class, nothing else."""
     method = part(pack, "klora_core.method")
@@ -169,13 +180,7 @@ def parity(pack):
 def test_another_method_drives_model_report_json_and_picture(pack, sd15, sd15_conds, pair, sample, recorded):
     fused = fuse(pack, sd15.model, *pair)
     kind = parity(pack)
-    read, meet = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.pairing").meet
-    loras = [read(lora, name, sd15.model, None) for lora, name in zip(pair, ("a", "b"), strict=True)]
-    rows = meet([lora.slots for lora in loras], ("subject", "style"))
-    plans = part(pack, "klora_core.plan")
-    infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
-    plan = plans.make_plan(rows, infos, kind(len(rows.competing)), fused.plan.progress)
-    model = part(pack, "nodes.apply").to_model(sd15.model, plan, rows, loras)
+    plan, model = driven(pack, sd15.model, pair, kind, progress=fused.plan.progress)
 
     found = sample(model, *sd15_conds, steps=3)
     wanted = [(i + 1) % 2 for i in range(len(plan.slots))]
@@ -206,20 +211,9 @@ def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, 
         def weights(self, moment):
             return 0.25, 0.75
 
-    read, plans = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.plan")
-    loras = [read(lora, name, sd15.model, None) for lora, name in zip(pair, ("a", "b"), strict=True)]
-    rows = part(pack, "klora_core.pairing").meet([lora.slots for lora in loras], ("subject", "style"))
-    infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
-    plan = plans.make_plan(rows, infos, Both(len(rows.competing)), other_layers="drop")
-    model = part(pack, "nodes.apply").to_model(sd15.model, plan, rows, loras)
+    _, model = driven(pack, sd15.model, pair, Both, other_layers="drop")
     alone = [
-        part(pack, "nodes.apply").to_model(
-            sd15.model,
-            plans.make_plan(rows, infos, Only(pack, who, len(rows.competing)), None, "drop"),
-            rows,
-            loras,
-        )
-        for who in (0, 1)
+        driven(pack, sd15.model, pair, partial(only, pack, who), other_layers="drop")[1] for who in (0, 1)
     ]
     # One step of euler is linear in the prediction, and so is guidance.
     singles = [sample(one, *sd15_conds, steps=1, last_step=1) for one in alone]
@@ -228,7 +222,7 @@ def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, 
     assert relative(sample(model, *sd15_conds, steps=1, last_step=1), wanted) < 1e-5
 
 
-def Only(pack, who, slots):
+def only(pack, who, slots):
     """One LoRA in every slot."""
     method = part(pack, "klora_core.method")
 
