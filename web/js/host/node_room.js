@@ -81,11 +81,18 @@ export class NodeRoom {
    */
   #resize(difference) {
     const [width, height] = this.#node.size
-    const least = this.#byElements ? 0 : this.#node.computeSize()[1]
-    const wanted = Math.max(least, height + difference)
+    const wanted = Math.max(this.#least(), height + difference)
     this.#node.setSize([width, wanted])
     this.#app.canvas?.setDirty(true, true)
     return wanted - height
+  }
+
+  /** What the host makes of the node's height when it loads: never less than the canvas would need. */
+  #least() {
+    const canvas = this.#node.computeSize()[1]
+    if (!this.#byElements || !this.#widget) return canvas
+    // There it has no map yet.
+    return canvas - this.#widget.computeLayoutSize(this.#node).minHeight - SPACING
   }
 
   /** @param {Record<string, any>} kept */
