@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
 from tools.lane import missing
 
 _WHY_NOT = missing("browser")
@@ -25,3 +26,28 @@ def chromium(server):
 
     with browser() as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
+def opened(request, chromium, server):
+    with page(chromium, server, VueNodes__Enabled=request.param) as it:
+        it.renderer = "vue" if request.param else "classic"
+        yield it
+        assert it.problems == []
+
+
+@pytest.fixture
+def ran(opened):
+    """The page with the map of a run; only the first test of a renderer waits for the run itself."""
+    if not hasattr(opened, "graph"):
+        opened.graph = fresh(STEPS)
+        load(opened, opened.graph)
+        nothing_drawn(opened)
+        run(opened)
+        opened.slots = opened.evaluate("klora.plan().slots.map((slot) => slot.name)")
+    else:
+        load(opened, opened.graph)
+    settle(opened)
+    look_at_fuse(opened)
+    settle(opened)
+    return opened

@@ -17,6 +17,7 @@ from tools.server import Server
 WORKFLOW = REPO / "workflows" / "k-lora-sd15.json"
 SHOTS = REPO / "build" / "screenshots"
 FUSE, STEPS_NODE = 4, 8
+STEPS = 6
 _TINY = {
     "CheckpointLoaderSimple": ["tiny-sd15.safetensors"],
     "KLoRALoadPair": ["tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"],
@@ -215,3 +216,23 @@ def look_at_fuse(opened: Any, zoom: float = 1.0) -> None:
         zoom,
     )
     opened.wait_for_timeout(400)
+
+
+def nothing_drawn(opened):
+    """No map, also after the page has cleared away the graph before this one."""
+    opened.wait_for_function("!klora.root()")
+    opened.wait_for_timeout(400)
+    assert opened.evaluate("klora.root()") is None
+
+
+def settle(opened):
+    """Wait until the map is there and its size has come to rest."""
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    before = None
+    while before != (before := draws(opened)):
+        opened.wait_for_timeout(250)
+
+
+def shot(opened, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")

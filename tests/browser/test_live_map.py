@@ -2,77 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-import uuid
-
-import pytest
-
 from tests.browser.documents import recorded
 from tests.browser.live_page import (
     FUSE,
-    SHOTS,
+    STEPS,
     STEPS_NODE,
     draws,
     frames,
     fresh,
     load,
-    look_at_fuse,
-    page,
     run,
+    shot,
     show,
-    visit,
     workflow,
 )
 
-STEPS = 6
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 STATUS = "klora.root().querySelector('.klora-status').innerText"
 LABEL = "klora.root().querySelector('canvas').getAttribute('aria-label')"
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
-def opened(request, chromium, server):
-    with page(chromium, server, VueNodes__Enabled=request.param) as it:
-        it.renderer = "vue" if request.param else "classic"
-        yield it
-        assert it.problems == []
-
-
-@pytest.fixture
-def ran(opened):
-    """The page with the map of a run; only the first test of a renderer waits for the run itself."""
-    if not hasattr(opened, "graph"):
-        opened.graph = fresh(STEPS)
-        load(opened, opened.graph)
-        nothing_drawn(opened)
-        run(opened)
-        opened.slots = opened.evaluate("klora.plan().slots.map((slot) => slot.name)")
-    else:
-        load(opened, opened.graph)
-    settle(opened)
-    look_at_fuse(opened)
-    settle(opened)
-    return opened
-
-
-def nothing_drawn(opened):
-    """No map, also after the page has cleared away the graph before this one."""
-    opened.wait_for_function("!klora.root()")
-    opened.wait_for_timeout(400)
-    assert opened.evaluate("klora.root()") is None
-
-
-def settle(opened):
-    """Wait until the map is there and its size has come to rest."""
-    opened.wait_for_function("klora.root()?.dataset.draws > 0")
-    before = None
-    while before != (before := draws(opened)):
-        opened.wait_for_timeout(250)
-
-
-def shot(opened, name):
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")
 
 
 def test_map_appears_with_the_first_run(ran):
@@ -173,45 +120,6 @@ def test_current_step_is_marked_while_sampling(opened):
     assert set(steps) <= set(range(1, 9))
 
 
-def test_folding_is_remembered_by_the_workflow(ran):
-    before = ran.evaluate("klora.fuse().size[1]")
-    ran.click(".klora-map button")
-    frames(ran)
-    folded = ran.evaluate("klora.fuse().size[1]")
-    assert before - folded > 250
-    assert ran.evaluate("klora.root().offsetHeight") < 40
-    shot(ran, "folded")
-    saved = ran.evaluate("app.rootGraph.serialize()")
-    load(ran, saved)
-    ran.wait_for_function("klora.root()?.querySelector('button').ariaExpanded === 'false'")
-    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(folded, abs=2)
-    ran.click(".klora-map button")
-    frames(ran)
-    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(before, abs=2)
-    saved = ran.evaluate("app.rootGraph.serialize()")
-    load(ran, saved)
-    ran.wait_for_function("klora.root()?.querySelector('button').ariaExpanded === 'true'")
-    assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(before, abs=2)
-
-
-def test_map_survives_a_page_reload(ran, server):
-    saved = ran.evaluate("app.rootGraph.serialize()")
-    visit(ran, server)
-    load(ran, saved)
-    ran.wait_for_function("klora.root()?.dataset.draws > 0")
-    assert f"{len(ran.slots)} slots" in ran.evaluate(STATUS)
-
-
-def test_saved_room_is_given_back_where_nothing_ran(ran):
-    saved = ran.evaluate("app.rootGraph.serialize()")
-    stranger = copy.deepcopy(saved)
-    stranger["id"] = str(uuid.uuid4())
-    high = next(node for node in saved["nodes"] if node["id"] == FUSE)["size"][1]
-    load(ran, stranger)
-    ran.wait_for_function(f"klora.fuse().size[1] < {high - 200}")
-    nothing_drawn(ran)
-
-
 def test_keyboard_walks_and_folds(ran):
     ran.focus(".klora-map button")
     ran.keyboard.press("Tab")
@@ -259,28 +167,6 @@ def test_wheel_and_middle_button_reach_the_canvas(ran):
     ran.mouse.up(button="middle")
     frames(ran)
     assert ran.evaluate("[...app.canvas.ds.offset]") != offset
-
-
-def test_rerun_from_the_cache_shows_the_map_in_a_new_page(chromium, server, opened):
-    if not server.object_info()["KLoRAFuse"].get("has_intermediate_output"):
-        pytest.skip("KLoRAFuse does not ask the server to send its cached output again")
-    graph = fresh(STEPS)
-    load(opened, graph)
-    run(opened)
-    visit(opened, server)
-    # The page brings back what was open, in its own time: only then is another workflow the last to load.
-    opened.wait_for_function("app.rootGraph.nodes.length > 5")
-    settle(opened)
-    # Another workflow to the page, the same inputs to the server.
-    graph["id"] = str(uuid.uuid4())
-    graph["nodes"] = [
-        {**node, "widgets_values": [1, *node["widgets_values"][1:]]} if node["type"] == "KSampler" else node
-        for node in graph["nodes"]
-    ]
-    load(opened, graph)
-    nothing_drawn(opened)
-    run(opened)
-    opened.wait_for_function("klora.root()?.dataset.draws > 0")
 
 
 def test_a_warning_is_said_on_the_node(ran):
