@@ -62,8 +62,8 @@ class World:
 # The first cycle raises its dropout from nothing by its middle; more than one half is dropped at the end,
 # because a random half is then no extreme any more.
 WORLDS: dict[str, World] = {
-    "redundant": World(16, (450, 300, 400), (0.5, 0.5, 0.6)),
-    "plain": World(8, (225,), (0.0,)),
+    "redundant": World(16, (450, 300, 400, 600), (0.5, 0.5, 0.6, 0.6)),
+    "plain": World(8, (225, 225), (0.0, 0.0)),
 }
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 SEEDS = 3
