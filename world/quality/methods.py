@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
-from klora_core.merging.run import merge
-from klora_core.methods.merges.table import named
-
-from ..fused import place, rows_of
 from ..in_host import comfy, load_pack
-from ..lora import SLOTS, Factors, read_diffusers_file
+from ..lora import Factors, read_diffusers_file
 from ..pairs import Pair
 from ..sampling import STEPS
 from ..train_lora import Job
@@ -71,7 +67,7 @@ def klora(schedule: str, balance: float = 0.0, **options: Any) -> Callable[[Case
     """The pack's own node; MODEL and plan."""
 
     def make(case: Case) -> tuple[Any, Any]:
-        node = importlib.import_module(f"{load_pack().__name__}.nodes").KLoRAFuse
+        node = _nodes().KLoRAFuse
         numbers = {k: options[k] for k in ("alpha", "beta") if k in options}
         rest = {k: v for k, v in options.items() if k not in numbers}
         result = node.execute(
@@ -115,15 +111,32 @@ def summed(subject: float, style: float) -> Make:
     return make
 
 
-def merged(name: str, **values: Any) -> Make:
-    """One of the pack's merges at its defaults: one LoRA of two, as weights that never change."""
+def _nodes() -> Any:
+    return importlib.import_module(f"{load_pack().__name__}.nodes")
+
+
+def _set(case: Case) -> Any:
+    """Subject and style as LORA_SET, from the pack's own LoRA Set."""
+    made = None
+    for lora, role in zip(case.loras, ("subject", "style"), strict=True):
+        made = _nodes().KLoRASet.execute(case.strength, role, lora=lora, set=made).result[0]
+    return made
+
+
+def composed(method: str, **values: Any) -> Make:
+    """Compose LoRAs, the pack's own node."""
+    return lambda case: (
+        _nodes().KLoRACompose.execute(case.model, _set(case), {"method": method, **values}).result[0]
+    )
+
+
+def merged(method: str, **values: Any) -> Make:
+    """Merge LoRAs, the pack's own node, and its result by core's LoRA loader."""
 
     def make(case: Case) -> Any:
-        # No merge takes a part of a strength of 0; both are the case's.
-        result = merge(rows_of(case.factors), named(name), (case.strength, case.strength), values=values)
-        places = {place(i): i for i in range(len(SLOTS))}
-        one = {places[slot]: (delta.scale * delta.up, delta.down) for slot, delta in result.deltas.items()}
-        return timed(case.model, np.zeros((STEPS, len(SLOTS)), np.int8), (one, one), 1.0)
+        node = _nodes().KLoRAMerge
+        lora = node.execute(case.model, _set(case), {"method": method, **values}).result[0]
+        return comfy.sd.load_lora_for_models(case.model, None, lora, 1.0, 0)[0]
 
     return make
 
@@ -139,11 +152,19 @@ ROWS: tuple[Row, ...] = (
     Row("K-LoRA s*", "method", node("s*")),
     Row("K-LoRA s, balance -.5", "method", node("s", -0.5), strong=False),
     Row("K-LoRA s, balance +.5", "method", node("s", 0.5), strong=False),
-    Row("NP-LoRA", "merge", merged("np-lora")),
-    Row("TIES", "merge", merged("ties"), strong=False),
-    Row("DARE", "merge", merged("dare"), strong=False),
-    Row("KnOTS", "merge", merged("knots"), strong=False),
-    Row("LoRA-LEGO", "merge", merged("lora-lego"), strong=False),
+    Row("K-LoRA s, energy", "method", node("s", score="energy"), strong=False),
+    Row("K-LoRA s, loser outside", "method", node("s", loser="outside")),
+    Row("K-LoRA s*, loser outside", "method", node("s*", loser="outside")),
+    Row("LoRA Switch", "method", composed("LoRA Switch")),
+    Row("LoRA Composite", "method", composed("LoRA Composite")),
+    Row("CMLoRA", "method", composed("CMLoRA")),
+    Row("NP-LoRA", "merge", merged("NP-LoRA")),
+    Row("Magnitude prune", "merge", merged("Magnitude prune"), strong=False),
+    Row("TIES", "merge", merged("TIES"), strong=False),
+    Row("DARE", "merge", merged("DARE"), strong=False),
+    Row("DARE-TIES", "merge", merged("DARE-TIES"), strong=False),
+    Row("KnOTS", "merge", merged("KnOTS"), strong=False),
+    Row("LoRA-LEGO", "merge", merged("LoRA-LEGO"), strong=False),
     Row("s by chance", "control", _control("s", controls.by_chance)),
     Row("s shuffled", "control", _control("s", controls.shuffled), strong=False),
     Row("s reversed", "control", _control("s", controls.reversed_time), strong=False),
