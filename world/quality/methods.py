@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 
 from ..in_host import comfy, load_pack
-from ..lora import Factors, read_diffusers_file
+from ..lora import SLOTS, Factors, read_diffusers_file
 from ..pairs import Pair
 from ..sampling import STEPS
 from ..train_lora import Job
@@ -141,6 +142,27 @@ def merged(method: str, **values: Any) -> Make:
     return make
 
 
+def capped_sum(share: float) -> Make:
+    """The plain sum, in no slot larger than ``share`` of the base's own weight there (Frobenius norms)."""
+
+    def make(case: Case) -> Any:
+        one = {}
+        for index, name in enumerate(slot_names()):
+            (up_c, down_c), (up_s, down_s) = (factors[index] for factors in case.factors)
+            up, down = case.strength * torch.cat([up_c, up_s], 1), torch.cat([down_c, down_s])
+            own = _base_weight(case.model, name).norm()
+            one[index] = up * min(1.0, float(share * own / (up @ down).norm().clamp_min(1e-9))), down
+        return timed(case.model, np.zeros((STEPS, len(SLOTS)), np.int8), (one, one), 1.0)
+
+    return make
+
+
+def _base_weight(model: Any, slot: str) -> torch.Tensor:
+    module, _, rows = slot.removesuffix("]").partition("[")
+    weight = model.model.diffusion_model.get_parameter(f"{module}.weight")
+    return weight[slice(*map(int, rows.split(":")))] if rows else weight
+
+
 ROWS: tuple[Row, ...] = (
     Row("base", "reference", lambda case: case.model, strong=False),
     Row("subject alone", "reference", summed(1.0, 0.0)),
@@ -165,6 +187,7 @@ ROWS: tuple[Row, ...] = (
     Row("DARE-TIES", "merge", merged("DARE-TIES"), strong=False),
     Row("KnOTS", "merge", merged("KnOTS"), strong=False),
     Row("LoRA-LEGO", "merge", merged("LoRA-LEGO"), strong=False),
+    Row("sum, capped at .4", "rule", capped_sum(0.4)),
     Row("s by chance", "control", _control("s", controls.by_chance)),
     Row("s shuffled", "control", _control("s", controls.shuffled), strong=False),
     Row("s reversed", "control", _control("s", controls.reversed_time), strong=False),
