@@ -44,24 +44,24 @@ def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = 
 class SharedInputs:
     """:func:`read_by` of pairs of downs by their contents, the last ``limit`` bytes of it.
 
-    It is small, r x r_w numbers for factors of r x n, and depends on no strength and on no dial.
+    ``held`` are its bytes: it is small, r x r_w numbers for factors of r x n, and depends on no strength and on no dial.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._held = limit, 0
+        self._limit, self.held = limit, 0
         self._known: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
 
     def both(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """read_by(one, other) and read_by(other, one). The contents are read anew each time."""
         first, second = digest(one), digest(other)
         found = self._of((first, second), one, other), self._of((second, first), other, one)
-        while self._held > self._limit:
-            self._held -= self._known.popitem(last=False)[1].nbytes
+        while self.held > self._limit:
+            self.held -= self._known.popitem(last=False)[1].nbytes
         return found
 
     def _of(self, key: tuple[bytes, bytes], down: Tensor, winner: Tensor) -> Tensor:
         if key not in self._known:
             self._known[key] = read_by(down, winner)
-            self._held += self._known[key].nbytes
+            self.held += self._known[key].nbytes
         self._known.move_to_end(key)
         return self._known[key]

@@ -99,7 +99,7 @@ def test_the_cache_is_bounded_in_bytes_and_keeps_the_last_used(made):
     kept = SharedInputs(2 * 256)
     for i in (1, 2, 3):
         kept.both(downs[0], downs[i])
-    assert len(made) == 6 and kept._held == 2 * 256 and len(kept._known) == 4
+    assert len(made) == 6 and kept.held == 2 * 256 and len(kept._known) == 4
     kept.both(downs[0], downs[2])
     kept.both(downs[0], downs[4])
     kept.both(downs[0], downs[2])
