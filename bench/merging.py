@@ -1,7 +1,7 @@
 """Merging a LoRA pair: seconds, memory and what the cut keeps, each method in a process of its own.
 
-`python -m bench.merging` prints the whole table, FLUX too, in about half an hour of a busy machine; `make bench`
-takes SDXL alone, and of it a part for the methods that make the dense product. Needs no host.
+`python -m bench.merging` prints the whole table, FLUX too. `make bench` takes SDXL alone, and of it a part
+for the methods that make the dense product. Needs no host.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _row(model: str, name: str, every: int) -> tuple[str, ...]:
 
 
 def table(whole: bool = False) -> Table:
-    """SDXL for every method; ``whole``: all its slots, and FLUX for the methods that stay with the factors."""
+    """SDXL for every method; ``whole``: all slots, and FLUX for those that stay with the factors."""
     cases = [("SDXL", m.name, 1 if whole or m.name not in _DENSE else _PART) for m in METHODS]
     if whole:
         cases += [("FLUX", m.name, 1) for m in METHODS if m.name not in _DENSE]
@@ -94,7 +94,7 @@ def table(whole: bool = False) -> Table:
         (
             "One run each in a process of its own, with each method's defaults; SDXL's 560 attention slots, "
             "FLUX's 494 split linears. Seconds and memory are of the slots timed, the aim is for all: 560 by "
-            f"every {_PART}th is about {_PART} times the seconds.",
+            f"every {_PART}st is about {_PART} times the seconds.",
             "Memory: the rise of the peak resident set while it merges, without the result itself.",
             "Energy kept: the share of ||dW||_F^2 of the method's own result that is left at the rank; of "
             "random LoRAs, so a trained one keeps more or less.",

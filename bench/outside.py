@@ -25,8 +25,8 @@ def table() -> Table:
         ("case", "projections", "again", "first, CPU s", "again, CPU s", "kept, MiB"),
         tuple(map(_row, RANKS)),
         (
-            "First: nothing is known of the pair. Again: another strength `outside`, the LoRAs' contents read "
-            "anew. Both are spent once at a Fuse, not in a step. CPU seconds of all threads; projections are "
+            "First: nothing is known of the pair. Again: another strength `outside`; contents are read anew. "
+            "Both are spent once at a Fuse, not in a step. CPU seconds of all threads; projections are "
             "counted, one for each leader of a slot.",
         ),
     )

@@ -44,7 +44,7 @@ def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = 
 class SharedInputs:
     """:func:`read_by` of pairs of downs by their contents, the last ``limit`` bytes of it.
 
-    ``held`` are its bytes: it is small, r x r_w numbers for factors of r x n, and depends on no strength and on no dial.
+    ``held`` are its bytes: r x r_w numbers for factors of r x n. No strength and no dial is in them.
     """
 
     def __init__(self, limit: int) -> None:
