@@ -1,4 +1,4 @@
-"""`python -m bench [--gpu] [--only scoring|sampling]`: print the tables; a whole run writes RESULTS.md."""
+"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes RESULTS.md."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import memory, sampling, scoring
+from . import memory, merging, outside, sampling, scoring
 from .tables import Table, load, machine
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
-    if only != "sampling":
+    if only in (None, "scoring"):
         yield from scoring.tables()
         yield memory.table()
-    if only != "scoring":
+    if only in (None, "sampling"):
         yield from sampling.tables(gpu)
+    if only in (None, "methods"):
+        yield from sampling.composing()
+        yield outside.table()
+        yield merging.table()
 
 
 def main() -> None:
@@ -27,8 +31,9 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
     parser.add_argument(
         "--only",
-        choices=("scoring", "sampling"),
-        help="one part, memory with scoring; RESULTS.md stays as it is",
+        choices=("scoring", "sampling", "methods"),
+        help="one part, memory with scoring; methods: what the others cost beside K-LoRA, and merging; "
+        "RESULTS.md stays as it is",
     )
     options = parser.parse_args()
     start = time.perf_counter()

@@ -38,18 +38,33 @@ def load_pack() -> ModuleType:
     return module
 
 
+def _nodes() -> ModuleType:
+    return importlib.import_module(f"{load_pack().__name__}.nodes")
+
+
+def composed(model: Any, subject: Lora, style: Lora, method: Any) -> Any:
+    """Compose LoRAs with ``method``, of a subject and a style from LoRA Set."""
+    found = None
+    for lora, role in ((subject, "subject"), (style, "style")):
+        found = _nodes().KLoRASet.execute(1.0, role, lora=dict(lora), set=found).result[0]
+    return _nodes().KLoRACompose.execute(model, found, method).result[0]
+
+
 def fused(model: Any, subject: Lora, style: Lora) -> Any:
     """K-LoRA Fuse with the defaults of its schema."""
-    fuse = importlib.import_module(f"{load_pack().__name__}.nodes").KLoRAFuse
-    return fuse.execute(
-        model,
-        subject,
-        style,
-        subject_strength=1.0,
-        style_strength=1.0,
-        balance=0.0,
-        schedule={"schedule": "s", "alpha": 1.5, "beta": 0.5},
-    ).result[0]
+    return (
+        _nodes()
+        .KLoRAFuse.execute(
+            model,
+            subject,
+            style,
+            subject_strength=1.0,
+            style_strength=1.0,
+            balance=0.0,
+            schedule={"schedule": "s", "alpha": 1.5, "beta": 0.5},
+        )
+        .result[0]
+    )
 
 
 def literal(case: Case, model: Any, subject: Lora, style: Lora, evaluations: int) -> Any:

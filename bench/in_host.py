@@ -1,7 +1,7 @@
 """`python -m bench.in_host CASE [--small]` with the host's interpreter: tables as JSON lines.
 
 CASE is a model of `models`: those of the CPU run with the host set to the CPU, those of the
-GPU (`gpu:NAME`) on the device that the host finds.
+GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
     from .models import CPU_CASES, GPU_CASES, shrunk
     from .steps import measure
 
+    if name.startswith("composing:"):
+        from .composing import measure
+
+        name = name.removeprefix("composing:")
     case = (GPU_CASES if gpu else CPU_CASES)[name]
     return measure(shrunk(case) if small else case)
 

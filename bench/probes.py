@@ -39,16 +39,18 @@ class Added:
     """What a method adds to its evaluations on the CPU: before the model runs, and in its layers.
 
     ``before`` lies between the outermost and the innermost wrapper of the model call: the progress read,
-    hooks, switches. ``layers`` is what the method computes in the layers beside their own products, by
-    ``clocks``. Seconds, one number an evaluation.
+    hooks, switches, and what mixes the passes of a method that has several. ``layers`` is what the method
+    computes in the layers beside their own products, by ``clocks``. Seconds, one number an evaluation;
+    ``passes`` counts the runs of the model in it.
     """
 
     def __init__(self, model: Any, method: Callable[[Any], Any], clocks: Clocks) -> None:
         """``patched`` is ``method`` (patcher -> patcher) on a clone of ``model``, with clocks around it."""
         self.before: list[float] = []
         self.layers: list[float] = []
+        self.passes: list[int] = []
         self._clocks = clocks
-        self._started = 0.0
+        self._started = self._left = 0.0
         outer = model.clone()
         outer.add_wrapper_with_key(WrappersMP.APPLY_MODEL, f"{_KEY}/outer", self._outer)
         self.patched = method(outer).clone()
@@ -80,16 +82,24 @@ class Added:
 
     def forget(self, evaluations: int) -> None:
         """Drop the last evaluations' numbers."""
-        del self.before[-evaluations:], self.layers[-evaluations:]
+        for numbers in (self.before, self.layers, self.passes):
+            del numbers[-evaluations:]
 
     def _outer(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        self._started = time.perf_counter()
-        return executor(*args, **kwargs)
+        self.before.append(0.0)
+        self.layers.append(0.0)
+        self.passes.append(0)
+        self._left = time.perf_counter()
+        result = executor(*args, **kwargs)
+        self.before[-1] += time.perf_counter() - self._left
+        return result
 
     def _inner(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        self.before.append(time.perf_counter() - self._started)
-        self.layers.append(0.0)
-        return executor(*args, **kwargs)
+        self.before[-1] += time.perf_counter() - self._left
+        self.passes[-1] += 1
+        result = executor(*args, **kwargs)
+        self._left = time.perf_counter()
+        return result
 
 
 Clocks = Callable[[Added], AbstractContextManager[None]]

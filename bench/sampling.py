@@ -11,9 +11,18 @@ from tools.host import REPO, HostError, require_host
 from .tables import Table, skipped
 
 CPU_CASES = ("sd15", "sdxl-shallow")
+COMPOSING_CASE = "composing:sdxl-shallow"
 GPU_CASES = {"gpu:sdxl": ("SDXL, 1024 x 1024, bf16", 12), "gpu:flux": ("FLUX format, 1024 x 1024, bf16", 34)}
 _GPU_TITLE = "Step time on the GPU"
 _HEAD = ("case", "figures")
+
+
+def composing() -> Iterator[Table]:
+    """The composing methods on a model that B-LoRA can do, or a table that says why not."""
+    try:
+        yield from _in_host(str(require_host().python), COMPOSING_CASE)
+    except HostError as error:
+        yield skipped("Composing methods", _HEAD, [COMPOSING_CASE], str(error))
 
 
 def tables(gpu: bool = False) -> Iterator[Table]:

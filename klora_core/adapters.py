@@ -13,10 +13,12 @@ from torch import Tensor
 from .checks import AGAIN
 from .deltas import Delta, Dense, Hadamard, Kron, lora
 from .errors import KLoraError
-from .parts import ALPHA
+from .parts import ALPHA, GATE
 
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
+# BeamLoRA's T: a constant of its published code, which no file says.
+_GATE_TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,21 @@ def change(module: str, parts: Mapping[str, Tensor]) -> Change:
     if math.prod(shape) > _LARGEST_LAYER:
         raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
     return Change(module, kind, shape, parts, _alpha(module, parts))
+
+
+def gated(module: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts of a BeamLoRA (arXiv 2502.13604) as those of an ordinary LoRA.
+
+    dW = B diag(r softmax(g / T)) A: the gate g [1, r] goes into ``up``, in float32. Raises KLoraError, naming
+    the module, where the factors are missing or of another rank than the gate.
+    """
+    rest = {name: tensor for name, tensor in parts.items() if name != GATE}
+    up, _ = _need(module, rest, "up", "down")
+    gate = parts[GATE].to(torch.float32).flatten()
+    if up.ndim < 2 or up.shape[1] != len(gate):
+        raise KLoraError(f"layer {module} has {len(gate)} gates for an up of {tuple(up.shape)}. {AGAIN}")
+    shares = torch.softmax(gate / _GATE_TEMPERATURE, 0) * len(gate)
+    return {**rest, "up": up.to(torch.float32) * shares.view(-1, *(1 for _ in up.shape[2:]))}
 
 
 class _Misfit(Exception):

@@ -27,7 +27,6 @@ __all__ = [
     "Slot",
     "concat",
     "lora",
-    "project_off_inputs",
 ]
 
 
@@ -166,27 +165,3 @@ def concat(deltas: Sequence[LowRank]) -> LowRank:
         raise ValueError("a sum needs at least one delta")
     ups = [delta.up.to(torch.float32) * delta.scale for delta in deltas]
     return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas], 0))
-
-
-def project_off_inputs(delta: LowRank, winner: LowRank) -> LowRank:
-    """What ``delta`` does to inputs that ``winner`` does not read: dW (I - Q Q^T); only ``down`` changes.
-
-    Q [n, q] is an orthonormal basis of the row space of winner's ``down``, within its numerical rank, in
-    float32. A winner whose ``down`` is zero projects nothing off.
-    """
-    down = delta.down.to(torch.float32)
-    basis = _row_space(winner.down.to(torch.float32))
-    return LowRank(delta.up, down - (down @ basis) @ basis.T, delta.scale)
-
-
-def _row_space(matrix: Tensor) -> Tensor:
-    """An orthonormal basis [n, q] of the rows of a float32 ``matrix`` [r, n].
-
-    Thin QR of its transpose, then an SVD of R: QR alone gives columns of noise where rows depend on others.
-    Rows count by their direction, not by their size.
-    """
-    size = matrix.norm(dim=1, keepdim=True)
-    q, r = torch.linalg.qr((matrix / torch.where(size > 0, size, 1)).T)
-    left, values, _ = torch.linalg.svd(r, full_matrices=False)
-    tolerance = max(matrix.shape) * torch.finfo(torch.float32).eps
-    return q @ left[:, values > values.max() * tolerance]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-BIAS, LORA_BIAS, WHOLE, ALPHA = "bias", "lora_bias", "whole", "alpha"
+BIAS, LORA_BIAS, WHOLE, ALPHA, GATE = "bias", "lora_bias", "whole", "alpha", "gate"
 REFUSED = "refused:"
 
 _SUFFIXES = {
@@ -22,6 +22,8 @@ _SUFFIXES = {
     ".alpha": ALPHA,
     ".diff": "diff",
     ".w_norm": "diff",
+    # A trained ZipLoRA: the merged change of a layer as it is.
+    ".lora.weight": "diff",
     ".diff_b": BIAS,
     ".b_norm": BIAS,
     ".lora_up.bias": LORA_BIAS,
@@ -39,6 +41,7 @@ _KIND = tuple((kind, re.compile(rf"(.+)\.(?:{tensors})")) for kind, tensors in _
 # PEFT puts the adapter's name between; XLabs numbers the two streams of a FLUX block.
 _PEFT = re.compile(r"(.+)\.lora_([AB])(?:\.(?!bias\b)[\w-]+)?\.weight")
 _PEFT_BIAS = re.compile(r"(.+)\.lora_B(?:\.[\w-]+)?\.bias")
+_BEAM = re.compile(r"(.+)\.lora_gate(?:\.[\w-]+)?")
 _XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
 # A change is never stored under these: they hold the new value itself.
 _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
@@ -47,9 +50,10 @@ _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
 def split(key: str) -> tuple[str, str] | None:
     """(module, part) of a tensor's name, None where it is no adapter's or holds invisible characters.
 
-    ``part`` is one that :func:`klora_core.adapters.change` knows, ``bias`` for an addition to the layer's
-    bias, ``lora_bias`` for the same at the scale of the LoRA, ``whole`` for a value that replaces instead of
-    adding, or ``refused:<kind>`` for changes that are more than a sum onto the weight.
+    ``part`` is one that :func:`klora_core.adapters.change` knows, ``gate`` for the weights of a LoRA's
+    ranks, ``bias`` for an addition to the layer's bias, ``lora_bias`` for the same at the scale of the LoRA,
+    ``whole`` for a value that replaces instead of adding, or ``refused:<kind>`` for changes that are more
+    than a sum onto the weight.
     """
     if not key.isprintable():
         return None
@@ -57,6 +61,8 @@ def split(key: str) -> tuple[str, str] | None:
         return found[1], "up" if found[2] == "B" else "down"
     if found := _PEFT_BIAS.fullmatch(key):
         return found[1], LORA_BIAS
+    if found := _BEAM.fullmatch(key):
+        return found[1], GATE
     if found := _XLABS.fullmatch(key):
         return found[1], found[2]
     for suffix, part in _SUFFIXES.items():

@@ -17,7 +17,7 @@ from . import adapters, checks, names
 from .account import Left, What
 from .adapters import Change
 from .errors import KLoraError, printable
-from .parts import ALPHA, BIAS, LORA_BIAS, REFUSED, WHOLE, is_adapter, split
+from .parts import ALPHA, BIAS, GATE, LORA_BIAS, REFUSED, WHOLE, is_adapter, split
 
 _UNKNOWN = "not understood"
 _WHOLE_REASON = "it replaces the model's values instead of adding to them"
@@ -146,6 +146,8 @@ def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Mod
                 left.append(_left(found.keys[part], _USELESS))
     keys = tuple(found.keys[part] for part in read)
     dora = next((read.pop(part) for part in _MAGNITUDES if part in read), None)
+    if GATE in read:
+        read = adapters.gated(printable(raw), read)
     change = adapters.change(printable(raw), read) if read else None
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):

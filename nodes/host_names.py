@@ -144,7 +144,7 @@ def _key_map(model: Any) -> Mapping[str, Any]:
     for name, weight in comfy.utils.unet_to_diffusers(model.model_config.unet_config).items():
         if name.endswith(SUFFIX):
             layer = name.removesuffix(SUFFIX)
-            for prefix in ("unet.", "base_model.model.", "unet.base_model.model."):
+            for prefix in ("unet.", "unet.unet.", "base_model.model.", "unet.base_model.model."):
                 more[prefix + layer] = PREFIX + weight
     for name, target in known.items():
         prefix, _, layer = name.partition(".")

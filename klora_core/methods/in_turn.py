@@ -101,9 +101,11 @@ class LoraSwitch(Whole):
         return f"the {label} LoRA is used nowhere: its turn never comes. Shorten tau, or sample more steps."
 
     def to_json(self) -> dict[str, Any]:
+        """The turns; ``turn_unit`` says whether tau is in steps or in runs: elsewhere 1.0 may become 1."""
         turns = self.turns
         return {
-            "turns": {"tau": turns.tau, "order": turns.order, "reserve": turns.reserve, "last": turns.last}
+            "turns": {"tau": turns.tau, "order": turns.order, "reserve": turns.reserve, "last": turns.last},
+            "turn_unit": "steps" if isinstance(turns.tau, int) else "run",
         }
 
     @classmethod

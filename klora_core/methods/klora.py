@@ -156,8 +156,7 @@ class KLora(Method):
         """The LoRAs' own deltas; with ``outside`` each leader's with the other leader's beside it."""
         made = list(deltas)
         subject, style = (int(leaders[slot]) for leaders in self._leaders)
-        made[subject] = beside(deltas[subject], deltas[style], self.outside)
-        made[style] = beside(deltas[style], deltas[subject], self.outside)
+        made[subject], made[style] = beside(deltas[subject], deltas[style], self.outside)
         return tuple(made)
 
     def who(self, moment: Moment) -> np.ndarray:

@@ -46,6 +46,15 @@ class Whole(Method):
         """The LoRAs that change the slot, by label."""
         return {"loras": [loras[lora] for lora in self.present.slots[index]]}
 
+    @property
+    def live(self) -> bool:
+        """The page can say who works at any step of any run."""
+        return True
+
+    def page_json(self, index: int, loras: Sequence[str]) -> dict[str, Any]:
+        """The LoRAs that change the slot, by label."""
+        return self.slot_json(index, loras)
+
     @staticmethod
     def presence_in(document: Mapping[str, Any]) -> Presence:
         """What :meth:`slot_json` wrote."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense, Hadamard, Kron, LowRank, concat, project_off_inputs
+from klora_core.deltas import Dense, Hadamard, Kron, LowRank, concat
+from klora_core.inputs import project_off_inputs
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn)
 

@@ -59,7 +59,10 @@ def test_parts_of_a_split_run_stand_one_behind_the_other():
     )
     assert found[0] is None
     assert found[1] == {"run": high, "first": 0}
-    assert found[2] == {"run": {"mode": "noise level", "x": [0.1, 0.3, 0.5, 0.9]}, "first": 2}
+    assert found[2] == {
+        "run": {"mode": "noise level", "x": [0.1, 0.3, 0.5, 0.9], "parts": [2, 2]},
+        "first": 2,
+    }
     assert found[3] == {"run": high, "first": 0}
     assert found[4] == {"run": again, "first": 0}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klora_core.errors import KLoraError
@@ -119,6 +119,7 @@ def composite_of_the_code(steps, count, late=(), order="code"):
     return table
 
 
+@settings(deadline=None)
 @given(
     steps=st.integers(1, 80),
     count=st.integers(1, 5),

@@ -44,7 +44,7 @@ def test_kohya_names_give_the_same_plan(pack, sd15, pair):
     assert decisions(fuse(pack, sd15.model, kohya(pair[0]), pair[1]).plan) == decisions(plan)
 
 
-@pytest.mark.parametrize("prefix", ["unet.", "base_model.model.", "unet.base_model.model."])
+@pytest.mark.parametrize("prefix", ["unet.", "unet.unet.", "base_model.model.", "unet.base_model.model."])
 @pytest.mark.parametrize("ends", [("lora_A.weight", "lora_B.weight"), ("lora.down.weight", "lora.up.weight")])
 def test_dotted_diffusers_names_give_the_same_plan(pack, sd15, pair, prefix, ends):
     """Spellings that core's own key map leaves out."""

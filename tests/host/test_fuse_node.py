@@ -61,6 +61,20 @@ def test_a_pair_is_scored_once(pack, sd15, pair, scored):
     assert scored[1:] == [1], "what changed is scored, and nothing else"
 
 
+def test_what_the_loser_does_outside_is_worked_out_once(pack, sd15, pair, monkeypatch):
+    inputs, made = part(pack, "klora_core.inputs"), []
+    work = inputs.read_by
+    monkeypatch.setattr(
+        part(pack, "klora_core.methods.klora_outside"), "_shared", inputs.SharedInputs(1 << 28)
+    )
+    monkeypatch.setattr(inputs, "read_by", lambda *downs: made.append(downs) or work(*downs))
+    for options in ({}, {"balance": 0.5}, {"outside": 1.0}, {"subject_strength": 0.3}, {"gamma": "none"}):
+        fuse(pack, sd15.model, *pair, loser="outside", **options)
+    assert len(made) == 2 * len(UNET_LAYERS), "each leader against the other, once"
+    fuse(pack, sd15.model, {**pair[0], KEYS[0]: 2 * pair[0][KEYS[0]]}, pair[1], loser="outside")
+    assert len(made) == 2 * len(UNET_LAYERS) + 2, "what changed, and nothing else"
+
+
 def test_another_file_under_the_same_stamp_is_another_lora(pack, sd15, pair, scored, loras_folder):
     load = part(pack, "nodes").KLoRALoadPair
     paths = [loras_folder / name for name in ("a.safetensors", "b.safetensors")]

@@ -4,10 +4,12 @@
 
 /**
  * `count` columns of equal width at progress `xs`. `kind` says what their axis counts; `run` is how a run
- * counted x where the columns are that run's own, else null.
- * @typedef {{ kind: 'steps' | 'progress', count: number, xs: Float64Array, run: string | null }} Columns
- * A run as the server tells it: x of each step, and the mode that gave it.
- * @typedef {{ mode: string, x: number[] }} Run
+ * counted x where the columns are that run's own, else null. `parts` are the steps of each part of a split run.
+ * @typedef {{
+ *   kind: 'steps' | 'progress', count: number, xs: Float64Array, run: string | null, parts?: number[]
+ * }} Columns
+ * A run as the server tells it: x of each step, and the mode that gave it; `parts` where several were joined.
+ * @typedef {{ mode: string, x: number[], parts?: number[] }} Run
  * What the graph says of the first sampler: its steps (null if unknown), and whether it is known to run from
  * the model's full noise to the end.
  * @typedef {{ steps: number | null, whole: boolean }} Sampler
@@ -26,7 +28,11 @@ export const stepColumns = (count) => ({ kind: 'steps', count, xs: middles(count
 export const progressColumns = (count) => ({ kind: 'progress', count, xs: middles(count), run: null })
 
 /** Columns that are the steps of a run that took place. @param {Run} run @returns {Columns} */
-export const runColumns = ({ mode, x }) => ({ kind: 'steps', count: x.length, xs: Float64Array.from(x), run: mode })
+export function runColumns({ mode, x, parts }) {
+  /** @type {Columns} */
+  const columns = { kind: 'steps', count: x.length, xs: Float64Array.from(x), run: mode }
+  return parts ? { ...columns, parts } : columns
+}
 
 /**
  * The columns to draw: the run's own where one took place with the present settings.
@@ -57,7 +63,7 @@ export function joined(runs) {
   for (const before of runs.slice(0, -1).reverse()) {
     const goesOn = before.mode === mode && before.x[before.x.length - 1] < run.x[0]
     if (!goesOn) break
-    run = { mode, x: [...before.x, ...run.x] }
+    run = { mode, x: [...before.x, ...run.x], parts: [before.x.length, ...(run.parts ?? [run.x.length])] }
     first += before.x.length
   }
   return { run, first }

@@ -2,6 +2,7 @@
 
 import { recorded } from '../decision/recorded.js'
 import { klora } from './klora.js'
+import { inPasses, inTurn } from './whole.js'
 
 /**
  * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
@@ -22,7 +23,12 @@ import { klora } from './klora.js'
  */
 
 /** @type {Map<string, Decider>} */
-const LIVE = new Map([['K-LoRA', klora]])
+const LIVE = new Map([
+  ['K-LoRA', klora],
+  ['LoRA Switch', inTurn],
+  ['LoRA Composite', inPasses],
+  ['CMLoRA', inPasses]
+])
 
 /**
  * What decides for a document, or null where the page can't tell: then no map is drawn.
