@@ -165,7 +165,7 @@ def concat(deltas: Sequence[LowRank]) -> LowRank:
     if not deltas:
         raise ValueError("a sum needs at least one delta")
     ups = [delta.up.to(torch.float32) * delta.scale for delta in deltas]
-    return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas], 0))
+    return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas]))
 
 
 def project_off_inputs(delta: LowRank, winner: LowRank) -> LowRank:
