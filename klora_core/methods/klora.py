@@ -112,13 +112,15 @@ def rho(score_subject: float, score_style: float, gamma: float) -> float:
     """rho(l) = S_c(l) / (gamma S_s(l)): the subject is used while rho(l) >= S(x), which is Eq. 10.
 
     A style of zero gives inf (always the subject; both zero count as the tie that Eq. 10 gives to it), a
-    subject of zero -inf (always the style, at S = 0 too).
+    subject of zero -inf (always the style, at S = 0 too). A gamma of zero, which ``reference`` gives where
+    it keeps slots of a zero subject alone, leaves nothing to compare with: inf.
     """
     if score_style == 0:
         return math.inf
     if score_subject == 0:
         return -math.inf
-    return score_subject / (gamma * score_style)
+    size = gamma * score_style
+    return score_subject / size if size else math.inf
 
 
 @dataclass(frozen=True)
@@ -271,5 +273,6 @@ class KLora(Method):
 
 def _strongest(scores: np.ndarray, sizes: np.ndarray, indices: Sequence[int]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        leading = np.nan_to_num(scores / sizes, nan=0.0).argmax(axis=1)
+        # 0 / 0, a LoRA that is zero everywhere, becomes 0.
+        leading = np.nan_to_num(scores / sizes).argmax(axis=1)
     return np.array(indices)[leading]
