@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from time import process_time
 
 import torch
 
@@ -27,10 +28,10 @@ ROUNDS = 2
 def measure(case: Case) -> list[Table]:
     """One table: every method of two LoRAs on one model, in turn."""
     model = build(case)
-    watch = Stopwatch(model)
+    watch = Stopwatch(model, process_time)
     loras = [random_lora(model.model, RANK, seed, case.dtype) for seed in (1, 2)]
     clocks = {
-        name: Added(model, lambda m, chosen=chosen: composed(m, *loras, chosen), on_ours)
+        name: Added(model, lambda m, chosen=chosen: composed(m, *loras, chosen), on_ours, process_time)
         for name, chosen in METHODS.items()
     }
     _check(case, clocks)
@@ -88,14 +89,15 @@ def _table(case: Case, clocks: dict[str, Added], times: dict[str, list[float]], 
             "added / K-LoRA's",
             "in the layers",
             "rest / K-LoRA's",
-            "added, ms",
-            "s an evaluation",
+            "added, CPU ms",
+            "CPU s an evaluation",
         ),
         tuple(map(row, METHODS)),
         (
             f"{layers} attention layers, LoRAs of rank {RANK} on all of them, defaults of the node but for "
             f"`outside` 0.5; {SPREAD} of {ROUNDS} rounds, in each of which every method makes a run of "
-            f"{case.evaluations} evaluation(s), each round from the next method on. Ratios within a round.",
+            f"{case.evaluations} evaluation(s), each round from the next method on. Ratios within a round. "
+            "CPU time of all threads, which whatever else runs changes less than a clock's.",
             "Added: by clocks around the model call (progress, hooks, filling the buffers, which the first "
             "evaluation of a run pays for) and around what a method computes in the layers; in the layers: "
             "the second of them alone. Rest: the evaluation without what was added.",

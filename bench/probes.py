@@ -16,19 +16,20 @@ _KEY = "bench/clock"
 class Stopwatch:
     """Seconds of every evaluation. Goes on first: it is the outermost wrapper."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, now: Callable[[], float] = time.perf_counter) -> None:
         self.times: list[float] = []
+        self._now = now
         self._cuda = model.load_device.type == "cuda"
         model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, _KEY, self._evaluate)
 
     def _evaluate(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
         self._wait()
-        start = time.perf_counter()
+        start = self._now()
         try:
             return executor(*args, **kwargs)
         finally:
             self._wait()
-            self.times.append(time.perf_counter() - start)
+            self.times.append(self._now() - start)
 
     def _wait(self) -> None:
         if self._cuda:
@@ -44,8 +45,15 @@ class Added:
     ``passes`` counts the runs of the model in it.
     """
 
-    def __init__(self, model: Any, method: Callable[[Any], Any], clocks: Clocks) -> None:
+    def __init__(
+        self,
+        model: Any,
+        method: Callable[[Any], Any],
+        clocks: Clocks,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """``patched`` is ``method`` (patcher -> patcher) on a clone of ``model``, with clocks around it."""
+        self._now = now
         self.before: list[float] = []
         self.layers: list[float] = []
         self.passes: list[int] = []
@@ -63,11 +71,11 @@ class Added:
 
     def starts(self, *_: Any) -> None:
         """The method's work in a layer begins."""
-        self._started = time.perf_counter()
+        self._started = self._now()
 
     def ends(self, *_: Any) -> None:
         """It is done."""
-        self.layers[-1] += time.perf_counter() - self._started
+        self.layers[-1] += self._now() - self._started
 
     def timed(self, function: Callable) -> Callable:
         """``function``, all of which is the method's work."""
@@ -89,16 +97,16 @@ class Added:
         self.before.append(0.0)
         self.layers.append(0.0)
         self.passes.append(0)
-        self._left = time.perf_counter()
+        self._left = self._now()
         result = executor(*args, **kwargs)
-        self.before[-1] += time.perf_counter() - self._left
+        self.before[-1] += self._now() - self._left
         return result
 
     def _inner(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
-        self.before[-1] += time.perf_counter() - self._left
+        self.before[-1] += self._now() - self._left
         self.passes[-1] += 1
         result = executor(*args, **kwargs)
-        self._left = time.perf_counter()
+        self._left = self._now()
         return result
 
 

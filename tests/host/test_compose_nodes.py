@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import comfy.utils
 import folder_paths
 import pytest
 import torch
@@ -135,11 +136,36 @@ def test_the_linear_merge_in_core_is_the_static_composition(pack, sd15, sd15_con
         assert relative(sample(composed, *sd15_conds), sample(core, *sd15_conds)) < 1e-5
 
 
-def test_a_merged_lora_survives_core_s_save(pack, sd15, sd15_conds, pair, sample, tmp_path, monkeypatch):
+def respelled(model, lora, spelling):
+    """A LoRA of dotted ComfyUI names under kohya's names, or under those that diffusers saves."""
+    theirs = comfy.utils.unet_to_diffusers(model.model_config.unet_config)
+    dotted = {ours.removesuffix(".weight"): name.removesuffix(".weight") for name, ours in theirs.items()}
+    found = {}
+    for key, tensor in lora.items():
+        layer, _, end = key.removeprefix("diffusion_model.").rpartition(
+            ".lora_" if ".lora_" in key else ".alpha"
+        )
+        if spelling == "kohya":
+            ends = {"A.weight": ".lora_down.weight", "B.weight": ".lora_up.weight", "": ".alpha"}
+            found["lora_unet_" + layer.replace(".", "_") + ends[end]] = tensor
+        else:
+            ends = {"A.weight": ".lora.down.weight", "B.weight": ".lora.up.weight", "": ".alpha"}
+            found["unet." + dotted[layer] + ends[end]] = tensor
+    return found
+
+
+@pytest.mark.parametrize("spelling", ["kohya", "diffusers"])
+def test_a_merged_lora_survives_core_s_save(
+    pack, sd15, sd15_conds, pair, sample, tmp_path, monkeypatch, spelling
+):
     from comfy_extras.nodes_train import SaveLoRA
 
     monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
-    lora, _ = merged(pack, sd15.model, subject_and_style(pack, pair), "NP-LoRA")
+    plain, _ = merged(pack, sd15.model, subject_and_style(pack, pair), "NP-LoRA")
+    named = [respelled(sd15.model.model, lora, spelling) for lora in pair]
+    assert not any(set(one) & set(other) for one, other in zip(named, pair, strict=True))
+    lora, _ = merged(pack, sd15.model, subject_and_style(pack, named), "NP-LoRA")
+    assert lora.keys() == plain.keys() and all(torch.equal(lora[key], plain[key]) for key in plain)
     SaveLoRA.execute(lora, "loras/merged")
     (path,) = tmp_path.glob("loras/*.safetensors")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(path.parent)], {".safetensors"}))
