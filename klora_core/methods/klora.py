@@ -112,13 +112,15 @@ def rho(score_subject: float, score_style: float, gamma: float) -> float:
     """rho(l) = S_c(l) / (gamma S_s(l)): the subject is used while rho(l) >= S(x), which is Eq. 10.
 
     A style of zero gives inf (always the subject; both zero count as the tie that Eq. 10 gives to it), a
-    subject of zero -inf (always the style, at S = 0 too).
+    subject of zero -inf (always the style, at S = 0 too). A gamma of zero, which ``reference`` gives where
+    it keeps slots of a zero subject alone, leaves nothing to compare with: inf.
     """
     if score_style == 0:
         return math.inf
     if score_subject == 0:
         return -math.inf
-    return score_subject / (gamma * score_style)
+    size = gamma * score_style
+    return score_subject / size if size else math.inf
 
 
 @dataclass(frozen=True)

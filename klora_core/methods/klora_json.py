@@ -60,9 +60,7 @@ def evidence_in(document: Mapping[str, Any], kinds: Sequence[str]) -> tuple[Evid
 
 def named(kind: str, loras: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     """A key for each LoRA's value; none where there are no values."""
-    return (
-        {f"{kind}_{name}": value for name, value in zip(loras, values, strict=bool(values))} if values else {}
-    )
+    return {f"{kind}_{name}": value for name, value in zip(loras, values, strict=True)} if values else {}
 
 
 def finite(value: float) -> float | None:

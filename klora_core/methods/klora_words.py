@@ -72,6 +72,8 @@ def _gamma_in_words(mode: str, gamma: float, totals: tuple[float, float]) -> str
         return f"the {' and the '.join(zero)} LoRA is zero in all competing layers"
     if mode == "none":
         return "the two LoRAs are compared as they are"
+    if gamma == 0:
+        return "the subject LoRA is zero in every competing layer that this gamma counts"
     factor = max(gamma, 1 / gamma)
     if factor < _NEAR_EVEN:
         return "the two LoRAs change the model about equally strongly"

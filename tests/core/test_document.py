@@ -62,6 +62,11 @@ def test_gamma_of_each_mode_is_there(plan):
     assert plan.to_json(4)["gammas"] == {"paper": 0.9, "reference": 1.25, "none": 1.0}
 
 
+def test_what_becomes_of_the_loser(plan):
+    assert plan.to_json(4)["score"] == "top-k"
+    assert plan.to_json(4)["loser"] == {"mode": "off", "outside": 0.0}
+
+
 def test_several_loras_of_a_role_read_back():
     two = klora_plan([evidence(1.0, 2.0)])
     slot = evidence(0, 0)._replace(ranks=(1, 2, 3), scores=(1.0, 2.0, 3.0), l1=(4.0, 5.0, 6.0))

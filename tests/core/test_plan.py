@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from klora_core.plan import LoraInfo, Plan
 from klora_core.progress import Moment, in_steps
 from klora_core.roles import labels_of
 
-from .plans import choices, evidence, klora_plan, with_method
+from .plans import ROLES, choices, evidence, klora_plan, with_method
 
 FLAT = make_schedule("s", alpha=0.0, beta=1.0)
 
@@ -63,6 +64,44 @@ def test_reference_gamma_drops_ratios_of_three_means():
 def test_swapping_the_loras_inverts_the_papers_gamma():
     slots = [evidence(1, 1, l1) for l1 in ((2.0, 7.0), (5.0, 1.0))]
     assert gamma(slots, "paper") == pytest.approx(1 / gamma(slots, "paper", subject=1, style=0))
+
+
+def test_reference_gamma_drops_a_ratio_of_just_three_means():
+    slots = [evidence(1, 1, (r, 1.0)) for r in (6.0, 1.0, 1.0, 0.0)]
+    assert gamma(slots, "reference") == pytest.approx(2 / 3)
+
+
+def test_gamma_of_small_sums_is_their_ratio():
+    assert gamma([evidence(1, 1, (0.2, 0.4))], "paper") == 0.5
+
+
+def test_reference_gamma_of_a_subject_that_is_zero_everywhere():
+    assert gamma([evidence(0, 1, (0.0, 1.0))] * 3, "reference") == 1.0
+
+
+def test_a_reference_gamma_of_zero_leaves_the_choice_to_the_zeros():
+    """All that it keeps are slots of a zero subject: a plan, a document and words all the same."""
+    slots = [evidence(3, 1), evidence(0, 1), evidence(0, 1)]
+    plan = klora_plan(slots, FLAT, "reference")
+    assert plan.method.gamma == 0
+    assert letters(plan, 1) == ["c", "s", "s"]
+    assert plan.to_json(1)["slots"][0]["rho"] is None
+    assert "zero in every competing layer that this gamma counts" in plan.method.facts()[1].meaning
+
+
+def test_gamma_of_the_first_subject_and_the_first_style():
+    slot = evidence(0, 0)._replace(ranks=(2,) * 4, scores=(1.0,) * 4, l1=(8.0, 2.0, 5.0, 4.0))
+    method = KLora(FLAT, "none", ("other", "subject", "subject", "style"), (slot,))
+    assert method.gamma_of("paper") == 0.5
+    assert method.curve() == "S" and KLora(make_schedule("s*"), "none", ROLES, ()).curve() == "S*"
+
+
+def test_a_role_of_zeros_has_a_leader_and_warns_of_nothing():
+    method = three_styles([(1, 0, 0, 0), (0, 0, 0, 2)], "paper")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert method.who(Moment(0.5, 0, 1)).tolist() == [[0, 3]]
+        assert three_styles([(0, 1, 2, 3)], "paper").who(Moment(0.5, 0, 1)).tolist() == [[1]]
 
 
 def test_gamma_without_a_style_or_slots():

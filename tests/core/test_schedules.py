@@ -57,3 +57,16 @@ def test_balance_leans_to_the_style_by_factors_of_four():
 def test_bad_values(values):
     with pytest.raises(KLoraError):
         Schedule(**values)
+
+
+@pytest.mark.parametrize("label", ["alpha", "beta", "balance"])
+def test_a_bad_number_is_named(label):
+    with pytest.raises(KLoraError, match=f"Schedule s: {label} must be a finite number, got nan"):
+        Schedule(**{label: math.nan})
+
+
+def test_the_largest_balances_are_allowed():
+    for balance in (-100, 100):
+        assert math.isfinite(Schedule(balance=balance).scale(1.0))
+        with pytest.raises(KLoraError, match="balance must be within -100 and 100"):
+            Schedule(balance=balance * 1.01)
