@@ -143,7 +143,8 @@ def step_of(sigma: float, sigmas: Sequence[float]) -> int:
     schedule value (heun's second) as the next step, except at the end.
     """
     bound = sigma * (1 + _TOLERANCE)
-    return min(_steps(sigmas) - 1, bisect_left(sigmas[:-1], -bound, key=lambda s: -s))
+    # What lies below every step's start but the last one's is the last step's.
+    return bisect_left(sigmas[:-2], -bound, key=lambda s: -s)
 
 
 def check_steps(steps: int) -> None:

@@ -20,7 +20,7 @@ def facts(
     gamma_mode: str,
     gamma: float,
     totals: tuple[float, float],
-    outside: float = 0.0,
+    outside: float,
 ) -> tuple[Fact, ...]:
     """What is compared, gamma, the schedule, and what becomes of the loser.
 
@@ -69,7 +69,8 @@ def _formula(schedule: Schedule) -> str:
 def _gamma_in_words(mode: str, gamma: float, totals: tuple[float, float]) -> str:
     zero = [role for role, total in zip((SUBJECT, STYLE), totals, strict=True) if total == 0]
     if zero:
-        return f"the {' and the '.join(zero)} LoRA is zero in all competing layers"
+        names, verb = " and the ".join(zero), "is" if len(zero) == 1 else "are"
+        return f"the {names} LoRA {verb} zero in all competing layers"
     if mode == "none":
         return "the two LoRAs are compared as they are"
     if gamma == 0:

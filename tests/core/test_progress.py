@@ -80,6 +80,19 @@ def test_a_whole_run_ends_at_the_models_last_level_or_below(end, whole):
     assert Progress("auto", EVEN).mode_of([1.0, 0.5, end]) == ("steps" if whole else "noise level")
 
 
+def test_the_bounds_of_a_whole_run_belong_to_it():
+    """Late by just a quarter of the first step, and down to a model's last level of 0."""
+    exact = Progress("auto", (1.0, 0.0))
+    assert exact.level(0.96875) == 0.25 / 8
+    assert exact.mode_of([0.96875, *(0.9 - i / 10 for i in range(7)), 0.0]) == "steps"
+
+
+def test_levels_are_equal_parts_of_the_schedule_inside_its_ends():
+    levels = noise_levels(lambda percent: 1 - percent)
+    assert len(levels) == 1001
+    assert levels[::100] == pytest.approx([1 - 1e-6, *(1 - i / 10 for i in range(1, 10)), 1e-6], abs=1e-12)
+
+
 def test_two_parts_agree_with_the_whole_by_noise_level():
     progress = Progress("noise level", LEVELS["sd"])
     sigmas = schedule("sd", 0, 1, 12)
@@ -116,7 +129,7 @@ def test_without_a_model_steps_are_all_there_is():
 def test_what_is_known_before_a_run():
     assert Progress("auto").of_steps(7) == Progress("steps").of_steps(7) == in_steps(7)
     known = Progress("noise level", LEVELS["sd"]).of_steps(7)
-    assert known == over_progress(7) and not known.are_steps
+    assert known == over_progress(7) and known.are_steps is False
 
 
 def test_modes():
