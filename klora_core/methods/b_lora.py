@@ -28,9 +28,11 @@ _DEEP = re.compile(r"output_blocks\.[01]\.1\.transformer_blocks\.[4-9]\.")
 
 @dataclass(frozen=True)
 class BLora(Method):
-    """``chosen`` is the LoRA of each slot by index, -1 for nobody."""
+    """``chosen`` is the LoRA of each slot by index, -1 for nobody; ``subject`` and ``style`` are the two."""
 
     chosen: tuple[int, ...]
+    subject: int = 0
+    style: int = 1
 
     name = "B-LoRA"
     paper = "arXiv 2403.14572"
@@ -41,7 +43,7 @@ class BLora(Method):
         return np.array(self.chosen, dtype=np.int8)[None]
 
     def facts(self) -> tuple[Fact, ...]:
-        counts = [self.chosen.count(lora) for lora in range(2)]
+        counts = [self.chosen.count(lora) for lora in (self.subject, self.style)]
         return (
             Fact("blocks", BLOCKS[SUBJECT].rstrip("."), f"the subject's, {counts[0]} layers"),
             Fact("", BLOCKS[STYLE].rstrip("."), f"the style's, {counts[1]} layers"),
@@ -65,7 +67,7 @@ class BLora(Method):
         chosen = (
             NOBODY if slot["lora"] is None else labels.index(slot["lora"]) for slot in document["slots"]
         )
-        return cls(tuple(chosen))
+        return cls(tuple(chosen), labels.index(SUBJECT), labels.index(STYLE))
 
 
 def b_lora(rows: Sequence[Row], roles: Sequence[str]) -> BLora:
@@ -82,7 +84,8 @@ def b_lora(rows: Sequence[Row], roles: Sequence[str]) -> BLora:
             "B-LoRA is made for SDXL: its blocks output_blocks.0.1 and output_blocks.1.1 mean nothing in "
             f"the base model of these LoRAs (with layers such as {rows[0].slot.name}). Use another method."
         )
-    return BLora(tuple(_chosen(row, roles) for row in rows))
+    chosen = tuple(_chosen(row, roles) for row in rows)
+    return BLora(chosen, roles.index(SUBJECT), roles.index(STYLE))
 
 
 def _chosen(row: Row, roles: Sequence[str]) -> int:

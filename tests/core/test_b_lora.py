@@ -47,6 +47,10 @@ def test_each_in_its_block_and_nobody_elsewhere():
         owners = {name: None if who < 0 else roles[who] for name, who in chosen.items()}
         assert owners == dict(zip(LAYERS, ("subject", "subject", "style", None, None, None), strict=True))
         assert (np.diff(plan.choices(in_steps(5)), axis=-1) == 0).all(), "constant in time"
+        assert [fact.meaning for fact in plan.method.facts()][:2] == [
+            "the subject's, 2 layers",
+            "the style's, 1 layers",
+        ]
         assert from_json(plan.to_json(4)) == plan
 
 

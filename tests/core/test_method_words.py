@@ -1,0 +1,102 @@
+"""What the methods of whole LoRAs and B-LoRA say of their numbers, word for word, and their bounds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from klora_core.errors import KLoraError
+from klora_core.method import Fact
+from klora_core.methods.b_lora import BLora
+from klora_core.methods.in_turn import LoraSwitch, Turns
+from klora_core.methods.mixed import CmLora, LoraComposite
+from klora_core.methods.taking_part import Presence
+from klora_core.progress import Moment, in_steps
+
+TWO = Presence(2, ((0, 1), (0,), (1,)))
+LONGER = "; the first LoRA's first turn is one step longer"
+
+
+@pytest.mark.parametrize(
+    ("turns", "facts"),
+    [
+        (Turns(), [Fact("turn", "5 steps", f"counted as in the code{LONGER}")]),
+        (Turns(1, "paper"), [Fact("turn", "1 step", "counted as in the paper")]),
+        (
+            Turns(0.25, "paper", 3, 1),
+            [
+                Fact("turn", "0.25 of the run", "counted as in the paper"),
+                Fact("reserve", "3", "last steps that belong to LoRA 2"),
+            ],
+        ),
+    ],
+)
+def test_turns_in_words(turns, facts):
+    assert LoraSwitch(TWO, turns).facts() == tuple(facts)
+
+
+def test_passes_in_words():
+    assert LoraComposite(TWO).facts() == (Fact("passes", "2", "a step takes 2 times as long"),)
+    assert CmLora(TWO, 3.0, (0, 1), "paper").facts() == (
+        Fact("passes", "2", "a step takes 2 times as long"),
+        Fact("weights", "0.75", "of the dominant LoRA's prediction, 0.25 of each other"),
+        Fact("late", "1, 2", "LoRAs that dominate only after 0.6 of the steps (paper)"),
+    )
+    assert [fact.label for fact in CmLora(TWO).facts()] == ["passes", "weights"]
+
+
+def test_blocks_in_words():
+    assert BLora((0, 1, 1, -1)).facts() == (
+        Fact("blocks", "output_blocks.0.1", "the subject's, 1 layers"),
+        Fact("", "output_blocks.1.1", "the style's, 2 layers"),
+        Fact(
+            "meant for", "B-LoRAs", "trained on these two blocks alone; with other LoRAs it is a heuristic"
+        ),
+    )
+
+
+def test_why_a_lora_works_nowhere():
+    assert LoraSwitch(TWO, Turns()).never(1, "style") == (
+        "the style LoRA is used nowhere: its turn never comes. Shorten tau, or sample more steps."
+    )
+    assert BLora((0,)).never(1, "style") == (
+        "the style LoRA is used nowhere: it does not change the block where it would work."
+    )
+    assert LoraComposite(TWO).never(1, "style") == "the style LoRA is used nowhere."
+
+
+@pytest.mark.parametrize("tau", [1, 2, 1.0, 0.01])
+def test_lengths_of_a_turn_that_are_allowed(tau):
+    assert Turns(tau).tau == tau
+
+
+@pytest.mark.parametrize("tau", [0, -1, True, False, 0.0, -0.5, 1.001, math.nan, "2", None])
+def test_lengths_of_a_turn_that_are_not(tau):
+    with pytest.raises(KLoraError, match="tau must be a number of steps"):
+        Turns(tau)
+
+
+def test_steps_count_where_they_decide():
+    assert LoraSwitch(TWO, Turns(0.5, reserve=1)).counts_steps
+    assert not LoraSwitch(TWO, Turns(0.5)).counts_steps
+    assert CmLora(TWO).counts_steps and not LoraComposite(TWO).counts_steps
+
+
+def test_turns_of_a_part_are_one_step_late_in_the_code():
+    late = LoraSwitch(TWO, Turns(0.5, "code"))
+    assert [late.active(moment) for moment in in_steps(8).moments] == [0] * 5 + [1] * 3
+    # A border that float arithmetic puts just before 3/5 is at 3/5.
+    assert LoraSwitch(TWO, Turns(0.2, "paper")).active(Moment(0.6 - 1e-12, 3, 5)) == 1
+
+
+def test_late_loras_join_after_three_fifths_of_the_steps():
+    method = CmLora(Presence(3, ((0, 1, 2),)), None, (1, 2), "paper")
+    found = [method.dominant(moment) for moment in in_steps(10).moments]
+    assert found[:7] == [0] * 7 and set(found[7:]) - {0}
+
+
+def test_lora_by_slot_in_the_document():
+    assert BLora((0, -1)).slot_json(0, ("subject", "style")) == {"lora": "subject"}
+    assert BLora((0, -1)).slot_json(1, ("subject", "style")) == {"lora": None}
+    assert LoraComposite(TWO).slot_json(1, ("subject", "style")) == {"loras": ["subject"]}
