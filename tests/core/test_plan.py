@@ -84,7 +84,9 @@ def test_a_reference_gamma_of_zero_leaves_the_choice_to_the_zeros():
     slots = [evidence(3, 1), evidence(0, 1), evidence(0, 1)]
     plan = klora_plan(slots, FLAT, "reference")
     assert plan.method.gamma == 0
-    assert letters(plan, 1) == ["c", "s", "s"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert letters(plan, 1) == ["c", "s", "s"]
     assert plan.to_json(1)["slots"][0]["rho"] is None
     assert "zero in every competing layer that this gamma counts" in plan.method.facts()[1].meaning
 
@@ -102,6 +104,13 @@ def test_a_role_of_zeros_has_a_leader_and_warns_of_nothing():
         warnings.simplefilter("error")
         assert method.who(Moment(0.5, 0, 1)).tolist() == [[0, 3]]
         assert three_styles([(0, 1, 2, 3)], "paper").who(Moment(0.5, 0, 1)).tolist() == [[1]]
+
+
+def test_a_subject_that_is_zero_everywhere_leads_nowhere():
+    slot = evidence(0, 0)._replace(ranks=(2,) * 3, scores=(0.0, 0.5, 1.0), l1=(0.0, 9.0, 9.0))
+    low = make_schedule("s", alpha=0.0, beta=0.1)
+    method = KLora(low, "paper", ("subject", "subject", "style"), (slot,))
+    assert method.who(Moment(0.5, 0, 1)).tolist() == [[1]]
 
 
 def test_gamma_without_a_style_or_slots():
