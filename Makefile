@@ -86,9 +86,9 @@ quality: $(READY)
 		$$host -m world.quality.run 2 && $$host -m world.quality.sweeps 2
 	@$(PY) -m world.quality.table && $(PY) -m world.quality.sheet && $(PY) -m world.quality.figures
 
-# Into mutants/, which git ignores. One thread each: the children fork.
+# Into mutants/, which git ignores. One thread: the children fork.
 mutation: $(READY)
-	@env -u PYTHONPATH OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run $(MUTANTS)
+	@env -u PYTHONPATH OMP_NUM_THREADS=1 $(PY) -m tools.mutants $(MUTANTS)
 	@$(PY) -m tools.mutation
 
 # Beside the host's packages, never among them: the host's environment belongs to the user.

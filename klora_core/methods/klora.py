@@ -273,5 +273,6 @@ class KLora(Method):
 
 def _strongest(scores: np.ndarray, sizes: np.ndarray, indices: Sequence[int]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        leading = np.nan_to_num(scores / sizes, nan=0.0).argmax(axis=1)
+        # 0 / 0, a LoRA that is zero everywhere, becomes 0.
+        leading = np.nan_to_num(scores / sizes).argmax(axis=1)
     return np.array(indices)[leading]

@@ -11,7 +11,8 @@ from klora_core.methods.klora import KLora, make_schedule
 from klora_core.methods.klora_scores import evidence_of
 from klora_core.order import block, depth_key, is_attention
 from klora_core.pairing import meet, rows
-from klora_core.plan import LoraInfo, make_plan
+from klora_core.plan import LoraInfo, PlanSlot, make_plan
+from klora_core.progress import Progress
 from klora_core.scoring import Score
 
 from .plans import ROLES
@@ -150,10 +151,24 @@ def test_the_plan_names_what_does_not_compete():
     evidence = evidence_of(found.competing, ROLES, lambda r: [Score(1.0, 1.0)] * len(r), ROLES)
     loras = [LoraInfo("c", "subject"), LoraInfo("s", "style", strength=0.5)]
     plan = make_plan(found, loras, KLora(make_schedule("s"), "paper", ROLES, evidence))
-    assert [(lora.slots, lora.strength, lora.alone) for lora in plan.loras] == [
-        (2, 1.0, ("b",)),
-        (1, 0.5, ()),
-    ]
+    assert plan.loras == (LoraInfo("c", "subject", 2, 1.0, ("b",)), LoraInfo("s", "style", 1, 0.5, ()))
+    assert plan.slots == (PlanSlot("a", (8, 8)),) and plan.candidates == ROLES
+    assert (plan.progress, plan.other_layers, plan.notes, plan.warnings) == (Progress(), "keep", (), ())
+
+
+def test_a_plan_with_loras_that_compete_nowhere():
+    loras = [{Slot("a"): delta(8)}, {Slot("a"): delta(8)}, {Slot("a"): delta(8), Slot("c"): delta(8)}]
+    infos = [LoraInfo(role, role) for role in ("subject", "style", "other")]
+    found = meet(loras, [info.role for info in infos])
+    method = KLora(make_schedule("s"), "none", ROLES, ())
+    plan = make_plan(found, infos, method, Progress("steps"), "drop", ["a note"], ["a warning"])
+    assert plan.candidates == ROLES and plan.labels == ("subject", "style", "other")
+    assert [plan.keeps(lora) for lora in plan.loras] == [False, False, True]
+    assert plan.loras[2] == LoraInfo("other", "other", 2, 1.0, ("a", "c"))
+    assert (plan.progress.mode, plan.other_layers) == ("steps", "drop")
+    assert (plan.notes, plan.warnings) == (("a note",), ("a warning",))
+    with pytest.raises(ValueError, match="come last"):
+        make_plan(found, infos[::-1], method)
 
 
 def test_depth_runs_from_input_to_output_with_numbers_as_numbers():

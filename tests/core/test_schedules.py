@@ -59,6 +59,14 @@ def test_bad_values(values):
         Schedule(**values)
 
 
+def test_numbers_that_are_given_stand_in_the_place_of_the_papers():
+    assert make_schedule("s*", 2.0, 0.25, 0.5) == Schedule("s*", 2.0, 0.25, 0.5)
+    assert make_schedule("s*") == Schedule("s*", 1.5, 1.3, 0.0)
+    assert make_schedule("s") == Schedule()
+    with pytest.raises(KLoraError, match="Unknown schedule 'S'"):
+        make_schedule("S")
+
+
 @pytest.mark.parametrize("label", ["alpha", "beta", "balance"])
 def test_a_bad_number_is_named(label):
     with pytest.raises(KLoraError, match=f"Schedule s: {label} must be a finite number, got nan"):
