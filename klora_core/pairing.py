@@ -54,9 +54,8 @@ def rows(loras: Sequence[Deltas], labels: Sequence[str]) -> tuple[Row, ...]:
 
 
 def split(found: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
-    """The rows that compete, and the others as each LoRA's own."""
-    count = len(found[0].deltas) if found else 0
-    alone: tuple[dict[Slot, Delta], ...] = tuple({} for _ in range(count))
+    """The rows that compete, and the others as each LoRA's own; of one row at least."""
+    alone: tuple[dict[Slot, Delta], ...] = tuple({} for _ in found[0].deltas)
     competing = []
     for row in found:
         if competes(row):

@@ -107,8 +107,10 @@ def test_a_layer_of_two_sizes_is_no_fused_and_split_one(subject, style):
 
 
 def test_rows_changed_twice():
-    with pytest.raises(KLoraError, match="twice, fused and split"):
+    with pytest.raises(KLoraError, match=r"The subject LoRA changes layer a\[8:16\] twice, fused and split"):
         pair({Slot("a"): delta(24), Slot("a", (8, 8)): delta(8)}, {Slot("a"): delta(24)})
+    with pytest.raises(KLoraError, match="The style LoRA changes layer a twice"):
+        pair({Slot("a"): delta(24)}, {Slot("a", (8, 8)): delta(8), Slot("a"): delta(24)})
 
 
 def test_nothing_shared_gives_examples_of_both_sides():
