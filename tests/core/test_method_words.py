@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
+from klora_core.deltas import LowRank, Slot
 from klora_core.errors import KLoraError
 from klora_core.method import Fact
 from klora_core.methods.b_lora import BLora
 from klora_core.methods.in_turn import LoraSwitch, Turns
 from klora_core.methods.mixed import CmLora, LoraComposite
 from klora_core.methods.taking_part import Presence
+from klora_core.pairing import Row
 from klora_core.progress import Moment, in_steps
 
 TWO = Presence(2, ((0, 1), (0,), (1,)))
@@ -50,9 +53,7 @@ def test_blocks_in_words():
     assert BLora((0, 1, 1, -1)).facts() == (
         Fact("blocks", "output_blocks.0.1", "the subject's, 1 layers"),
         Fact("", "output_blocks.1.1", "the style's, 2 layers"),
-        Fact(
-            "meant for", "B-LoRAs", "trained on these two blocks alone; with other LoRAs it is a heuristic"
-        ),
+        Fact("meant for", "B-LoRAs", "trained on these two blocks alone; with other LoRAs it is a heuristic"),
     )
 
 
@@ -100,3 +101,15 @@ def test_lora_by_slot_in_the_document():
     assert BLora((0, -1)).slot_json(0, ("subject", "style")) == {"lora": "subject"}
     assert BLora((0, -1)).slot_json(1, ("subject", "style")) == {"lora": None}
     assert LoraComposite(TWO).slot_json(1, ("subject", "style")) == {"loras": ["subject"]}
+
+
+def test_presence_counts_the_first_loras_alone():
+    one = LowRank(torch.ones(4, 1), torch.ones(1, 4))
+    rows = [
+        Row(Slot("a"), (one, None, one)),
+        Row(Slot("b"), (None, one, one)),
+        Row(Slot("c"), (None, None, one)),
+    ]
+    found = Presence.of(rows, 2)
+    assert found == Presence(2, ((0,), (1,), ()))
+    assert found.alone.tolist() == [[0, -1, -1], [-1, 1, -1]] and found.alone.dtype == "int8"
