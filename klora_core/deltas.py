@@ -164,4 +164,4 @@ def concat(deltas: Sequence[LowRank]) -> LowRank:
     if not deltas:
         raise ValueError("a sum needs at least one delta")
     ups = [delta.up.to(torch.float32) * delta.scale for delta in deltas]
-    return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas], 0))
+    return LowRank(torch.cat(ups, 1), torch.cat([delta.down.to(torch.float32) for delta in deltas]))

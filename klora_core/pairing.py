@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
@@ -200,13 +201,11 @@ def _cut(deltas: Deltas, borders: Mapping[str, set[int]], label: str) -> dict[Sl
                 "Save it again from the tool that trained it."
             )
         taken[slot.weight].append((start, start + length))
-        marks = sorted(
-            {start, start + length} | {b for b in borders[slot.weight] if start < b < start + length}
-        )
+        marks = sorted(border for border in borders[slot.weight] if start <= border <= start + length)
         if len(marks) == 2:
             pieces[slot] = delta
             continue
-        for begin, stop in zip(marks, marks[1:], strict=False):
+        for begin, stop in pairwise(marks):
             pieces[Slot(slot.weight, (begin, stop - begin))] = delta.rows(begin - start, stop - begin)
     return pieces
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense
+from klora_core.deltas import Dense, Kron, lora
+from klora_core.energy import energy
+from klora_core.entries import sum_entries
 
-from .test_kron_hadamard import MAKES
+from .test_kron_hadamard import MAKES, randn
 
 
 @pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
@@ -22,3 +24,35 @@ def test_a_matrixs_bound_on_its_rank_stays_with_it():
     order = torch.arange(14, -1, -1)
     assert [d.rank for d in (delta, delta.reordered(order), delta.with_tensors(delta.tensors))] == [4] * 3
     assert (delta.rows(2, 9).rank, delta.rows(2, 3).rank) == (4, 3)
+
+
+@pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+def test_the_energy_of_some_rows(make):
+    delta, dense = make()
+    order = torch.tensor([14, 0, 7, 7, 3])
+    for found, rows in (
+        (delta, dense),
+        (delta.rows(2, 9), dense[2:11]),
+        (delta.rows(4, 1), dense[4:5]),
+        (delta.reordered(order), dense[order]),
+        (delta.reordered(order).rows(1, 3), dense[order][1:4]),
+    ):
+        assert energy(found) == pytest.approx(float(rows.square().sum()), rel=1e-6)
+
+
+def test_some_rows_of_a_product_in_another_order_are_not_taken_for_all():
+    """As many of them as the rows of the first factor by those of the second."""
+    delta = Kron(randn(6, 3, seed=1), randn(2, 5, seed=2)).reordered(torch.tensor([1, 8, 11]))
+    entries = delta.dense().double().abs().flatten().sort(descending=True).values
+    found = sum_entries(delta, 7, torch.device("cpu")).tolist()
+    assert found == pytest.approx([float(entries[:7].sum()), float(entries.sum())], rel=1e-6)
+
+
+def test_a_tucker_core_is_folded_into_a_float32_down():
+    up, down, mid = randn(8, 3, 1, 1), randn(3, 5, 1, 1, seed=1), randn(3, 3, 2, 2, seed=2)
+    found = lora(*(t.half() for t in (up, down)), 6.0, mid.half())
+    assert (found.up.dtype, found.down.dtype, found.scale) == (torch.float16, torch.float32, 2.0)
+    exact = torch.einsum(
+        "op,pqxy,qi->oixy", *(t.half().double() for t in (up[..., 0, 0], mid, down[..., 0, 0]))
+    )
+    torch.testing.assert_close(found.dense().double(), 2 * exact.flatten(1), rtol=1e-5, atol=1e-5)

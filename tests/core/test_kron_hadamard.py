@@ -179,7 +179,9 @@ def test_the_sum_of_low_rank_deltas():
     assert (found.rank, found.shape) == (5, (15, 24))
     torch.testing.assert_close(found.dense(), deltas[0].dense() + deltas[1].dense())
     half = [LowRank(d.up.bfloat16(), d.down.bfloat16(), d.scale) for d in deltas]
-    torch.testing.assert_close(concat(half).dense(), half[0].dense() + half[1].dense())
+    found = concat(half)
+    assert found.up.dtype == found.down.dtype == torch.float32
+    torch.testing.assert_close(found.dense(), half[0].dense() + half[1].dense())
     with pytest.raises(ValueError, match="at least one"):
         concat([])
     with pytest.raises(RuntimeError):

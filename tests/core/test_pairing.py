@@ -67,6 +67,23 @@ def test_rows_that_are_the_whole_weight_meet_the_whole_weight():
         pair({Slot("a", (0, 8)): delta(8), Slot("a", (4, 4)): delta(4)}, {Slot("a"): delta(8)})
 
 
+@pytest.mark.parametrize("n", [4, 8, 12])
+def test_rows_that_are_the_whole_weight_meet_it_whatever_its_width(n):
+    found = pair({Slot("a", (0, 8)): delta(8, n)}, {Slot("a"): delta(8, n)})
+    assert [row.slot for row in found.competing] == [Slot("a")] and not any(found.alone)
+    part = pair({Slot("a", (0, 8)): delta(8, n)}, {Slot("a"): delta(24, n)})
+    assert [row.slot.rows for row in part.competing] == [(0, 8)]
+
+
+def test_split_rows_in_any_order_are_no_rows_twice():
+    split = {Slot(QKV, (start, 8)): delta(8) for start in (16, 0, 8)}
+    assert [row.slot.rows for row in pair({Slot(QKV): delta(24)}, split).competing] == [
+        (0, 8),
+        (8, 8),
+        (16, 8),
+    ]
+
+
 def test_three_loras_meet_at_the_finest_rows():
     loras = [
         {Slot("a"): delta(24), Slot("b"): delta(4)},
@@ -116,6 +133,14 @@ def test_rows_changed_twice():
 def test_nothing_shared_gives_examples_of_both_sides():
     with pytest.raises(KLoraError, match=r"share no layer.*input_blocks\.4.*double_blocks\.0"):
         pair({Slot("input_blocks.4.1.proj_in"): delta(8)}, {Slot(QKV): delta(24)})
+    many = {Slot(f"input_blocks.{i}.a"): delta(8) for i in (11, 1, 2, 10, 3, 4)}
+    with pytest.raises(KLoraError) as refused:
+        pair(many, {})
+    assert str(refused.value) == (
+        "The two LoRAs share no layer, so nothing can compete. What they change: the subject 6 layers such as "
+        "input_blocks.4.a and input_blocks.10.a; the style no layer of the diffusion model. They are probably "
+        "for different base models: use LoRAs of the same one."
+    )
 
 
 def test_attention_moves_the_other_shared_slots_to_both_sides():
@@ -187,6 +212,7 @@ def test_depth_runs_from_input_to_output_with_numbers_as_numbers():
         "final_layer.linear",
     ]
     assert sorted(reversed(ordered), key=depth_key) == ordered
+    assert sorted(["a.1", "5.a", "10.a"], key=depth_key) == ["5.a", "10.a", "a.1"], "numbers before names"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +230,7 @@ def test_depth_runs_from_input_to_output_with_numbers_as_numbers():
         ("single_blocks.0.linear1[0:9216]", True),
         ("single_blocks.0.linear1[9216:21504]", False),
         ("single_blocks.0.linear1[18432:55296]", False),
+        ("single_blocks.0.linear2", True),
         ("single_blocks.0.modulation.lin", False),
         ("blocks.0.self_attn.q_proj", True),
         ("blocks.0.adaln_modulation_self_attn.1", False),

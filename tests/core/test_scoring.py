@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core import entries
+from klora_core import entries, scoring
 from klora_core.deltas import Dense, LowRank
 from klora_core.methods.klora_scores import top_k
 from klora_core.scoring import Request, score
@@ -114,6 +114,18 @@ def test_k_is_the_product_of_the_ranks_within_the_entries():
     assert top_k(8, 8, 5 * 7) == 35
     (found,) = score([Request(LowRank(heavy(5, 8), heavy(8, 7)), 35)])
     assert found.top_k == pytest.approx(found.l1)
+
+
+def test_sums_over_tiles_are_kept_in_float64(monkeypatch):
+    monkeypatch.setattr(entries, "TILE_CPU", 1)
+    (found,) = score([Request(Dense(torch.tensor([[2.0**24], [1.0], [0.5]]), 1), 2)])
+    assert found == (2**24 + 1, 2**24 + 1.5)
+
+
+def test_one_by_one_as_other_devices_are_scored():
+    requests = [Request(LowRank(heavy(9, 3, seed=i), heavy(3, 7)), 5) for i in range(3)]
+    found = [tuple(sums.tolist()) for sums in scoring._one_by_one(requests, CPU)]
+    assert found == [tuple(each) for each in score(requests)]
 
 
 def test_progress_is_told_after_each_delta():
