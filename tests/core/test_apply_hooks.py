@@ -1,4 +1,4 @@
-"""The forwards on instances that compiled models run, called without a compiler; and methods put over others."""
+"""The forwards on instances that compiled models run, without a compiler; methods put over others."""
 
 from __future__ import annotations
 
@@ -86,3 +86,19 @@ def test_methods_put_over_each_other_come_off_in_any_order():
     assert thing.name() == "class" and not vars(thing)
     first.remove()
     assert thing.name() == "class"
+
+
+@torch.inference_mode()
+def test_a_forward_that_was_there_before_runs_under_what_is_compiled():
+    layer, gate, delta = nn.Linear(WIDTH, WIDTH), Gate(), make("lora", WIDTH, WIDTH, 1)
+    own = layer.forward
+    layer.forward = lambda x: own(x) + 1
+    x, theirs = torch.randn(3, WIDTH), layer.forward
+    bare = layer(x)
+    buffers = Buffers((Target("", None, (delta,)),), torch.float32)
+    with attach_all(layer, buffers, gate, PLAIN, compiled=True):
+        buffers.show(0, 0)
+        assert torch.equal(layer(x), bare)
+        gate.open = True
+        torch.testing.assert_close(layer(x), bare + x @ delta.dense().T)
+    assert vars(layer)["forward"] is theirs

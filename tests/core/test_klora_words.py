@@ -8,6 +8,7 @@ from klora_core.method import Fact
 from klora_core.methods.klora import make_schedule
 from klora_core.methods.klora_words import facts, never
 
+EVENED = "the comparison evens this out"
 EVEN = "the two LoRAs change the model about equally strongly"
 
 
@@ -26,7 +27,7 @@ def test_facts_of_all_that_is_not_the_papers():
         Fact(
             "gamma",
             "12.35 (reference)",
-            "the subject LoRA's changes are 12.3 times as large as the style's; the comparison evens this out",
+            f"the subject LoRA's changes are 12.3 times as large as the style's; {EVENED}",
         ),
         Fact(
             "schedule",
@@ -49,7 +50,7 @@ def said(mode="paper", gamma=1.0, totals=(1.0, 1.0), amounts=(4,), balance=0.0):
         (
             1.05,
             (1.0, 1.0),
-            "the subject LoRA's changes are 1.05 times as large as the style's; the comparison evens this out",
+            f"the subject LoRA's changes are 1.05 times as large as the style's; {EVENED}",
         ),
         (
             0.25,

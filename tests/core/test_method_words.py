@@ -113,3 +113,15 @@ def test_presence_counts_the_first_loras_alone():
     found = Presence.of(rows, 2)
     assert found == Presence(2, ((0,), (1,), ()))
     assert found.alone.tolist() == [[0, -1, -1], [-1, 1, -1]] and found.alone.dtype == "int8"
+
+
+def test_choices_are_small_numbers_and_a_pass_alone_counts_whole():
+    assert BLora((0, -1)).who(Moment(0.5, 0, 1)).dtype == "int8"
+    assert BLora((0,)).weights(Moment(0.5, 0, 1)) == (1.0,)
+    assert (BLora((0,)).curve(), BLora((0,)).scale(0.5)) == ("", None)
+
+
+def test_late_loras_of_the_code_move_a_rotation_of_the_same_length():
+    method = CmLora(Presence(5, ((0, 1, 2, 3, 4),)), None, (3, 4), "code")
+    found = [method.dominant(moment) for moment in in_steps(40).moments]
+    assert set(found[:25]) == {0, 1, 2} and set(found[25:]) == {1, 2, 3}

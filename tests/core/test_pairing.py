@@ -137,9 +137,9 @@ def test_nothing_shared_gives_examples_of_both_sides():
     with pytest.raises(KLoraError) as refused:
         pair(many, {})
     assert str(refused.value) == (
-        "The two LoRAs share no layer, so nothing can compete. What they change: the subject 6 layers such as "
-        "input_blocks.4.a and input_blocks.10.a; the style no layer of the diffusion model. They are probably "
-        "for different base models: use LoRAs of the same one."
+        "The two LoRAs share no layer, so nothing can compete. What they change: the subject 6 layers such "
+        "as input_blocks.4.a and input_blocks.10.a; the style no layer of the diffusion model. They are "
+        "probably for different base models: use LoRAs of the same one."
     )
 
 

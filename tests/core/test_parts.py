@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from klora_core import parts
+from klora_core.account import Left, What, grouped, keys_of
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,18 @@ from klora_core import parts
 )
 def test_split(key, expected):
     assert parts.split(key) == expected
+
+
+def test_what_is_left_is_grouped_by_what_it_is_and_why():
+    left = [
+        Left("b", "too new", What.LAYER, ("b.1",)),
+        Left("a", "too new", What.LAYER, ("a.1", "a.2")),
+        Left("b", "too new", What.TEXT, ("t",)),
+        Left("c", "unknown", What.LAYER, ("c",)),
+    ]
+    assert grouped(left) == {
+        (What.LAYER, "too new"): ["b", "a"],
+        (What.TEXT, "too new"): ["b"],
+        (What.LAYER, "unknown"): ["c"],
+    }
+    assert keys_of(left) == {"b.1", "a.1", "a.2", "t", "c"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from klora_core import report
@@ -124,3 +126,46 @@ def test_many_names_are_sorted_out_at_once():
     many = tuple(f"input_blocks.{i}.a" for i in range(20_000))
     assert "and 19,996 more" not in text_of(plan(MIXED, alone=(many, many)), 5)
     assert "and 19996 more" in text_of(plan(MIXED, alone=(many, many)), 5)
+
+
+def rows_of(found, steps):
+    """The table's lines, from its head to the last."""
+    lines = text_of(found, steps).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.split()[:1] == ["step"])
+    last = next(i for i, line in enumerate(lines) if line.split()[:1] == ["all"])
+    return lines[first : last + 1]
+
+
+def test_the_table_line_for_line():
+    even = make_schedule("s", alpha=0.0, beta=1.0)
+    assert rows_of(plan([2.0, 1.0, 0.5, 0.25], schedule=even), 2) == [
+        "     step  subject    style",
+        "        1      50%      50%  ############............",
+        "        2      50%      50%  ############............",
+        "      all      50%      50%  (share of the layers; # subject, . style)",
+    ]
+
+
+def test_equal_steps_share_a_line_and_too_many_lines_become_parts():
+    flip = rows_of(plan([1.25, 0.2]), 40)
+    assert [row.split()[0] for row in flip[1:-1]] == ["1-20", "21-40"]
+    assert len(rows_of(plan([1.25, 0.2]), 32)) == 32 + 2
+    many = rows_of(plan([0.5 + 1.5 * i / 60 for i in range(61)]), 60)
+    assert len(many) == 32 + 2 and many[1].split()[0] == "1-2" and many[-2].split()[0].endswith("60")
+
+
+def test_names_beside_each_other():
+    assert report.abbreviated(["a", "b", "c", "d"]) == "a, b, c, d"
+    assert report.abbreviated(["a", "b", "c", "d", "e"]) == "a, b, c, d and 1 more"
+    assert "Not competing" not in text_of(plan([1.0] * 6), 3)
+
+
+def test_loras_that_work_beside_the_others_are_counted():
+    found = plan([1.0] * 6, alone=(("a",), ()))
+    more = (LoraInfo("m", "other", 3, 1.0, ("x", "y", "z")), LoraInfo("n", "other", 1, 1.0, ("x",)))
+    lines = text_of(replace(found, loras=(*found.loras, *more)), 3).splitlines()
+    assert lines[lines.index("Not competing:") + 1 :][:3] == [
+        "  other: works beside them, throughout, in 3 layers",
+        "  other 2: works beside them, throughout, in 1 layer",
+        "  1 layer, applied as usual; only the subject LoRA changes them: a",
+    ]
