@@ -37,6 +37,7 @@ def plan():
 
 def test_it_reads_back_equal(plan):
     text = plan.dumps(12)
+    assert '"name": "cat, é.safetensors"' in text, "names as people write them"
     again = from_json(json.loads(text))
     assert again == plan
     assert again.dumps(12) == text

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from klora_core import document, palette
 from klora_core.errors import KLoraError
 from klora_core.method import Fact
+from klora_core.methods.b_lora import BLora
 from klora_core.methods.klora import make_schedule
 from klora_core.methods.mixed import LoraComposite
 from klora_core.methods.taking_part import Presence
@@ -107,9 +109,15 @@ def passes() -> Plan:
     return Plan(loras, slots, ("style", "style 2"), method, Progress("noise level"), "drop")
 
 
-def test_a_method_without_a_page_of_its_own_sends_its_choices(passes):
+def test_a_method_without_a_page_of_its_own_sends_its_choices(plan):
+    fixed = replace(plan, method=BLora((1, -1)))
+    for found in (document.for_page(fixed, 2), fixed.to_json(2)):
+        assert [slot["choice"] for slot in found["slots"]] == ["ss", "--"]
+
+
+def test_passes_and_loras_of_one_role(passes):
     found = document.for_page(passes, 2)
-    assert [slot["choice"] for slot in found["slots"]] == ["cc/ss", "cc/--"]
+    assert [slot["loras"] for slot in found["slots"]] == [["style", "style 2"], ["style"]]
     assert [slot["choice"] for slot in passes.to_json(2)["slots"]] == ["cc/ss", "cc/--"]
     assert (found["passes"], found["steps"]) == (2, 2)
     assert found["facts"] == ["passes 2"]

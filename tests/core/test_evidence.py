@@ -59,7 +59,7 @@ def test_a_loser_of_another_dtype_stands_beside_the_winner_in_float32(dtype):
     g = torch.Generator().manual_seed(1)
     winner = LowRank(*(torch.randn(s, generator=g) for s in ((8, 2), (2, 6))))
     loser = LowRank(*(torch.randn(s, generator=g).to(dtype) for s in ((8, 3), (3, 6))))
-    made = beside(winner, loser, 0.5)
-    assert made.up.dtype == torch.float32 and made.rank == 5
     exact = LowRank(loser.up.float(), loser.down.float())
-    torch.testing.assert_close(made.dense(), beside(winner, exact, 0.5).dense())
+    for made, wanted in zip(beside(winner, loser, 0.5), beside(winner, exact, 0.5), strict=True):
+        assert made.up.dtype == torch.float32 and made.rank == 5
+        torch.testing.assert_close(made.dense(), wanted.dense())

@@ -1,4 +1,4 @@
-"""The candidates' colours, as people with each kind of colour blindness see them."""
+"""The colours of candidates can be told apart, by colour-blind people too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ import numpy as np
 import pytest
 
 from klora_core import palette
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two colours, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+            for c in np.divide(palette.rgb(colour), 255)
+        ]
+        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_are_far_apart() -> None:
+    pairs = [(palette.SUBJECT, palette.STYLE), (palette.SUBJECT, palette.BACKGROUND)]
+    pairs += [(palette.STYLE, palette.BACKGROUND)]
+    assert min(contrast(*pair) for pair in pairs) >= 3
+    assert contrast(palette.MUTED, palette.BACKGROUND) >= 4.5
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
 
 # Machado, Oliveira, Fernandes (2009), severity 1, on linear RGB.
 SIGHTS = {

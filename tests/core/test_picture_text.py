@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from klora_core import palette, picture_text
+from klora_core import picture_text
 from klora_core.picture import draw
 from klora_core.picture_layout import layout, nice_ticks, step_marks
 from klora_core.progress import in_steps
@@ -101,25 +101,3 @@ def test_ticks_are_few_and_inside(top: float) -> None:
     ticks = nice_ticks(top)
     assert 3 <= len(ticks) <= 6
     assert ticks[0] == 0 and ticks[-1] <= top
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2 contrast ratio of two colours, 1 to 21."""
-
-    def luminance(colour: str) -> float:
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-            for c in np.divide(palette.rgb(colour), 255)
-        ]
-        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def test_colours_are_far_apart() -> None:
-    pairs = [(palette.SUBJECT, palette.STYLE), (palette.SUBJECT, palette.BACKGROUND)]
-    pairs += [(palette.STYLE, palette.BACKGROUND)]
-    assert min(contrast(*pair) for pair in pairs) >= 3
-    assert contrast(palette.MUTED, palette.BACKGROUND) >= 4.5
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
