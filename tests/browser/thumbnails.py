@@ -1,4 +1,4 @@
-"""Makes each shipped workflow's thumbnail for the Templates browser: what it is for, shown on the small world.
+"""Makes the shipped workflows' thumbnails for the Templates browser: what each is for, on the small world.
 
 `python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones: in a real ComfyUI,
 with the workflow's own K-LoRA nodes, settings, steps and seed. Loaders, words, size, sampler and guidance are
@@ -16,10 +16,11 @@ from PIL import Image
 
 from tools.host import REPO
 from tools.pictures import layouts
-from tools.pictures.cast import Cast, serving_world
-from tools.pictures.files import save_jpeg
+from tools.pictures.cast import LEAN, PAIR, Cast, serving_world
+from tools.pictures.files import save
 from tools.pictures.shots import take
 from tools.server import Server
+
 
 @dataclass(frozen=True)
 class Thumbnail:
@@ -31,25 +32,26 @@ class Thumbnail:
     dials: Mapping[str, Any] = field(default_factory=dict)
 
 
-_ROCKET, _FISH, _MUSHROOM = (Cast(name, ("halftone",)) for name in ("rocket", "fish", "mushroom"))
-_TILES = Cast("rocket", ("mosaic",))
+_FISH, _MUSHROOM = (Cast(name, ("halftone",)) for name in ("fish", "mushroom"))
+_LESS = {"balance": -0.25}
 THUMBNAILS = {
-    "k-lora-sd15": Thumbnail("SD1.5", _ROCKET, layouts.large_right),
-    "k-lora-sdxl": Thumbnail("SDXL", _FISH, layouts.large_left),
+    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LESS),
+    "k-lora-sdxl": Thumbnail("SDXL", Cast("bunny", ("mosaic",)), layouts.large_left, LEAN),
     "k-lora-flux": Thumbnail("FLUX", _MUSHROOM, layouts.row_and_map),
-    "k-lora-z-image": Thumbnail("Z-Image", _TILES, layouts.row_and_map),
-    "k-lora-lightning": Thumbnail("Lightning: four steps", _ROCKET, layouts.row_and_map),
-    "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after),
-    "k-lora-compare": Thumbnail("Compare", _TILES, layouts.sheet),
+    "k-lora-z-image": Thumbnail("Z-Image", Cast("fish", ("mosaic",)), layouts.row_and_map, LEAN),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _FISH, layouts.row_and_map, _LESS),
+    "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after, LEAN),
+    "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
     "k-lora-balance-sweep": Thumbnail("What balance does", _MUSHROOM, layouts.sheet),
-    "k-lora-methods": Thumbnail("Every method", _ROCKET, layouts.sheet),
+    "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
     "k-lora-many-styles": Thumbnail(
-        "Two styles merged", Cast("fish", ("halftone", "mosaic")), layouts.three_and_map
+        "Two styles merged", Cast("bunny", ("mosaic", "neon")), layouts.three_and_map, _LESS
     ),
     "k-lora-lora-stack": Thumbnail(
-        "Any number of LoRAs", Cast("fish", ("halftone", "mosaic")), layouts.three_and_map
+        "Any number of LoRAs", Cast("fish", ("mosaic", "neon")), layouts.three_and_map, LEAN
     ),
 }
+"""One noise for all, the workflows' own seed; settings that differ from the workflow's are written in too."""
 
 
 def thumbnail(server: Server, name: str) -> Image.Image:
@@ -62,7 +64,7 @@ def main(names: list[str]) -> None:
     """One JPEG a workflow."""
     with serving_world() as server:
         for name in names or THUMBNAILS:
-            save_jpeg(thumbnail(server, name), REPO / "workflows" / f"{name}.jpg")
+            save(thumbnail(server, name), REPO / "workflows" / f"{name}.jpg")
 
 
 if __name__ == "__main__":

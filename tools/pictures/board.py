@@ -56,7 +56,7 @@ class Board:
 
 
 def cells(drawn: Image.Image) -> Image.Image:
-    """The cells of a drawn selection map: the first tall block of rows that are mostly candidates' colours."""
+    """A drawn selection map's cells: the first tall block of rows that are mostly candidates' colours."""
     pixels = np.asarray(drawn.convert("RGB"))
     colours = [palette.rgb(dark) for dark, _ in palette.candidates(8)]
     known = np.any([(pixels == colour).all(-1) for colour in colours], axis=0)

@@ -41,6 +41,12 @@ class Cast:
         return tuple(lora_file(name) for name in (self.subject, *self.styles))
 
 
+PAIR = Cast("rocket", ("halftone",))
+"""Hero, banner and help pages show it: K-LoRA does it well. What it does badly is in bench/QUALITY.md."""
+LEAN = {"schedule": "s", "balance": -0.5}
+"""What the three set beside the workflows' own settings; in bench/QUALITY.md the best of K-LoRA's rows."""
+
+
 def lora_file(name: str) -> str:
     """The LoRA of a subject or a style, as the server lists it."""
     return f"{name}.safetensors"

@@ -6,23 +6,15 @@ from pathlib import Path
 
 from PIL import Image
 
-_JPEG, _PNG = 120_000, 400_000
+THUMBNAIL, LARGE = 120_000, 400_000
+"""Bytes at most: of a thumbnail or a help page's picture, and of what the README shows."""
 
 
-def save_jpeg(image: Image.Image, path: Path) -> None:
-    """A JPEG of 120 kB at most."""
-    image.save(path, quality=88, optimize=True)
-    _check(path, _JPEG)
-
-
-def save_png(image: Image.Image, path: Path, colours: int = 256) -> None:
-    """A PNG with a palette, of 400 kB at most."""
-    image.quantize(colours, Image.Quantize.MEDIANCUT).save(path, optimize=True)
-    _check(path, _PNG)
-
-
-def _check(path: Path, most: int) -> None:
+def save(image: Image.Image, path: Path, most: int = THUMBNAIL) -> None:
+    """A JPEG, or a PNG without loss, as the name says. ValueError where it has more bytes than ``most``."""
+    options = {"quality": 90, "subsampling": 0} if path.suffix == ".jpg" else {}
+    image.save(path, optimize=True, **options)
     size = path.stat().st_size
     if size > most:
-        raise ValueError(f"{path.name} has {size} bytes, {most} at most: fewer colours or smaller pictures.")
+        raise ValueError(f"{path.name} has {size} bytes, {most} at most: make the picture smaller.")
     print(path.name, size, flush=True)

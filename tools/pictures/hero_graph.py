@@ -16,6 +16,12 @@ from .on_world import SIDE
 
 _LEFT, _FUSE, _SHOWN, _SCALE = 310, 390, 300, 3
 _SHOWN_HIGH, _FUSE_HIGH = 372, 720
+_ADDED = (
+    ("subject", "pair.subject", "base.MODEL"),
+    ("style", "pair.style", "base.MODEL"),
+    ("sum", "pair.style", "subject.model"),
+)
+"""LoRAs added as usual: name, LoRA, model."""
 
 
 def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> Json:
@@ -23,10 +29,14 @@ def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> 
     canvas = Canvas(host)
     subject, style = cast.files
     models = [
-        canvas.node("base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Small world: model"),
+        canvas.node(
+            "base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Small world: model"
+        ),
         canvas.node("vae", "VAELoader", (_LEFT, 58), {"vae_name": VAE_FILE.name}, title="Small world: VAE"),
         canvas.node("pair", "KLoRALoadPair", (_LEFT, 160), {"subject_lora": subject, "style_lora": style}),
-        _words(canvas, "positive", cast.words, f"Prompt: the triggers of {subject_and(cast)}"),
+        _words(
+            canvas, "positive", cast.words, f"Prompt: the triggers of {cast.subject} and {cast.styles[0]}"
+        ),
     ]
     fuse = canvas.node(
         "fuse", "KLoRAFuse", (_FUSE, _FUSE_HIGH), dials,
@@ -53,18 +63,6 @@ def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> 
     return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3de700")
 
 
-_ADDED = (
-    ("subject", "pair.subject", "base.MODEL"),
-    ("style", "pair.style", "base.MODEL"),
-    ("sum", "pair.style", "subject.model"),
-)
-
-
-def subject_and(cast: Cast) -> str:
-    """``rocket and mosaic``."""
-    return f"{cast.subject} and {cast.styles[0]}"
-
-
 def _words(canvas: Canvas, name: str, words: str, title: str) -> Json:
     return canvas.node(name, "KLoRASmallWorldWords", (_LEFT, 90), {"words": words}, title=title)
 
@@ -75,7 +73,13 @@ def _added(canvas: Canvas, name: str, lora: str, model: str) -> Json:
 
 def _way(canvas: Canvas, at: int, title: str, model: str, steps: int) -> list[Json]:
     """Sampler, decoder and enlargement of one way, and last what shows it."""
-    sampling = {"seed": parts.SEED, "steps": steps, "cfg": GUIDANCE, "sampler_name": "euler", "scheduler": "simple"}
+    sampling = {
+        "seed": parts.SEED,
+        "steps": steps,
+        "cfg": GUIDANCE,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+    }
     return [
         canvas.node(
             f"sampler{at}", "KSampler", (_LEFT, 262), sampling, model=model,
@@ -86,5 +90,7 @@ def _way(canvas: Canvas, at: int, title: str, model: str, steps: int) -> list[Js
             f"larger{at}", "ImageScaleBy", (_LEFT, 106), {"upscale_method": "lanczos", "scale_by": _SCALE},
             image=f"decode{at}.IMAGE",
         ),
-        canvas.node(f"shown{at}", "PreviewImage", (_SHOWN, _SHOWN_HIGH), title=title, images=f"larger{at}.IMAGE"),
+        canvas.node(
+            f"shown{at}", "PreviewImage", (_SHOWN, _SHOWN_HIGH), title=title, images=f"larger{at}.IMAGE"
+        ),
     ]  # fmt: skip

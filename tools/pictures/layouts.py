@@ -92,7 +92,7 @@ def sheet(shot: Shot, title: str) -> Image.Image:
         _words(board, shot, title, top + 2 * (_TWO + GAP))
     else:
         subject, _, style = shot.cast.title.partition(" ")
-        board.text(f"{subject}\n{style}\n{_WORLD}", (GAP, BADGE))
+        board.text(f"{subject}\n{style}\n{_WORLD}\nas shipped", (GAP, BADGE - 8))
     return board.image
 
 

@@ -23,7 +23,7 @@ from .on_world import BEFORE, on_world
 
 @dataclass(frozen=True)
 class Shot:
-    """Pictures by name (world.on_world says which), who is in them, and the settings in words."""
+    """Pictures by name (on_world says which), who is in them, and the settings in words."""
 
     pictures: Mapping[str, Image.Image]
     cast: Cast
@@ -36,7 +36,10 @@ class Shot:
 
 
 def take(server: Server, name: str, cast: Cast, dials: Mapping[str, Any]) -> Shot:
-    """Run workflows/``name``.json; ``dials`` are settings that differ from its own. RuntimeError if it fails."""
+    """Run workflows/``name``.json; ``dials`` are settings that differ from its own.
+
+    RuntimeError if the run fails.
+    """
     saved = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     prompt = on_world(to_api(saved, server.object_info()), cast, dials)
     starts = before()
@@ -65,7 +68,9 @@ def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]
 
 def settings(prompt: Json) -> str:
     """Schedule, balance and steps as they are in the prompt: ``schedule s, balance 0, 30 steps``."""
-    nodes = [node["inputs"] for node in prompt.values() if node["class_type"] in ("KLoRAFuse", "KLoRACompose")]
+    nodes = [
+        node["inputs"] for node in prompt.values() if node["class_type"] in ("KLoRAFuse", "KLoRACompose")
+    ]
     dials = [{name.removeprefix("method."): value for name, value in node.items()} for node in nodes]
     schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
     balances = sorted({node["balance"] for node in dials if "balance" in node})
