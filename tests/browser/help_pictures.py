@@ -30,7 +30,7 @@ def _strip(shot: Shot, names: Sequence[str], words: str) -> Image.Image:
 def main() -> None:
     """The map, and four strips."""
     with serving_world() as server:
-        fused = take(server, "k-lora-sd15", PAIR, LEAN)
+        fused = take(server, "k-lora-sd15", PAIR, {})
         save(fused.pictures[MAP], FOLDER / "selection-map.png")
         compared = take(server, "k-lora-compare", PAIR, LEAN)
         save(_strip(compared, compared.labelled[1:], compared.settings), FOLDER / "compare.jpg")

@@ -86,9 +86,10 @@ def sheet(shot: Shot, title: str) -> Image.Image:
     top = BADGE if below else GAP
     places = [(GAP + x * (_TWO + GAP), top + y * (_TWO + GAP)) for y in range(3) for x in range(3)]
     for name, place in zip(names, places if below else places[1:], strict=False):
-        board.picture(shot.pictures[name], place, _TWO, _short(name))
+        board.text(_short(name), (place[0], place[1] - 2))
+        board.picture(shot.pictures[name], (place[0], place[1] + SMALL + 8), _TWO - SMALL - 4)
     if below:
-        board.text("same noise,\nsame prompt", (places[5][0], places[5][1] + 56))
+        board.text("same noise,\nsame prompt", (places[5][0], places[5][1] + 80))
         _words(board, shot, title, top + 2 * (_TWO + GAP))
     else:
         subject, _, style = shot.cast.title.partition(" ")
