@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host test test-core test-host test-browser bench mutation lint lint-js world quality \
+.PHONY: help setup demo host test test-core test-host test-browser bench mutation lint lint-js world quality pictures \
 	lane-core lane-host lane-browser
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make bench         speed and memory, into bench/RESULTS.md (about ten minutes)"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
 	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (about half an hour)"
+	@echo "make pictures      hero, banner, thumbnails and help pictures on the small world (about five minutes)"
 	@echo "make mutation      mutants of klora_core that the tests let live: hours; MUTANTS='klora_core.plan*'"
 	@echo "make lint          ruff, formatting, types; the page's types too where npm is"
 	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
@@ -85,6 +86,11 @@ quality: $(READY)
 	@host="$$($(PY) -m tools.host --python)"; export OMP_NUM_THREADS=1; \
 		$$host -m world.quality.run 2 && $$host -m world.quality.sweeps 2
 	@$(PY) -m world.quality.table && $(PY) -m world.quality.sheet && $(PY) -m world.quality.figures
+
+pictures: $(READY)
+	@$(PY) -m tools.lane browser
+	@$(PY) -m tests.browser.hero && $(PY) -m tools.brand && $(PY) -m tests.browser.thumbnails && \
+		$(PY) -m tests.browser.help_pictures
 
 # Into mutants/, which git ignores. One thread: the children fork.
 mutation: $(READY)

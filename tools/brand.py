@@ -1,19 +1,22 @@
 """Draws the pack's icon and banner: `python -m tools.brand` rewrites assets/.
 
 Both show what the pack does, as the selection map does: a row is a layer, a column a step, amber where the
-subject LoRA works and blue where the style LoRA does.
+subject LoRA works and blue where the style LoRA does. The banner's pictures are made on the small world, in
+a real ComfyUI, by the workflow Compare at the settings that stand below them.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from klora_core.palette import BACKGROUND, MUTED, STYLE, SUBJECT, TEXT
 
 from .host import REPO
+from .pictures.cast import LEAN, PAIR, WORLD, serving_world
+from .pictures.files import LARGE, save
+from .pictures.shots import Shot, take
 
 ASSETS = REPO / "assets"
 
@@ -59,33 +62,45 @@ def _map_rows(columns: int, rows: int) -> tuple[str, ...]:
     return tuple("".join("x" if x < switch else "." for x in range(columns)) for switch in switches)
 
 
-def banner() -> Image.Image:
-    """Name and claim on a selection map, 21:9."""
+def banner(shot: Shot) -> Image.Image:
+    """Name and claim, subject, style and K-LoRA's picture, on a selection map, 21:9."""
     width, height = (side * _SCALE for side in BANNER_SIZE)
     cell = _CELL * _SCALE
     image = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(image)
     _cells(draw, _map_rows(width // cell, height // cell), 0, 0, cell, cell * 0.12)
-    draw.rectangle([3 * cell, 3 * cell, width - 3 * cell, height - 3 * cell], fill=BACKGROUND)
-    mark = 4 * cell / len(_MARK)
-    _cells(draw, _MARK, 4 * cell, 4 * cell, mark, mark * 0.12)
-    text = 9 * cell
-    draw.text((text, 3.55 * cell), TITLE, TEXT, ImageFont.load_default(2.5 * cell))
+    draw.rectangle([cell, cell, width - cell, height - cell], fill=BACKGROUND)
+    mark = 2.6 * cell / len(_MARK)
+    _cells(draw, _MARK, 1.7 * cell, 1.6 * cell, mark, mark * 0.12)
+    draw.text((5 * cell, 1.45 * cell), TITLE, TEXT, ImageFont.load_default(2.1 * cell))
     for line, words in enumerate(CLAIM):
-        draw.text((text, (6.55 + line) * cell), words, MUTED, ImageFont.load_default(0.72 * cell))
+        draw.text((13 * cell, (1.85 + line * 0.95) * cell), words, MUTED, ImageFont.load_default(0.7 * cell))
+    _pictures(image, draw, shot, cell)
     return image.resize(BANNER_SIZE, Image.Resampling.LANCZOS)
 
 
-def _save(image: Image.Image, path: Path) -> None:
-    # A few flat colours: a palette loses nothing that can be seen and quarters the file.
-    image.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
+def _pictures(image: Image.Image, draw: ImageDraw.ImageDraw, shot: Shot, cell: int) -> None:
+    """Subject, style and K-LoRA with what they are beside them, and pair and settings below."""
+    side, top = 2 * 96 * _SCALE, int(5.1 * cell)
+    large, small = ImageFont.load_default(1.2 * cell), ImageFont.load_default(0.5 * cell)
+    shown = (("subject only", "+", SUBJECT), ("style only", "=", STYLE), ("K-LoRA", "", TEXT))
+    for at, (name, sign, colour) in enumerate(shown):
+        x = int((3.7 + at * 8.2) * cell)
+        image.paste(shot.pictures[name].resize((side, side), Image.Resampling.LANCZOS), (x, top))
+        draw.rectangle([x, top, x + side, top + side], outline=colour, width=3 * _SCALE)
+        draw.text((x + side + (8.2 * cell - side) / 2, top + side / 2), sign, TEXT, large, anchor="mm")
+    words = f"{shot.cast.title}: {shot.settings}. {WORLD[0].upper()}{WORLD[1:]}."
+    draw.text((3.7 * cell, top + side + 0.35 * cell), words, MUTED, small)
 
 
 def main() -> None:
     """Write both pictures."""
     ASSETS.mkdir(exist_ok=True)
-    _save(icon(), ASSETS / "icon.png")
-    _save(banner(), ASSETS / "banner.png")
+    # A few flat colours: a palette loses nothing that can be seen and quarters the file.
+    flat = icon().quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    flat.save(ASSETS / "icon.png", optimize=True)
+    with serving_world() as server:
+        save(banner(take(server, "k-lora-compare", PAIR, LEAN)), ASSETS / "banner.png", LARGE)
 
 
 if __name__ == "__main__":

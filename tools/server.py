@@ -84,13 +84,20 @@ def make_base(base: Path, models: Path, extra_nodes: Iterable[Path] = ()) -> Non
 
 
 @contextlib.contextmanager
-def serving(*families: str, extra_nodes: Iterable[Path] = (), loras: Path | None = None) -> Iterator[Server]:
-    """A server with the pack, the named tiny families' models, and a folder's LoRA files; gone afterwards."""
+def serving(
+    *families: str,
+    extra_nodes: Iterable[Path] = (),
+    loras: Path | None = None,
+    models: Path = tiny.MODELS_DIR,
+) -> Iterator[Server]:
+    """A server with the pack, the named tiny families' models or those of another models folder, and a
+    folder's LoRA files; gone afterwards.
+    """
     host = require_host()
     tiny.build_with(host, *families)
     with tempfile.TemporaryDirectory(prefix="klora-") as folder:
         base = Path(folder)
-        make_base(base, tiny.MODELS_DIR, extra_nodes)
+        make_base(base, models, extra_nodes)
         # The picture that every ComfyUI comes with; copied, since the host opens no link out of its folder.
         with contextlib.suppress(FileNotFoundError):
             shutil.copy2(host.path / "input" / "example.png", base / "input")

@@ -1,109 +1,70 @@
-"""Photographs each shipped workflow's live map, after a run on tiny models, for the Templates browser.
+"""Makes the shipped workflows' thumbnails for the Templates browser: what each is for, on the small world.
 
-`python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones. Where a workflow
-makes a sheet of images, the sheet is shown instead of the map.
+`python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones: in a real ComfyUI,
+with the workflow's own K-LoRA nodes, settings, steps and seed. Loaders, words, size, sampler and guidance are
+the small world's (world/README.md).
 """
 
 from __future__ import annotations
 
-import io
-import json
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from tests.browser.live_page import browser, load, look_at_fuse, page, run
 from tools.host import REPO
-from tools.server import Server, serving
-from tools.tiny import loras
-from tools.tiny.prompts import TINY_FILES
-
-NODES = REPO / "tests" / "host" / "nodes_for_tests"
-STAND_INS = {"DualCLIPLoader": "KLoRATestTinyFluxText", "CLIPLoader": "KLoRATestTinyZImageText"}
-SIDE, MARGIN, ROUNDING = 640, 24, 18
-IMAGE_SIDE, CELL_SIDE, CELL_STEPS = 128, 192, 12
-GROUND, BADGE, GUTTER = "#15161b", 84, 8
-"""BADGE is the height that the Templates browser covers with a badge of its own."""
-SAVED = "app.nodeOutputs[app.rootGraph.nodes.find((node) => node.type === 'SaveImage').id].images[0]"
+from tools.pictures import layouts
+from tools.pictures.cast import LEAN, PAIR, Cast, serving_world
+from tools.pictures.files import save
+from tools.pictures.shots import take
+from tools.server import Server
 
 
-def tiny(graph: dict[str, Any]) -> dict[str, Any]:
-    """The saved workflow with tiny files and sizes in its widgets."""
-    sheet = any(node["type"] == "ImageStitch" for node in graph["nodes"])
-    for node in graph["nodes"]:
-        values = node["widgets_values"] = [TINY_FILES.get(value, value) for value in node["widgets_values"]]
-        node["properties"].pop("models", None)
-        node["type"] = STAND_INS.get(node["type"], node["type"])
-        if node["type"].startswith("Empty"):
-            values[:2] = [CELL_SIDE if sheet else IMAGE_SIDE] * 2
-        if sheet and node.get("title") == "Steps":
-            values[0] = CELL_STEPS
-        if node["type"] == "ImageScaleToTotalPixels":
-            values[1] = 0.01
-        if node["type"] == "UNETLoader" and values[0] == "tiny-zimage.safetensors":
-            node["type"] = "KLoRATestTinyZImage"
-    return graph
+@dataclass(frozen=True)
+class Thumbnail:
+    """Title, who is shown, how; and K-LoRA settings that differ from the workflow's."""
+
+    title: str
+    cast: Cast
+    layout: layouts.Layout
+    dials: Mapping[str, Any] = field(default_factory=dict)
 
 
-def framed(map_: Image.Image) -> Image.Image:
-    """The map in the middle of a square of its own background."""
-    map_ = map_.crop((ROUNDING, ROUNDING, map_.width - ROUNDING, map_.height - ROUNDING))
-    inside = SIDE - 2 * MARGIN
-    scale = inside / max(map_.size)
-    small = map_.resize((round(map_.width * scale), round(map_.height * scale)), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (SIDE, SIDE), map_.getpixel((map_.width // 2, 6)))
-    square.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
-    return square
+_FISH, _MUSHROOM = (Cast(name, ("halftone",)) for name in ("fish", "mushroom"))
+_LESS = {"balance": -0.25}
+THUMBNAILS = {
+    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LESS),
+    "k-lora-sdxl": Thumbnail("SDXL", Cast("bunny", ("mosaic",)), layouts.large_left, LEAN),
+    "k-lora-flux": Thumbnail("FLUX", _MUSHROOM, layouts.row_and_map),
+    "k-lora-z-image": Thumbnail("Z-Image", Cast("fish", ("mosaic",)), layouts.row_and_map, LEAN),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _FISH, layouts.row_and_map, _LESS),
+    "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after, LEAN),
+    "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
+    "k-lora-balance-sweep": Thumbnail("What balance does", _MUSHROOM, layouts.sheet),
+    "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
+    "k-lora-many-styles": Thumbnail(
+        "Two styles merged", Cast("bunny", ("mosaic", "neon")), layouts.three_and_map, _LESS
+    ),
+    "k-lora-lora-stack": Thumbnail(
+        "Any number of LoRAs", Cast("fish", ("mosaic", "neon")), layouts.three_and_map, LEAN
+    ),
+}
+"""One noise for all, the workflows' own seed; settings that differ from the workflow's are written in too."""
 
 
-def rearranged(sheet: Image.Image) -> Image.Image:
-    """The cells of a sheet in a square, three a row, so that their labels can be read."""
-    high = sheet.height
-    count = round((sheet.width + GUTTER) / (high + GUTTER))
-    step = (sheet.width - high) // (count - 1)
-    cells = [sheet.crop((at * step, 0, at * step + high, high)) for at in range(count)]
-    rows = [cells[at : at + 3] for at in range(0, count, 3)]
-    square, top = Image.new("RGB", (SIDE, SIDE), GROUND), BADGE
-    # Three rows have to be smaller to fit.
-    most = (SIDE - BADGE - MARGIN) // len(rows) - GUTTER
-    for row in rows:
-        side = min(most, (SIDE - 2 * MARGIN - GUTTER * (len(row) - 1)) // len(row))
-        for i, cell in enumerate(row):
-            small = cell.resize((side, side), Image.Resampling.LANCZOS)
-            square.paste(small, (MARGIN + i * (side + GUTTER), top))
-        top += side + GUTTER
-    return square
-
-
-def photograph(chromium: Any, server: Server, path: Path) -> Image.Image:
-    """Load, run and photograph one workflow."""
-    with page(chromium, server, width=1600, sharpness=2, VueNodes__Enabled=True) as opened:
-        opened.set_default_timeout(400_000)
-        load(opened, tiny(json.loads(path.read_text(encoding="utf-8"))))
-        run(opened)
-        look_at_fuse(opened, zoom=1.2)
-        opened.wait_for_timeout(2000)
-        shot = Image.open(io.BytesIO(opened.locator(".klora-map").first.screenshot())).convert("RGB")
-        saved = opened.evaluate(SAVED)
-    made = Image.open(io.BytesIO(server.image(saved))).convert("RGB")
-    return rearranged(made) if made.width > 2 * made.height else framed(shot)
+def thumbnail(server: Server, name: str) -> Image.Image:
+    """Run one workflow on the world and lay its pictures out."""
+    wanted = THUMBNAILS[name]
+    return wanted.layout(take(server, name, wanted.cast, wanted.dials), wanted.title)
 
 
 def main(names: list[str]) -> None:
     """One JPEG a workflow."""
-    paths = [path for path in sorted((REPO / "workflows").glob("*.json")) if not names or path.stem in names]
-    with tempfile.TemporaryDirectory() as folder:
-        loras.write_lightning(Path(folder))
-        test_nodes = sorted(NODES.glob("*.py"))
-        families = ("sd15", "sdxl", "flux", "zimage")
-        with serving(*families, extra_nodes=test_nodes, loras=Path(folder)) as server, browser() as chromium:
-            for path in paths:
-                picture = photograph(chromium, server, path)
-                picture.save(path.with_suffix(".jpg"), quality=88, optimize=True)
-                print(path.with_suffix(".jpg").name, flush=True)
+    with serving_world() as server:
+        for name in names or THUMBNAILS:
+            save(thumbnail(server, name), REPO / "workflows" / f"{name}.jpg")
 
 
 if __name__ == "__main__":
