@@ -93,7 +93,8 @@ def _gate() -> Iterator[str]:
 
 def _main_table(strength: float) -> Iterator[str]:
     results = {w: Results(w, strength) for w in WORLDS}
-    yield f"## All pairs, strength {strength:g}\n"
+    counts = {len(r.trainings) for r in results.values()}
+    yield f"## All pairs, strength {strength:g}: {' or '.join(map(str, sorted(counts)))} trainings\n"
     yield "| | " + " | ".join(f"{w}: subject | style | **both** | tuning | held out" for w in WORLDS) + " |"
     yield "|---|" + "---|" * (5 * len(WORLDS))
     for name in ORDER:
