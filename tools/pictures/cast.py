@@ -44,7 +44,7 @@ class Cast:
 PAIR = Cast("rocket", ("halftone",))
 """Hero, banner and help pages show it: K-LoRA does it well. What it does badly is in bench/QUALITY.md."""
 LEAN = {"schedule": "s", "balance": -0.5}
-"""What the three set beside the workflows' own settings; in bench/QUALITY.md the best of K-LoRA's rows."""
+"""What the three set beside the workflows' own settings; in bench/QUALITY.md it scores above s and s*."""
 
 
 def lora_file(name: str) -> str:
