@@ -61,9 +61,11 @@ def never(roles: Sequence[str], candidate: int, label: str, is_zero: bool) -> st
 
 def _formula(schedule: Schedule) -> str:
     formula = f"{schedule.alpha:g} x + {schedule.beta:g}"
-    return f"{schedule.name} = " + (
-        formula if schedule.name == "s" else f"({formula}) mod {schedule.alpha:g}"
-    )
+    if schedule.name == "s*":
+        formula = f"({formula}) mod {schedule.alpha:g}"
+    if schedule.balance:
+        formula = f"({formula}) · {4.0**schedule.balance:.4g}"
+    return f"{schedule.name} = {formula}"
 
 
 def _gamma_in_words(mode: str, gamma: float, totals: tuple[float, float]) -> str:

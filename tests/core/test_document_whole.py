@@ -43,7 +43,7 @@ HEAD = {
         {"name": "ink", "slots": 4, "strength": 1.0, "role": "style"},
     ],
     "candidates": [{"label": "subject", "letter": "c"}, {"label": "style", "letter": "s"}],
-    "facts": ["compared 6", "gamma 1.75 (paper)", "schedule s = 1.5 x + 0.5"],
+    "facts": ["compared 6", "gamma 1.75 (paper)", "schedule s = (1.5 x + 0.5) · 2"],
     "other_layers": "keep",
     "unmatched": {"subject": ["u"], "style": ["v", "w"]},
     "notes": ["A note."],

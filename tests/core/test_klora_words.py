@@ -31,7 +31,7 @@ def test_facts_of_all_that_is_not_the_papers():
         ),
         Fact(
             "schedule",
-            "s* = (1.5 x + 1.3) mod 1.5",
+            "s* = ((1.5 x + 1.3) mod 1.5) · 1.414",
             "x from 0 (noise) to 1 (image), leaning to the style (balance +0.25)",
         ),
         Fact("loser", "outside 0.5", "it acts at that strength on what the winner does not look at"),

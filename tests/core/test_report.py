@@ -104,7 +104,7 @@ def test_what_does_not_compete(other_layers, fate):
 def test_balance_and_schedule_are_said():
     leaning = make_schedule("s*", balance=-0.5)
     text = text_of(plan(MIXED, schedule=leaning), 5)
-    assert "s* = (1.5 x + 1.3) mod 1.5" in text
+    assert "s* = ((1.5 x + 1.3) mod 1.5) · 0.5" in text
     assert "leaning to the subject (balance -0.5)" in text
 
 
