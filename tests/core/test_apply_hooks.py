@@ -102,3 +102,18 @@ def test_a_forward_that_was_there_before_runs_under_what_is_compiled():
         gate.open = True
         torch.testing.assert_close(layer(x), bare + x @ delta.dense().T)
     assert vars(layer)["forward"] is theirs
+
+
+@torch.inference_mode()
+def test_a_convolution_with_two_targets_adds_both_where_it_is_compiled():
+    layer, gate = nn.Conv2d(4, WIDTH, 3, padding=1), Gate()
+    deltas = [make("lora", WIDTH, 36, seed) for seed in (1, 2)]
+    x = torch.randn(2, 4, 6, 6)
+    both = sum(delta.dense() for delta in deltas).view(layer.weight.shape)
+    wanted = layer(x) + nn.functional.conv2d(x, both, padding=1)
+    buffers = Buffers(tuple(Target("", None, (delta,)) for delta in deltas), torch.float32)
+    gate.open = True
+    with attach_all(layer, buffers, gate, PLAIN, compiled=True):
+        buffers.show(0, 0)
+        buffers.show(1, 0)
+        torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-4)

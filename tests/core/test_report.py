@@ -169,3 +169,10 @@ def test_loras_that_work_beside_the_others_are_counted():
         "  other 2: works beside them, throughout, in 1 layer",
         "  1 layer, applied as usual; only the subject LoRA changes them: a",
     ]
+
+
+def test_layers_that_some_of_three_loras_change_name_these():
+    found = plan([1.0] * 6, alone=(("a",), ()))
+    third = LoraInfo("t", "style", 1, 1.0, ("a",))
+    text = text_of(replace(found, loras=(*found.loras, third)), 3)
+    assert "1 layer, applied as usual; subject and style 2 change them, but they are not among" in text
