@@ -87,8 +87,10 @@ def places(model: nn.Module) -> Places:
             "The model has no linear or convolution layer: give the pipeline's unet or transformer."
         )
     shapes = {_bare(name): shape for name, shape in layers.items()}
-    base = model_base(shapes)
     fused = _fused(model)
+    running = {_bare(item.layer) for item in fused.values()}
+    # No table has the fused layers' names: their parts, which rest, tell the network.
+    base = model_base({name: shape for name, shape in shapes.items() if name not in running})
     found = _pieces(layers, base, fused)
     if found is None:
         # A network of another layout than its names suggest keeps its own names.

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from klora_core.account import What
 from klora_core.apply.composition import Spot
 from klora_core.apply.fitting import fit
-from klora_core.apply.places import places
+from klora_core.apply.places import inner, places
 from klora_core.deltas import Slot
 from klora_core.errors import KLoraError
 from klora_core.files import from_tensors
@@ -138,7 +139,8 @@ def test_layers_under_adapters_of_others():
 
 def test_what_does_not_fit():
     found = places(model(SD3))
-    file = fit(lora("transformer_blocks.0.attn.to_q", "transformer_blocks.9.attn.to_q"), found)
+    file = fit(lora("transformer_blocks.9.attn.to_q", "transformer_blocks.0.attn.to_q"), found)
+    assert [(left.what, left.reason) for left in file.left] == [(What.LAYER, "the model does not have them")]
     assert [left.name for left in file.left] == ["transformer_blocks.9.attn.to_q"]
     missing = "transformer.transformer_blocks.9.attn.to_q"
     assert set(file.left[0].keys) == {f"{missing}.lora_A.weight", f"{missing}.lora_B.weight"}
@@ -149,3 +151,51 @@ def test_what_does_not_fit():
         fit(lora("transformer_blocks.0.attn.to_q", n=5), found)
     with pytest.raises(KLoraError, match="no linear or convolution layer"):
         places(nn.LayerNorm(4))
+
+
+def test_rows_that_the_model_has_in_part_are_missing():
+    """The fused weight is there, but not as far as this LoRA's rows."""
+    found = places(model({k: v for k, v in SD3.items() if not k.endswith("attn.to_v")}))
+    assert found.base.network == "sd3"
+    file = fit(lora("transformer_blocks.0.attn.to_v", "transformer_blocks.0.attn.to_q"), found)
+    assert [left.name for left in file.left] == ["transformer_blocks.0.attn.to_v"]
+    assert found.spots(Slot("no.such.layer"), W) == ()
+
+
+def test_the_middle_of_the_network_is_named_where_nothing_fits():
+    names = [f"transformer_blocks.{i}.attn.to_q" for i in range(3, 9)]
+    with pytest.raises(KLoraError, match=r"such as transformer_blocks\.6\S* and transformer_blocks\.7\S*;"):
+        fit(lora(*names), places(model(SD3)))
+
+
+def test_a_compiled_model_is_the_one_that_it_wraps():
+    wrapped = model(SD3)
+    outer = nn.Module()
+    outer.add_module("_orig_mod", wrapped)
+    assert inner(outer) is wrapped and inner(wrapped) is wrapped
+    assert places(outer) == places(wrapped)
+
+
+def fused_model() -> nn.Module:
+    """Its queries, keys and values are one layer on request, beside those that rest from then on."""
+    made = model({**SD3, "transformer_blocks.0.attn.to_qkv": (3 * W, W)})
+    made.get_submodule("transformer_blocks.0.attn").fused_projections = True
+    return made
+
+
+def test_layers_that_rest_are_found_in_the_one_that_runs_in_their_place():
+    layer = "transformer_blocks.0.attn.to_qkv"
+    found = places(fused_model())
+    qkv = "joint_blocks.0.x_block.attn.qkv"
+    assert found.spots(Slot(qkv), 3 * W) == (Spot(layer, None),), "neighbours in one layer are one piece"
+    for i in range(3):
+        assert found.spots(Slot(qkv, (i * W, W)), W) == (Spot(layer, (i * W, W)),)
+    assert found.spots(Slot(qkv, (4, 12)), 12) == (Spot(layer, (4, 12)),)
+    text = found.spots(Slot("joint_blocks.0.context_block.attn.qkv"), 3 * W)
+    assert [spot.layer.rsplit(".", 1)[1] for spot in text] == ["add_q_proj", "add_k_proj", "add_v_proj"]
+
+
+def test_a_layer_that_is_fused_by_name_alone_is_no_fused_one():
+    made = model(SD3)
+    made.get_submodule("transformer_blocks.0.attn").fused_projections = True
+    assert places(made) == places(model(SD3))
