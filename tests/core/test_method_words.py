@@ -125,3 +125,9 @@ def test_late_loras_of_the_code_move_a_rotation_of_the_same_length():
     method = CmLora(Presence(5, ((0, 1, 2, 3, 4),)), None, (3, 4), "code")
     found = [method.dominant(moment) for moment in in_steps(40).moments]
     assert set(found[:25]) == {0, 1, 2} and set(found[25:]) == {1, 2, 3}
+
+
+def test_a_turns_unit_is_in_the_document_where_numbers_lose_it():
+    wanted = {"tau": 1, "order": "code", "reserve": 0, "last": 0}
+    assert LoraSwitch(TWO, Turns(1)).to_json() == {"turns": wanted, "turn_unit": "steps"}
+    assert LoraSwitch(TWO, Turns(1.0)).to_json() == {"turns": wanted, "turn_unit": "run"}
