@@ -15,7 +15,9 @@ ALPHA = torch.tensor(2.0)
 
 
 def close(parts, expected, rank):
-    found = adapters.change("m", parts).delta()
+    change = adapters.change("m", parts)
+    found = change.delta()
+    assert change.shape == found.shape == tuple(expected.flatten(1).shape)
     torch.testing.assert_close(found.dense(), expected.flatten(1), rtol=1e-4, atol=1e-4)
     assert found.rank == rank
     return found
@@ -99,6 +101,9 @@ def test_dtypes_stay_as_stored(dtype):
     torch.testing.assert_close(found.dense(), up.float() @ down.float())
 
 
+LOKR_T = {"lokr_w1": R(2, 2), "lokr_w2_a": R(2, 4), "lokr_w2_b": R(2, 4)}
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -116,6 +121,13 @@ def test_dtypes_stay_as_stored(dtype):
             {**{f"hada_w{i}_{x}": R(2, 2) for i in (1, 2) for x in "ab"}, "hada_t1": R(2, 2, 3)},
             "no hada_t2",
         ),
+        (
+            {**{f"hada_w{i}_{x}": R(2, 2) for i in (1, 2) for x in "ab"}, "hada_t2": R(2, 2, 3)},
+            "no hada_t1",
+        ),
+        ({**LOKR_T, "lokr_t2": R(2, 3, 3)}, "do not fit together"),
+        ({**LOKR_T, "lokr_t2": R(2, 2)}, "do not fit together"),
+        ({**LOKR_T, "lokr_w2_a": R(2, 4, 1), "lokr_t2": R(2, 2, 3)}, "do not fit together"),
         ({"lokr_w1": R(2, 2)}, "no lokr_w2_a"),
         ({"lokr_w1": R(2, 2), "lokr_w2_a": R(2, 3), "lokr_w2_b": R(2, 2)}, "do not fit together"),
         ({"lokr_w1_a": R(2, 3), "lokr_w1_b": R(2, 2), "lokr_w2": R(2, 2)}, "do not fit together"),
@@ -174,6 +186,28 @@ def test_an_alpha_of_any_type_that_holds_a_number(dtype, shape):
     checks.check_values("m", "alpha", alpha)
     up, down = R(24, 4), R(4, 40)
     close({"up": up, "down": down, "alpha": alpha}, up @ down * 0.5, 4)
+
+
+def test_a_core_of_one_dimension_and_a_first_factor_with_an_empty_kernel():
+    core, w1 = R(2, 2, 3), R(2, 2, 1, 1)
+    w2 = torch.einsum("po,pqk,qi->oik", LOKR_T["lokr_w2_a"], core, LOKR_T["lokr_w2_b"]).flatten(1)
+    wanted = torch.kron(w1.flatten(1), w2)
+    assert adapters.change("m", {**LOKR_T, "lokr_t2": core}).shape == (8, 24)
+    found = adapters.change("m", {**LOKR_T, "lokr_w1": w1, "lokr_t2": core}).delta()
+    torch.testing.assert_close(found.dense(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_tucker_core_of_a_large_layer_is_folded():
+    """Its size counts by the rank, not by the layer's height."""
+    parts = {"lokr_w1": R(1, 1), "lokr_w2_a": R(4, 4000), "lokr_w2_b": R(4, 1000), "lokr_t2": R(4, 4, 3, 3)}
+    assert adapters.change("m", parts).delta().shape == (4000, 9000)
+    parts = {"up": R(4000, 4), "mid": R(4, 4000, 1, 1), "down": R(4000, 5000)}
+    assert adapters.change("m", parts).delta().shape == (4000, 5000)
+
+
+def test_an_alpha_that_is_no_number_names_the_layer():
+    with pytest.raises(KLoraError, match="layer some.layer: alpha is inf"):
+        adapters.change("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": torch.tensor(torch.inf)})
 
 
 def test_a_tucker_core_that_would_blow_up_is_refused():
