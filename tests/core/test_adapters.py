@@ -205,6 +205,18 @@ def test_a_tucker_core_of_a_large_layer_is_folded():
     assert adapters.change("m", parts).delta().shape == (4000, 5000)
 
 
+def test_gated_ranks_of_a_convolution():
+    up, down, gate = R(4, 2, 1, 1), R(2, 3, 3, 3), torch.tensor([[0.01, -0.02]], dtype=torch.float16)
+    shares = 2 * torch.softmax(gate.float().flatten() / 0.05, 0)
+    wanted = torch.einsum("or,r,rikl->oikl", up.flatten(1), shares, down)
+    close(adapters.gated("m", {"up": up, "down": down, adapters.GATE: gate}), wanted, 2)
+
+
+def test_a_gate_without_its_layer():
+    with pytest.raises(KLoraError, match="layer some.layer has up but no down"):
+        adapters.gated("some.layer", {"up": R(4, 2), adapters.GATE: R(2)})
+
+
 def test_an_alpha_that_is_no_number_names_the_layer():
     with pytest.raises(KLoraError, match="layer some.layer: alpha is inf"):
         adapters.change("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": torch.tensor(torch.inf)})
