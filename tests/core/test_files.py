@@ -97,6 +97,30 @@ def test_an_unsure_flux_file_follows_the_other_file():
     assert [all(row.deltas) for row in met] == [False, True, False]
 
 
+def test_an_unsure_flux_file_follows_the_other_file_in_either_place():
+    unsure = files.from_tensors("a", lora("transformer.transformer_blocks.0.attn.to_k"))
+    fused = files.from_tensors("b", lora("double_blocks.0.img_attn.qkv", out=24))
+    assert list(files.align(fused, unsure)[1].slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
+
+
+def test_rows_that_reach_beyond_the_other_files_weight():
+    """The third of three equal parts, against a whole weight as high as two of them."""
+    both = lora("transformer.single_transformer_blocks.0.attn.to_q")
+    parts = files.from_tensors("a", {**both, **lora("transformer.transformer_blocks.0.attn.to_v")})
+    whole = files.from_tensors("b", {**both, **lora("double_blocks.0.img_attn.qkv", out=16)})
+    for order in ((parts, whole), (whole, parts)):
+        with pytest.raises(KLoraError, match="different base models"):
+            files.align(*order)
+
+
+def test_two_files_at_once_are_aligned(tmp_path):
+    unsure = written(tmp_path / "a.safetensors", lora("transformer.transformer_blocks.0.attn.to_k"))
+    fused = written(tmp_path / "b.safetensors", lora("double_blocks.0.img_attn.qkv", out=24))
+    first, second = files.read_pair(unsure, fused)
+    assert list(first.slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
+    assert second.name == "b.safetensors"
+
+
 def test_qwen_does_not_follow_a_flux_file():
     qwen = files.from_tensors(
         "a", {**lora("transformer_blocks.0.attn.to_k"), **lora("transformer_blocks.59.attn.to_k")}
