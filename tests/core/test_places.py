@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -147,7 +149,7 @@ def test_what_does_not_fit():
     assert len(file.applied) == 2 and not file.applied & set(file.left[0].keys)
     with pytest.raises(KLoraError, match="none of its 1 layers.*another base model"):
         fit(lora("transformer_blocks.9.attn.to_q"), found)
-    with pytest.raises(KLoraError, match="is 8 x 5, but 24 x 8 in the model"):
+    with pytest.raises(KLoraError, match="a.safetensors: .*is 8 x 5, but 24 x 8 in the model"):
         fit(lora("transformer_blocks.0.attn.to_q", n=5), found)
     with pytest.raises(KLoraError, match="no linear or convolution layer"):
         places(nn.LayerNorm(4))
@@ -199,3 +201,39 @@ def test_a_layer_that_is_fused_by_name_alone_is_no_fused_one():
     made = model(SD3)
     made.get_submodule("transformer_blocks.0.attn").fused_projections = True
     assert places(made) == places(model(SD3))
+
+
+def test_the_words_fused_beside_an_image_that_is_not():
+    """What follows a fused layer, and layers of the model behind it, keep their places."""
+    made = model({**SD3, "transformer_blocks.0.attn.to_added_qkv": (3 * W, W)})
+    made.get_submodule("transformer_blocks.0.attn").fused_projections = True
+    found = places(made)
+    text = found.spots(Slot("joint_blocks.0.context_block.attn.qkv"), 3 * W)
+    assert text == (Spot("transformer_blocks.0.attn.to_added_qkv", None),)
+    assert len(found.spots(Slot("joint_blocks.0.x_block.attn.qkv"), 3 * W)) == 3
+    assert len(found.spots(Slot("joint_blocks.0.x_block.mlp.fc1"), 4 * W)) == 1
+
+
+def test_a_layer_that_is_missing_first_takes_no_other_with_it():
+    file = lora("transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.absent")
+    for names in (file.modules, dict(reversed(file.modules.items()))):
+        found = fit(replace(file, modules=names), places(model(SD3)))
+        assert list(found.slots) == [Slot("joint_blocks.0.x_block.attn.qkv", (0, W))]
+        assert [left.name for left in found.left] == ["transformer_blocks.0.attn.absent"]
+        kept = file.modules["transformer_blocks.0.attn.to_q"].dense()
+        torch.testing.assert_close(next(iter(found.slots.values())).dense(), kept)
+
+
+def test_names_without_dots_take_the_models_own():
+    found = places(model({"my_net.3.odd_part.to_q": (W, W), "other": (W, W)}))
+    file = fit(lora("lora_unet_my_net_3_odd_part_to_q", "lora_unet_not_there", spelling="{}"), found)
+    assert list(file.slots) == [Slot("my_net.3.odd_part.to_q")]
+    assert len(file.left) == 1 and "not" in file.left[0].name
+
+
+def test_the_inputs_of_a_convolution_are_counted_with_its_kernel():
+    found = places(model({"odd.conv": (W, 4, 3, 3), "odd.to_q": (W, W)}))
+    file = fit(lora("odd.conv", n=36), found)
+    assert list(file.slots) == [Slot("odd.conv")]
+    with pytest.raises(KLoraError, match="is 8 x 35, but 8 x 36 in the model"):
+        fit(lora("odd.conv", n=35), found)
