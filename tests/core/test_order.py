@@ -10,7 +10,7 @@ from klora_core.order import block, depth_key
 def test_the_output_comes_last_and_embedders_first():
     for run in (
         "time_embed.0 input_blocks.1.1.proj_in middle_block.1.proj_in output_blocks.0.1.proj_in out.2",
-        "img_in double_blocks.2.img_attn.qkv double_blocks.10.img_attn.qkv single_blocks.0.linear1 final_layer",
+        "img_in double_blocks.2.img_attn.qkv double_blocks.10.img_mlp.0 single_blocks.0.linear1 final_layer",
         "patch_embedding blocks.3.ffn.0 blocks.3.ffn.2 head.head",
     ):
         names = run.split()
