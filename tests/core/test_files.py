@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core import files
+from klora_core.account import What
 from klora_core.deltas import Slot
 from klora_core.errors import KLoraError
 from klora_core.pairing import rows
@@ -119,6 +120,11 @@ def test_two_files_at_once_are_aligned(tmp_path):
     first, second = files.read_pair(unsure, fused)
     assert list(first.slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
     assert second.name == "b.safetensors"
+
+
+def test_a_bias_is_named_as_what_it_is():
+    found = files.from_tensors("a", {**lora(LAYER), f"{LAYER}.diff_b": R(8)})
+    assert [(left.what, left.keys) for left in found.left] == [(What.VECTOR, (f"{LAYER}.diff_b",))]
 
 
 def test_qwen_does_not_follow_a_flux_file():
