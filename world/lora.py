@@ -23,6 +23,11 @@ class Slot:
     module: str
     part: int | None = None
 
+    @property
+    def rows(self) -> slice:
+        """Its rows of the module's weight."""
+        return slice(None) if self.part is None else slice(self.part * HIDDEN, (self.part + 1) * HIDDEN)
+
 
 def _slots() -> Iterator[Slot]:
     for i in range(BLOCKS):
@@ -139,6 +144,5 @@ def added(model: MMDiT, factors: Factors, strength: float = 1.0, slots: set[int]
             continue
         slot = SLOTS[index]
         weight = model.get_parameter(f"{slot.module}.weight")
-        rows = slice(None) if slot.part is None else slice(slot.part * HIDDEN, (slot.part + 1) * HIDDEN)
         with torch.no_grad():
-            weight[rows] += strength * up @ down
+            weight[slot.rows] += strength * up @ down

@@ -147,20 +147,15 @@ def capped_sum(share: float) -> Make:
 
     def make(case: Case) -> Any:
         one = {}
-        for index, name in enumerate(slot_names()):
+        diffusion = case.model.model.diffusion_model
+        for index, slot in enumerate(SLOTS):
             (up_c, down_c), (up_s, down_s) = (factors[index] for factors in case.factors)
             up, down = case.strength * torch.cat([up_c, up_s], 1), torch.cat([down_c, down_s])
-            own = _base_weight(case.model, name).norm()
+            own = diffusion.get_parameter(f"{slot.module}.weight")[slot.rows].norm()
             one[index] = up * min(1.0, float(share * own / (up @ down).norm().clamp_min(1e-9))), down
         return timed(case.model, np.zeros((STEPS, len(SLOTS)), np.int8), (one, one), 1.0)
 
     return make
-
-
-def _base_weight(model: Any, slot: str) -> torch.Tensor:
-    module, _, rows = slot.removesuffix("]").partition("[")
-    weight = model.model.diffusion_model.get_parameter(f"{module}.weight")
-    return weight[slice(*map(int, rows.split(":")))] if rows else weight
 
 
 ROWS: tuple[Row, ...] = (

@@ -145,9 +145,9 @@ errors, in both worlds, at strengths 1 and 1.5. Tried on the tuning pairs, first
 the scores' median, and at the share where both LoRAs keep equal energy; the loser outside the winner's
 inputs; sums scaled to the larger or the mean of both norms, or brought to equal energy; the style fading
 in; halves in turn; singular values clipped; and {RULE}: the plain sum, in no slot
-larger than .4 of the base's own weight there (Frobenius norms; .33, .5 and a soft cap were tried too). It
-held its score there best at both strengths in both worlds (.18 in each of the four), was chosen, and was
-then run once on the held-out pairs:
+larger than .4 of the base's own weight there (Frobenius norms; .33, .5 and a soft cap were tried too).
+These trials ran outside of ComfyUI, by a script that is not kept here. The cap held its score best at both
+strengths in both worlds there, was chosen, and was then run once on the held-out pairs:
 
 Its joint score minus another's. Bold: more than two standard errors.
 """

@@ -15,17 +15,13 @@ from torch import Tensor
 
 from ..in_host import WrappersMP
 from ..lora import SLOTS, Factors
-from ..mmdit import HIDDEN
 
 SUBJECT, STYLE, NOBODY = 0, 1, -1
 
 
 def slot_names() -> list[str]:
     """SLOTS as the pack's plans call them: the weight, and the rows of a fused one."""
-    return [
-        s.module if s.part is None else f"{s.module}[{s.part * HIDDEN}:{(s.part + 1) * HIDDEN}]"
-        for s in SLOTS
-    ]
+    return [s.module if s.part is None else f"{s.module}[{s.rows.start}:{s.rows.stop}]" for s in SLOTS]
 
 
 class _Timed:
@@ -60,8 +56,8 @@ class _Timed:
         for index, slot in enumerate(SLOTS):
             if who[index] == NOBODY:
                 continue
-            rows = slice(None) if slot.part is None else slice(slot.part * HIDDEN, (slot.part + 1) * HIDDEN)
-            model.get_parameter(f"{slot.module}.weight").data[rows] += self._deltas[who[index]][index]
+            weight = model.get_parameter(f"{slot.module}.weight").data
+            weight[slot.rows] += self._deltas[who[index]][index]
 
     def _put_back(self) -> None:
         for module, weight in self._kept.items():
