@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+NOT_APPLIED = "NOT applied"
+
 
 class What(Enum):
     """What a thing is that a LoRA file holds and that is not applied."""

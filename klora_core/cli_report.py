@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import files, report
+from .account import NOT_APPLIED
 from .cli_merge import read_all
 from .errors import KLoraError
 from .method import Method
@@ -196,7 +197,7 @@ def _notes(file: files.LoraFile) -> list[str]:
         )
     for reason, count in Counter(item.reason for item in file.skipped).items():
         examples = report.abbreviated([item.name for item in file.skipped if item.reason == reason])
-        notes.append(f"{file.name}: {count} left out ({reason}): {examples}")
+        notes.append(f"{file.name}: {count} {NOT_APPLIED} ({reason}): {examples}")
     return notes
 
 

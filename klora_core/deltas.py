@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+LORA = "LoRA"
+
+
 @dataclass(frozen=True)
 class Slot:
     """A weight, or some of its rows: ``rows`` is (start, length), None the whole weight."""
@@ -52,6 +55,8 @@ class LowRank:
     up: Tensor
     down: Tensor
     scale: float = 1.0
+
+    kind = LORA
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,6 +104,8 @@ class Dense:
     weight: Tensor
     rank_bound: int
     scale: float = 1.0
+
+    kind = "whole matrix"
 
     @property
     def shape(self) -> tuple[int, int]:

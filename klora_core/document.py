@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import palette
+from .deltas import LORA
 from .progress import Columns
 from .roles import STYLE, SUBJECT
 
@@ -100,7 +101,8 @@ def _slot(slot: PlanSlot) -> dict[str, Any]:
 
 
 def _info(info: LoraInfo) -> dict[str, Any]:
-    return {"name": info.name, "slots": info.slots, "strength": info.strength}
+    kind = {} if info.kind == LORA else {"kind": info.kind}
+    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind}
 
 
 def _choices(plan: Plan, columns: Columns) -> list[str]:

@@ -60,6 +60,8 @@ class Kron:
     window: tuple[int, int] | None = None
     order: Tensor | None = None
 
+    kind = "LoKr"
+
     def __post_init__(self) -> None:
         factor_shape(self.w1), factor_shape(self.w2)
 
@@ -138,6 +140,8 @@ class Hadamard:
     up2: Tensor
     down2: Tensor
     scale: float = 1.0
+
+    kind = "LoHa"
 
     def __post_init__(self) -> None:
         one, two = factor_shape((self.up1, self.down1)), factor_shape((self.up2, self.down2))

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from . import files
-from .account import What, grouped
+from .account import NOT_APPLIED, What, grouped
 from .apply.fitting import fit
 from .apply.places import places
 from .apply.run import Fusion
@@ -81,5 +81,5 @@ def _notes(role: str, lora: files.LoraFile) -> list[str]:
     for (what, reason), names in grouped(lora.left).items():
         number = f"{len(names)} {what.value}{'' if len(names) == 1 else 's'}"
         why = f"K-LoRA concerns the diffusion model alone; {_NO_TEXT}" if what is What.TEXT else reason
-        lines.append(f"{role}: {number}, NOT applied: {why}: {abbreviated(names)}")
+        lines.append(f"{role}: {number}, {NOT_APPLIED}: {why}: {abbreviated(names)}")
     return lines

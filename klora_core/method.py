@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .deltas import Delta
 from .progress import Moment
+
+if TYPE_CHECKING:
+    from .plan import LoraInfo
 
 NOBODY = -1
 
@@ -67,6 +70,13 @@ class Method(ABC):
     def never(self, candidate: int, label: str) -> str:
         """That a candidate is used nowhere, why, and what to do; continues a line, so without a capital."""
         return f"the {label} LoRA is used nowhere."
+
+    def answers(self, loras: Sequence[LoraInfo], xs: Sequence[float]) -> tuple[str, ...]:
+        """A line each for what people ask of a result ("Why is my style weak?"), from the numbers.
+
+        ``xs`` is the progress of a run's columns.
+        """
+        return ()
 
     def scale(self, x: float) -> float | None:
         """The curve that is drawn over progress ``x``, None where there is none."""

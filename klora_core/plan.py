@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import document
+from .deltas import LORA, Delta
 from .errors import KLoraError
 from .method import Method
 from .order import block
@@ -23,7 +25,7 @@ OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
 class LoraInfo:
     """A LoRA of the plan. ``slots`` counts what it changes in the diffusion model.
 
-    ``alone`` names the slots among these that do not compete.
+    ``alone`` names the slots among these that do not compete; ``kind`` is what most of them are (``LoHa``).
     """
 
     name: str
@@ -31,6 +33,7 @@ class LoraInfo:
     slots: int = 0
     strength: float = 1.0
     alone: tuple[str, ...] = ()
+    kind: str = LORA
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def make_plan(
             sum(row.deltas[i] is not None for row in rows.competing) + len(rows.alone[i]),
             lora.strength,
             tuple(slot.name for slot in rows.alone[i]),
+            _kind([row.deltas[i] for row in rows.competing]),
         )
         for i, lora in enumerate(loras)
     )
@@ -150,3 +154,8 @@ def make_plan(
         tuple(notes),
         tuple(warnings),
     )
+
+
+def _kind(deltas: Sequence[Delta | None]) -> str:
+    found = Counter(delta.kind for delta in deltas if delta is not None)
+    return found.most_common(1)[0][0] if found else LORA

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .deltas import LORA
 from .document import SCHEMA
 from .errors import KLoraError
 from .method import Method
@@ -42,4 +43,6 @@ def from_json(document: Mapping[str, Any], methods: Mapping[str, type[Method]] =
 
 def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:
     alone = lora["alone"] if "alone" in lora else unmatched[lora["role"]]
-    return LoraInfo(lora["name"], lora["role"], lora["slots"], lora["strength"], tuple(alone))
+    return LoraInfo(
+        lora["name"], lora["role"], lora["slots"], lora["strength"], tuple(alone), lora.get("kind", LORA)
+    )

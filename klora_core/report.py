@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .account import NOT_APPLIED
+from .happened import sentence
 from .plan import KEEP, LoraInfo, Plan
 from .progress import AUTO, NOISE_LEVEL, Columns
 from .roles import OTHER
 
 _BAR = 24
 _MARKS = "#.+o*x=~"
-_ROWS, _ROWS_OF_PROGRESS = 32, 10
+_ROWS = 10
 _NAMES = 4
 _FEW_SLOTS = 8
 _PROGRESS = {
@@ -22,9 +24,30 @@ _PROGRESS = {
 
 
 def text(plan: Plan, columns: Columns) -> str:
-    """The report of a plan over ``columns``, lines joined by newlines, none at the end."""
-    sections = (_heading(plan), _table(plan, columns), _warnings(plan, columns), _left_out(plan))
+    """The report of a plan over ``columns``, lines joined by newlines, none at the end.
+
+    First what is not applied and what a person should know, then what happens, then how it was decided.
+    """
+    sections = (
+        [*_not_applied(plan), *_warnings(plan, columns)],
+        [sentence(plan, columns)] if plan.slots else [],
+        _table(plan, columns),
+        _answers(plan, columns),
+        _heading(plan),
+        _left_out(plan),
+    )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _not_applied(plan: Plan) -> list[str]:
+    lines = [f"  {note}" for note in plan.notes if NOT_APPLIED in note]
+    return ["Not applied:", *lines] if lines else []
+
+
+def _answers(plan: Plan, columns: Columns) -> list[str]:
+    if not plan.slots:
+        return []
+    return list(plan.method.answers(plan.loras, [moment.x for moment in columns.moments]))
 
 
 def _heading(plan: Plan) -> list[str]:
@@ -50,7 +73,7 @@ def _table(plan: Plan, columns: Columns) -> list[str]:
     shares = plan.shares(columns)
     unit = "step" if columns.are_steps else "progress"
     lines = [f"{unit:>9}" + "".join(f"  {label:>7}" for label in plan.candidates)]
-    for start, stop in _groups(shares, columns.are_steps):
+    for start, stop in _groups(shares):
         lines.append(_row(_span(start, stop, columns), shares[:, start:stop].mean(axis=1)))
     legend = ", ".join(f"{mark} {label}" for mark, label in zip(_MARKS, plan.candidates, strict=False))
     lines.append(_row("all", shares.mean(axis=1), bar=False) + f"  (share of the layers; {legend})")
@@ -74,16 +97,15 @@ def _span(start: int, stop: int, columns: Columns) -> str:
     return f"{start / len(columns):.0%}-{stop / len(columns):.0%}"
 
 
-def _groups(shares: np.ndarray, are_steps: bool) -> list[tuple[int, int]]:
+def _groups(shares: np.ndarray) -> list[tuple[int, int]]:
     """Columns as (first, behind the last): one a row while they fit, else equal neighbours or parts."""
     count = shares.shape[1]
-    most = _ROWS if are_steps else _ROWS_OF_PROGRESS
-    if count <= most:
+    if count <= _ROWS:
         return [(i, i + 1) for i in range(count)]
     changes = np.flatnonzero((np.diff(shares, axis=1) != 0).any(axis=0)) + 1
     borders = [0, *changes.tolist(), count]
-    if len(borders) - 1 > most or not are_steps:
-        borders = np.linspace(0, count, most + 1).round().astype(int).tolist()
+    if len(borders) - 1 > _ROWS:
+        borders = np.linspace(0, count, _ROWS + 1).round().astype(int).tolist()
     return list(zip(borders[:-1], borders[1:], strict=True))
 
 
@@ -130,7 +152,7 @@ def _left_out(plan: Plan) -> list[str]:
             all_of_them = "both LoRAs" if len(owner) == 2 == len(plan.loras) else f"{' and '.join(labels)}"
             reason = f"{all_of_them} change them, but they are not among the layers that may compete"
         lines.append(f"  {_count(len(names), 'layer')}, {fate}; {reason}: {abbreviated(names)}")
-    lines += [f"  {note}" for note in plan.notes]
+    lines += [f"  {note}" for note in plan.notes if NOT_APPLIED not in note]
     return ["Not competing:", *lines] if lines else []
 
 

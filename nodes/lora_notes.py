@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 
-from ..klora_core.account import What, grouped
+from ..klora_core.account import NOT_APPLIED, What, grouped
 from ..klora_core.report import abbreviated
 from .lora_patches import MISSING
 from .lora_slots import HostLora
@@ -40,11 +40,13 @@ def notes(
     for (what, reason), names in grouped(lora.left).items():
         number = _count(names, what.value)
         if what is What.TEXT:
-            lines.append(f"{role}: {number}, NOT applied: {reason}.")
+            lines.append(f"{role}: {number}, {NOT_APPLIED}: {reason}.")
         elif what is What.LAYER and reason == MISSING:
-            lines.append(f"{role}: {number} that this model does not have, NOT applied: {abbreviated(names)}")
+            lines.append(
+                f"{role}: {number} that this model does not have, {NOT_APPLIED}: {abbreviated(names)}"
+            )
         else:
-            lines.append(f"{role}: {number}, NOT applied: {reason}: {abbreviated(names)}")
+            lines.append(f"{role}: {number}, {NOT_APPLIED}: {reason}: {abbreviated(names)}")
     return tuple(lines)
 
 

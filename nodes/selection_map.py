@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
-from ..klora_core import picture
+from ..klora_core import picture, report
 from ..klora_core.plan import Plan
 from .composing import KLoraPlan
 
@@ -39,7 +39,10 @@ class KLoRASelectionMap(io.ComfyNode):
                     "run. Then steps is not used.",
                 ),
             ],
-            outputs=[io.Image.Output("image", tooltip="The map, one image.")],
+            outputs=[
+                io.Image.Output("image", tooltip="The map, one image."),
+                io.String.Output("report", tooltip="The decisions in words, over the steps of the map."),
+            ],
         )
 
     @classmethod
@@ -47,4 +50,4 @@ class KLoRASelectionMap(io.ComfyNode):
         run = None if sigmas is None or len(sigmas) < 2 else sigmas.tolist()
         over = plan.progress.of_steps(steps) if run is None else plan.progress.of_run(run)
         pixels = np.asarray(picture.draw(plan, over), dtype=np.float32) / 255.0
-        return io.NodeOutput(torch.from_numpy(pixels)[None])
+        return io.NodeOutput(torch.from_numpy(pixels)[None], report.text(plan, over))

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-_ROOT = os.environ.get("WORLD_ROOT")
+# Absolute: processes meet at a file here, by its URL.
+_ROOT = os.environ.get("WORLD_ROOT") and os.path.abspath(os.environ["WORLD_ROOT"])
 WEIGHTS = Path(_ROOT) / "weights" if _ROOT else REPO / "world" / "weights"
 WORK = Path(_ROOT) if _ROOT else REPO / "build" / "world"
 SEED = int(os.environ.get("WORLD_SEED", "0"))

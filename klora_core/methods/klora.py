@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,12 @@ from ..errors import KLoraError
 from ..method import Fact, Method
 from ..progress import Moment
 from ..roles import STYLE, SUBJECT
-from . import klora_json, klora_words
+from . import klora_json, klora_why, klora_words
 from .klora_outside import beside
 from .klora_scores import Evidence
+
+if TYPE_CHECKING:
+    from ..plan import LoraInfo
 
 SCHEDULES = ("s", "s*")
 DEFAULT_ALPHA = 1.5
@@ -228,6 +231,10 @@ class KLora(Method):
         """Zero everywhere, or too weak at these settings."""
         is_zero = not any(slot.scores[candidate] for slot in self._compared)
         return klora_words.never(self.roles, candidate, label, is_zero)
+
+    def answers(self, loras: Sequence[LoraInfo], xs: Sequence[float]) -> tuple[str, ...]:
+        """Why the style may look weak and the subject lost; with two LoRAs alone."""
+        return klora_why.answers(self, loras, xs) if self.live else ()
 
     @property
     def _totals(self) -> tuple[float, float]:

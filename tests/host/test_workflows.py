@@ -79,7 +79,7 @@ def test_shipped_workflow_runs(server, name):
     ours = [node["inputs"] for node in prompt.values() if node["class_type"].startswith("KLoRA")]
     loaded = [value for inputs in ours for key, value in inputs.items() if key in FILES]
     assert len(loaded) > 1 and all(file in texts for file in loaded)
-    assert report.startswith("K-LoRA: ")
+    assert "K-LoRA: in every layer" in report
 
 
 @pytest.mark.parametrize(("name", "count"), SHEETS.items())
