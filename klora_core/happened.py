@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def places(names: Sequence[str], all_names: Sequence[str]) -> str:
     ``names`` are among ``all_names``; for example ``mid, attn2 of up 5 and 12 of 280 layers``.
     """
     left = set(names)
-    said = []
+    said: list[str] = []
     for key in (_block, _part):
         for place, there in _by(key, all_names).items():
             if place and len(said) < _PLACES and set(there) <= left:
@@ -70,7 +70,7 @@ def places(names: Sequence[str], all_names: Sequence[str]) -> str:
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-def _by(key, names: Sequence[str]) -> dict[str, list[str]]:
+def _by(key: Callable[[str], str], names: Sequence[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         groups[key(name)].append(name)
