@@ -108,6 +108,7 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	@$(PY) -m tools.host_calls
 	@$(MAKE) --no-print-directory lint-js
 
 lint-js:

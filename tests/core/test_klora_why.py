@@ -63,8 +63,8 @@ def test_who_leads_and_what_one_never_gets():
     rhos |= {f"middle_block.1.transformer_blocks.0.attn1.to_{p}": 1.0 for p in "qkv"}
     plan = klora_plan({name: evidence(rho, 1.0) for name, rho in rhos.items()})
     assert sentence(plan, in_steps(30)) == (
-        "K-LoRA: the subject leads 10 of 30 steps, the style leads 20; the subject never gets attn2 of down 1; "
-        "the style never gets attn1 of down 1."
+        "K-LoRA: the subject leads 10 of 30 steps, the style leads 20; the subject never gets attn2 of down "
+        "1; the style never gets attn1 of down 1."
     )
     assert sentence(plan, over_progress(30)).startswith("K-LoRA: the subject leads 33% of the way")
     one = klora_plan([evidence(9.0, 1.0)])
