@@ -12,6 +12,7 @@ import pytest
 
 from klora_core import document
 from klora_core.methods.klora import GAMMA_MODES, Schedule, make_schedule
+from klora_core.methods.klora_share import balance_for
 from klora_core.plan import Plan
 from klora_core.progress import Columns, Moment, Progress, in_steps, over_progress
 from tests.core.page import evaluate, why_not
@@ -64,6 +65,8 @@ def check(plan: Plan, found: dict[str, Any], over: Columns) -> None:
     assert found["rows"] == plan.choices(over)[0].tolist()
     for mine, theirs in zip(found["shares"], plan.shares(over).tolist(), strict=True):
         assert mine == pytest.approx(theirs, abs=1e-12)
+    rhos, xs = plan.method.rhos, [moment.x for moment in over.moments]
+    assert found["even"] == [balance_for(rhos, plan.method.schedule, xs, share) for share in (0.3, 0.5, 0.7)]
     scales = [plan.method.scale(moment.x) for moment in over.moments]
     assert found["scales"] == pytest.approx(scales, rel=1e-12, abs=0)
 

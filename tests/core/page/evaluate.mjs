@@ -24,6 +24,7 @@ const TASKS = {
       shares: sharesOf(decision, plan.candidates.length),
       stretches: plan.slots.map((_, slot) => stretchesOf(decision, slot)),
       scales: curve && Array.from(columns.xs, (x) => curve.at(x)),
+      even: decider.even ? [0.3, 0.5, 0.7].map((share) => decider.even?.(plan, settings, columns, share)) : null,
       asRan: decider.same(settings, decider.settingsOf(plan)),
       facts
     }

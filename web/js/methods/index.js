@@ -7,7 +7,8 @@ import { inPasses, inTurn } from './whole.js'
 /**
  * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
  * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
- * the widgets that decide too and can't be followed; without it no widget can.
+ * the widgets that decide too and can't be followed; without it no widget can. `even` is the balance that gives
+ * the style a share of the layers.
  * @typedef {import('../decision/columns.js').Columns} Columns
  * @typedef {import('../decision/decision.js').Decision} Decision
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
@@ -18,7 +19,8 @@ import { inPasses, inTurn } from './whole.js'
  *   settings: (read: Read, document: PlanDocument) => any,
  *   settingsOf: (document: PlanDocument) => any,
  *   same: (one: any, other: any) => boolean,
- *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision
+ *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,
+ *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null
  * }} Decider
  */
 

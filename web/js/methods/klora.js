@@ -45,6 +45,37 @@ export function choices(rho, scales) {
 }
 
 /**
+ * The balance within -1 and 1, in hundredths, whose style share over the columns comes nearest to `share`; of
+ * equally near ones the one next to 0. Null where no slot competes.
+ * @param {Float64Array} rho @param {Schedule} schedule @param {Float64Array} xs @param {number} share
+ */
+export function balanceFor(rho, schedule, xs, share) {
+  if (!rho.length) return null
+  // A slot is the style's where rho < S(x) 4**b: where this number is below b.
+  const turns = new Float64Array(rho.length * xs.length)
+  xs.forEach((x, column) => {
+    const even = scale({ ...schedule, balance: 0 }, x)
+    rho.forEach((ratio, slot) => (turns[column * rho.length + slot] = turnOf(ratio, even)))
+  })
+  turns.sort()
+  let [best, found, below] = [Infinity, 0, 0]
+  for (let hundredth = -100; hundredth <= 100; hundredth++) {
+    const balance = hundredth / 100
+    while (below < turns.length && turns[below] < balance) below++
+    const off = Math.abs(below / turns.length - share)
+    const nearer = Math.abs(off - best) <= 1e-12 && Math.abs(balance) < Math.abs(found)
+    if (off < best - 1e-12 || nearer) [best, found] = [Math.min(off, best), balance]
+  }
+  return found
+}
+
+/** @param {number} ratio @param {number} scale */
+function turnOf(ratio, scale) {
+  if (ratio === -Infinity) return -Infinity
+  return scale === 0 ? Infinity : Math.log(ratio / scale) / Math.log(4)
+}
+
+/**
  * gamma under `mode`; one that is no finite number is not in the document.
  * @param {PlanDocument} document @param {string} mode
  */
@@ -57,6 +88,8 @@ export const klora = {
   settings,
   settingsOf: ({ schedule, gamma }) => ({ schedule: { ...schedule }, gammaMode: gamma.mode }),
   same,
+  even: (document, { schedule, gammaMode }, columns, share) =>
+    balanceFor(rhos(document.slots, gammaOf(document, gammaMode)), schedule, columns.xs, share),
   decide(document, { schedule, gammaMode }, columns) {
     const gamma = gammaOf(document, gammaMode)
     const rho = rhos(document.slots, gamma)
