@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host test test-core test-host test-browser bench mutation lint lint-js world quality pictures \
+.PHONY: help setup demo host test test-core test-host test-browser test-families bench mutation lint lint-js world quality pictures \
 	lane-core lane-host lane-browser
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI"
+	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
 	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (50 minutes on two busy cores)"
@@ -72,6 +73,14 @@ test-host: $(READY)
 test-browser: $(READY)
 	@$(PY) -m tools.lane browser
 	@$(PY) -m pytest -q tests/browser
+
+# What ran goes into docs/COMPATIBILITY.md.
+test-families: $(READY)
+	@$(PY) -m tools.lane host
+	@$(MAKE) --no-print-directory --silent $(HOST_SITE)/installed.txt
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) OMP_NUM_THREADS=1 \
+		"$$($(PY) -m tools.host --python)" -m pytest -q tests/families
+	@$(PY) -m tools.compatibility
 
 # With OpenMP's own way of waiting, as users run it: needs an idle machine.
 bench: $(READY)

@@ -1,4 +1,4 @@
-"""`make test-families`: K-LoRA in every family of networks that the host has, in spellings, kinds and precisions.
+"""`make test-families`: K-LoRA in the host's families of networks, in spellings, kinds and precisions.
 
 In the host's interpreter alone, as the host lane. What ran is written to docs/COMPATIBILITY.md at the end.
 """

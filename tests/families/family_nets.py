@@ -8,18 +8,22 @@ import comfy.model_patcher
 import comfy.sample
 import comfy.supported_models
 import torch
-from networks import NETWORKS
-
 from family_inputs import FAMILIES, conditioning
+from networks import NETWORKS
 
 STEPS = 4
 
 
-def patcher(family: str, dtype: torch.dtype = torch.float32) -> Any:
-    """A ModelPatcher of a family's network, its weights small random numbers in ``dtype``."""
+def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtype | None = None) -> Any:
+    """A ModelPatcher of a family's network, its weights small random numbers in ``dtype``.
+
+    ``rounded``: the same numbers as a network of that dtype has, in ``dtype``. 8 bits hold matrices alone and
+    are computed in float32.
+    """
     kind, config = NETWORKS[family]
     settings = getattr(comfy.supported_models, kind)({**config, **FAMILIES[family].config})
-    settings.set_inference_dtype(dtype, None)
+    in_8_bits = dtype.itemsize == 1
+    settings.set_inference_dtype(dtype, torch.float32 if in_8_bits else None)
     model = settings.get_model({}, "", device="cpu").eval()
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
@@ -28,7 +32,12 @@ def patcher(family: str, dtype: torch.dtype = torch.float32) -> Any:
         if parameter.ndim < 2 and name.endswith("weight"):
             data += 1
         parameter.requires_grad_(False)
-        parameter.data = data.to(dtype)
+        numbers = rounded or dtype
+        if numbers.itemsize > 1 or parameter.ndim == 2:
+            data = data.to(numbers)
+        keeps = in_8_bits and parameter.ndim != 2
+        # Some networks keep a layer in float32 whatever the others are in.
+        parameter.data = data.to(torch.float32 if keeps else parameter.dtype)
     cpu = torch.device("cpu")
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
 

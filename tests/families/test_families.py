@@ -1,4 +1,4 @@
-"""Every linear and convolution layer of every family, fused in the host's own sampler, against dense weights."""
+"""Every linear and convolution layer of every family, fused in the host's sampler, against dense weights."""
 
 from __future__ import annotations
 
