@@ -16,13 +16,14 @@ Row = Mapping[str, Any]
 
 _HEAD = """# What was run
 
-Written by `make test-families`, which fails where a number is out of bounds: it is a list of what ran, no promise about
-anything else. {versions}
+Written by `make test-families`, which fails where a number is out of bounds: it is a list of what ran, no
+promise about anything else. {versions}
 
-The networks are tiny, a few blocks with random weights, but of ComfyUI's own classes, in its own sampler (4 steps of
-Euler). Each LoRA changes every linear and convolution layer. *Error*: how far the latents are from those of a run that
-rewrites whole weights before every evaluation, as ComfyUI's own loader works them out in float64, relative to their
-length. *Noise*: how far that run itself moves when its starting noise is changed in the seventh digit.
+The networks are tiny, a few blocks with random weights, but of ComfyUI's own classes, in its own sampler (4
+steps of Euler). Each LoRA changes every linear and convolution layer. *Error*: how far the latents are from
+those of a run that rewrites whole weights before every evaluation, as ComfyUI's own loader works them out in
+float64, relative to their length. *Noise*: how far that run itself moves when its starting noise is changed in
+the seventh digit.
 """
 _FAMILIES = """
 ## Families
@@ -33,22 +34,22 @@ Each with a LoRA pair on all layers that run while sampling.
 _KINDS = """
 ## Kinds of adapter
 
-The kind as the subject on all layers, a plain LoRA as the style. ComfyUI itself applies GLoRA to no kernel and LoKr to
-no three-dimensional convolution: those layers were left out.
+The kind as the subject on all layers, a plain LoRA as the style. ComfyUI itself applies GLoRA to no kernel and
+LoKr to no three-dimensional convolution: those layers were left out.
 
 """
 _SPELLINGS = """
 ## Spellings
 
-Every layer of the network under the names of a trainer or library, by the node and by the command line: each change arrives
-at its module and rows.
+Every layer of the network under the names of a trainer or library, by the node and by the command line: each
+change arrives at its module and rows.
 
 """
 _PRECISIONS = """
 ## Precisions
 
-The error beside that of the same weights rewritten in this precision, which is what a loader that patches weights does.
-Eight bits: matrices in fp8, computed in float32; nothing is rewritten, so nothing is rounded again.
+The error beside that of the same weights rewritten in this precision, which is what a loader that patches
+weights does. Eight bits: matrices in fp8, computed in float32; nothing is rewritten, so nothing is rounded again.
 
 """
 

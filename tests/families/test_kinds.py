@@ -14,7 +14,7 @@ NETWORKS = ("sd15", "flux", "wan")
 
 
 def _host_has(kind, weight):
-    """Whether the host applies a kind to such a weight: GLoRA to no kernel, LoKr to none of three dimensions."""
+    """Whether the host applies a kind to such a weight: GLoRA to no kernel, LoKr to none of 3 dimensions."""
     return weight.ndim == 2 or not (
         (kind == "GLoRA" and weight[0, 0].numel() > 1) or (kind == "LoKr" and weight.ndim > 4)
     )
