@@ -22,8 +22,8 @@ promise about anything else. {versions}
 The networks are tiny, a few blocks with random weights, but of ComfyUI's own classes, in its own sampler (4
 steps of Euler). Each LoRA changes every linear and convolution layer. *Error*: how far the latents are from
 those of a run that rewrites whole weights before every evaluation, as ComfyUI's own loader works them out in
-float64, relative to their length. *Noise*: how far that run itself moves when its starting noise is changed in
-the seventh digit.
+float64, relative to their length. *Noise*: how far that run itself moves when its starting noise is changed
+in the seventh digit.
 """
 _FAMILIES = """
 ## Families
@@ -34,8 +34,8 @@ Each with a LoRA pair on all layers that run while sampling.
 _KINDS = """
 ## Kinds of adapter
 
-The kind as the subject on all layers, a plain LoRA as the style. ComfyUI itself applies GLoRA to no kernel and
-LoKr to no three-dimensional convolution: those layers were left out.
+The kind as the subject on all layers, a plain LoRA as the style. ComfyUI itself applies GLoRA to no kernel
+and LoKr to no three-dimensional convolution: those layers were left out.
 
 """
 _SPELLINGS = """
@@ -49,7 +49,8 @@ _PRECISIONS = """
 ## Precisions
 
 The error beside that of the same weights rewritten in this precision, which is what a loader that patches
-weights does. Eight bits: matrices in fp8, computed in float32; nothing is rewritten, so nothing is rounded again.
+weights does. Eight bits and fewer: matrices alone, computed in float32; nothing is rewritten, so nothing is
+rounded again. GGUF: by ComfyUI-GGUF, which keeps patches beside its weights and so rounds nothing either.
 
 """
 

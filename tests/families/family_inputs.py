@@ -85,10 +85,13 @@ FAMILIES: dict[str, Inputs] = {
     "cascade": Inputs(1280, pooled_shape=(1, 1, 1280)),
 }
 
+# The checkpoint of tools/tiny, which the host's loaders detect.
+INPUTS = {**FAMILIES, "tiny_flux": Inputs(256)}
+
 
 def conditioning(family: str, seed: int) -> list:
     """A prompt of a family, in the host's format: random numbers of the right shapes."""
-    inputs, generator = FAMILIES[family], torch.Generator().manual_seed(seed)
+    inputs, generator = INPUTS[family], torch.Generator().manual_seed(seed)
 
     def made(shape: tuple[int, ...], name: str = "") -> torch.Tensor:
         return (

@@ -8,7 +8,7 @@ import comfy.model_patcher
 import comfy.sample
 import comfy.supported_models
 import torch
-from family_inputs import FAMILIES, conditioning
+from family_inputs import FAMILIES, INPUTS, conditioning
 from networks import NETWORKS
 
 STEPS = 4
@@ -50,7 +50,7 @@ def sample(model: Any, family: str, jitter: float = 0.0) -> torch.Tensor:
     with torch.inference_mode():
         form = model.model.latent_format
         frames = (1,) if form.latent_dimensions == 3 else ()
-        empty = torch.zeros(1, form.latent_channels, *frames, *FAMILIES[family].size)
+        empty = torch.zeros(1, form.latent_channels, *frames, *INPUTS[family].size)
         latent = comfy.sample.fix_empty_latent_channels(model, empty)
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(3))
         noise *= 1 + jitter * torch.randn(latent.shape, generator=torch.Generator().manual_seed(4))
