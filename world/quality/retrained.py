@@ -91,8 +91,8 @@ def main() -> None:
         f"Everything from nothing with other seeds (WORLD_SEED={SEED}): pictures, word vectors, VAE, base",
         "model, judge, LoRAs. The same pairs, prompts and methods at strength 1; trainings of the LoRAs",
         f"there: {trainings}; in the kept world: three. Two methods differ clearly where they are more than",
-        f"{CLEARLY:g} standard errors of their difference apart in the kept world; an error below half of the",
-        "last digit that its table shows counts as that half.\n",
+        f"{CLEARLY:g} standard errors of their difference apart in the kept world; an error below half of",
+        "the last digit that its table shows counts as that half.\n",
     ]
     for world in WORLDS:
         lines += _section(world, kept[world], results[world])
