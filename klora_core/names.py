@@ -30,7 +30,8 @@ def is_text_encoder(raw: str) -> bool:
 def module(raw: str) -> tuple[str, bool]:
     """(dotted path, whether its dots were restored) of a module name as a LoRA file spells it.
 
-    Prefixes of trainers and the ``processor`` of diffusers and XLabs are gone; the path keeps its own vocabulary.
+    Prefixes of trainers and the ``processor`` of diffusers and XLabs are gone; the path keeps its own
+    vocabulary.
     """
     name = _strip(raw)
     if "." not in name and raw.removesuffix(name).endswith("_"):

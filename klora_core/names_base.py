@@ -32,7 +32,6 @@ _SIGNS = tuple(
         ("mochi", r"transformer_blocks_\d+_(attn1_(add_[qkv]_proj|to_add_out)|norm1_context_linear_1)$"),
         ("cosmos", r"blocks_block\d+_"),
         ("cosmos2", r"blocks_\d+_((self|cross)_attn_(q|k|v|output)_proj|adaln_modulation_)"),
-        ("cosmos2", r"transformer_blocks_\d+_norm[123]_linear_[12]$"),
         ("wan", r"(vace_)?blocks_\d+_((self|cross)_attn_(q|k|v|o|k_img|v_img)$|ffn_)|condition_embedder_"),
         ("cogvideox", r"blocks_\d+_(q|k|v|attn_out|ff_proj|ff_out)$|patch_embed_text_proj$"),
         ("cogvideox", r"transformer_blocks_\d+_norm2_linear$"),
@@ -45,6 +44,7 @@ _SIGNS = tuple(
 # Wan's attention in diffusers' names is HunyuanDiT's and Hunyuan3D's too, which have other layers beside it.
 _WAN_ATTENTION = re.compile(r"(vace_)?blocks_\d+_attn[12]_(to_[qkv]|to_out(_0)?|add_[kv]_proj)$")
 _NOT_WAN = re.compile(r"blocks_\d+_(?!attn[12]_(to|add|norm)_|norm)|mlp_t5_|extra_embedder_")
+_COSMOS = re.compile(r"transformer_blocks_\d+_norm[123]_linear_[12]$")
 _LUMINA2 = re.compile(r"(layers|(noise|context)_refiner)_\d+_attn_to_[qkv]$")
 _ANY_BLOCK = re.compile(r"\w*(layers|blocks)_\d+_")
 _JOINT = re.compile(r"transformer_blocks_(\d+)_")
@@ -62,8 +62,8 @@ Shapes = Mapping[str, tuple[int, int]]
 class Base:
     """What a file's names tell about its base model; None where they leave it open.
 
-    ``network`` is ``unet`` (SD 1.5, SDXL), one of the networks that :mod:`klora_core.names_tables` has a table
-    of, whose layout others may share, or ``other``.
+    ``network`` is ``unet`` (SD 1.5, SDXL), one of the networks that :mod:`klora_core.names_tables` has a
+    table of, whose layout others may share, or ``other``.
     """
 
     network: str | None = None
@@ -98,6 +98,10 @@ def _network(shapes: Shapes) -> str | None:
         return "wan"
     if any(_LUMINA2.match(path) and n == _LUMINA2_WIDTH for path, (_, n) in shapes.items()):
         return "lumina"
+    if any(map(_COSMOS.match, shapes)):
+        # Cosmos 1 and Predict 2 are called alike; of the sizes only 7B is one's own.
+        width = (n for path, (_, n) in shapes.items() if path.endswith("_linear_1"))
+        return "cosmos" if _COSMOS1_7B in width else "cosmos2"
     numbers = [int(found[1]) for path in shapes if (found := _JOINT.match(path))]
     if numbers:
         return _by_width({path: shape for path, shape in shapes.items() if _JOINT.match(path)}, max(numbers))

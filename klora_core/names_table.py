@@ -66,10 +66,11 @@ class Table:
 
 def table(*texts: str) -> Table:
     """The table of rows ``theirs ours``, of modules outside the blocks and, below a line
-    ``theirs.# = ours.#``, of modules in them. ``ours[part]`` is a part of fused rows: ``1/3`` to ``3/3``, ``1/2``
-    and ``2/2`` of equal ones; ``q``, ``k``, ``v`` where queries are grouped; ``qkv`` and ``mlp`` of FLUX's single
-    blocks. Behind it ``~`` says that two halves of rows change places, ``~pair`` that they do where they are all
-    that the layer has.
+    ``theirs.# = ours.#``, of modules in them.
+
+    ``ours[part]`` is a part of fused rows: ``1/3`` to ``3/3``, ``1/2`` and ``2/2`` of equal ones; ``q``,
+    ``k``, ``v`` where queries are grouped; ``qkv`` and ``mlp`` of FLUX's single blocks. Behind it ``~`` says
+    that two halves of rows change places, ``~pair`` that they do where they are all that the layer has.
     """
     top: dict[str, _Target] = {}
     blocks: dict[str, dict[str, _Target]] = {}

@@ -117,7 +117,7 @@ final_layer.linear     last.linear
     f"text_fusion.layerwise_blocks.# = txtfusion.layerwise_blocks.#{_KREA_BLOCK}",
     f"text_fusion.refiner_blocks.# = txtfusion.refiner_blocks.#{_KREA_BLOCK}",
 )
-# Z-Image's names in diffusers, DiffSynth-Studio, OneTrainer and musubi-tuner; then those of Lumina 2 in diffusers.
+# Z-Image's names in diffusers, DiffSynth-Studio, OneTrainer and musubi-tuner; Lumina 2's in diffusers.
 _Z_IMAGE = """
   attention.to_q      attention.qkv[q]
   attention.to_k      attention.qkv[k]

@@ -44,29 +44,23 @@ face_adapter.# = face_adapter.fuser_blocks.#
   to_out  linear2
 """,
 )
+_LTX_ADALN = {
+    "time_embed": "adaln_single",
+    "audio_time_embed": "audio_adaln_single",
+    "av_cross_attn_video_scale_shift": "av_ca_video_scale_shift_adaln_single",
+    "av_cross_attn_video_a2v_gate": "av_ca_a2v_gate_adaln_single",
+    "av_cross_attn_audio_scale_shift": "av_ca_audio_scale_shift_adaln_single",
+    "av_cross_attn_audio_v2a_gate": "av_ca_v2a_gate_adaln_single",
+}
 LTX = table(
     """
-proj_in                                                        patchify_proj
-time_embed.emb.timestep_embedder.linear_1                      adaln_single.emb.timestep_embedder.linear_1
-time_embed.emb.timestep_embedder.linear_2                      adaln_single.emb.timestep_embedder.linear_2
-time_embed.linear                                              adaln_single.linear
-audio_proj_in                                                  audio_patchify_proj
-audio_time_embed.emb.timestep_embedder.linear_1                audio_adaln_single.emb.timestep_embedder.linear_1
-audio_time_embed.emb.timestep_embedder.linear_2                audio_adaln_single.emb.timestep_embedder.linear_2
-audio_time_embed.linear                                        audio_adaln_single.linear
+proj_in        patchify_proj
+audio_proj_in  audio_patchify_proj
 """,
     *(
-        f"""
-{theirs}.emb.timestep_embedder.linear_1  {ours}.emb.timestep_embedder.linear_1
-{theirs}.emb.timestep_embedder.linear_2  {ours}.emb.timestep_embedder.linear_2
-{theirs}.linear                          {ours}.linear
-"""
-        for theirs, ours in (
-            ("av_cross_attn_video_scale_shift", "av_ca_video_scale_shift_adaln_single"),
-            ("av_cross_attn_video_a2v_gate", "av_ca_a2v_gate_adaln_single"),
-            ("av_cross_attn_audio_scale_shift", "av_ca_audio_scale_shift_adaln_single"),
-            ("av_cross_attn_audio_v2a_gate", "av_ca_v2a_gate_adaln_single"),
-        )
+        f"{theirs}{end} {ours}{end}"
+        for theirs, ours in _LTX_ADALN.items()
+        for end in (".emb.timestep_embedder.linear_1", ".emb.timestep_embedder.linear_2", ".linear")
     ),
 )
 MOCHI = table("""
@@ -165,4 +159,8 @@ transformer_blocks.# = blocks.#
   ff.net.2        ff_out
   norm1.linear    norm1.linear
   norm2.linear    norm2.linear
+blocks.# = blocks.#
+  attn_out  attn_out
+  ff_proj   ff_proj
+  ff_out    ff_out
 """)
