@@ -68,7 +68,7 @@ _TRANSFORMERS = (
     "condition_embedder", "time_proj", "image_embedder", "audio_proj_in", "audio_time_embed",
     "av_cross_attn_video_scale_shift", "av_cross_attn_video_a2v_gate", "av_cross_attn_audio_scale_shift",
     "av_cross_attn_audio_v2a_gate", "caption_proj", "face_adapter",
-    # HunyuanVideo 1.5, HunyuanImage, JoyImage, Lens, CogVideoX; the latter's attn_out and ff_proj are its table's
+    # HunyuanVideo 1.5, HunyuanImage, JoyImage, Lens, CogVideoX (its attn_out and ff_proj are in its table)
     "byt5_in", "vision_in", "time_r_in", "img_attn_qkv", "img_attn_proj", "txt_attn_qkv", "txt_attn_proj",
     "img_qkv", "txt_qkv", "patch_embed",
     # Wan Animate, S2V, HuMo, camera, SCAIL, WanDancer

@@ -2,8 +2,8 @@
 
 A file has lines ``network`` (of networks.py), ``prefixes`` (``-`` is none), ``ends`` (down, up), perhaps
 ``leaves`` (a pattern of the network's layers that this trainer has no name for), then one line a module: its
-name, the host's, ``[start:stop]`` for rows of it, ``~`` where the halves of its rows change places; ``#`` stands
-for each of the numbers in the third column.
+name, the host's, ``[start:stop]`` for rows of it, ``~`` where the halves of its rows change places; ``#``
+stands for each of the numbers in the third column.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ from functools import lru_cache
 import pytest
 import torch
 from lora_accounts import accounted, patcher
+from networks import NETWORKS
 from spellings import SPELLINGS
 from support import part
 
 from klora_core import files
+from klora_core.order import block, is_attention
 
 
 @lru_cache(maxsize=64)
@@ -24,6 +26,21 @@ def shapes_of(pack, network):
     found = {name: shape(module) for name, module in model_of(network).model.named_modules()}
     prefix = "diffusion_model."
     return {name.removeprefix(prefix): s for name, s in found.items() if s and name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_block_has_a_name_and_attention(pack, network):
+    blocks = {}
+    for name in shapes_of(pack, network):
+        group, label = block(name)
+        if re.search(r"(blocks|layers|refiner)\.(block)?\d+\.", name) and "scalers" not in name:
+            assert group != "other", name
+            blocks.setdefault(label, []).append(is_attention(name))
+    # Chroma's approximator, and the first and last blocks of UNets, have none.
+    for label, found in blocks.items():
+        if not label.startswith(("guidance", "down", "mid", "up")):
+            assert any(found), label
+    assert any(map(any, blocks.values()))
 
 
 def covered(targets):
@@ -45,7 +62,9 @@ def test_a_spelling_has_a_name_for_every_layer(pack, spelling):
         parts = sorted(part or (0, out) for part in rows[name])
         # XLabs' single blocks have q, k and v alone.
         whole = parts[-1][1] == out or "xlabs" in spelling.name
-        assert parts[0][0] == 0 and whole and all(a[1] == b[0] for a, b in zip(parts, parts[1:], strict=False))
+        assert (
+            parts[0][0] == 0 and whole and all(a[1] == b[0] for a, b in zip(parts, parts[1:], strict=False))
+        )
     assert rows.keys() <= shapes.keys()
 
 
