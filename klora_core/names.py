@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from . import names_maps as maps
 from .deltas import Slot
-from .names_base import FLUX, UNET, Base
-from .names_transformers import TABLES, Table
+from .names_base import UNET, Base
+from .names_tables import TABLES
+from .names_unet import unet
 from .names_vocabulary import COMPOUNDS
 
 _PREFIXES = (
@@ -20,14 +20,6 @@ _TEXT_ENCODER = re.compile(
     r"|text_encoder|text_model\.|conditioner\.|cond_stage_model\.|clip_[lgh]\.|t5xxl\.)"
 )
 _LONGEST = max(name.count("_") + 1 for name in COMPOUNDS)
-_XLABS = {
-    "qkv_lora1": "img_attn.qkv",
-    "qkv_lora2": "txt_attn.qkv",
-    "proj_lora1": "img_attn.proj",
-    "proj_lora2": "txt_attn.proj",
-    "qkv": "linear1_qkv",
-    "proj": "linear2",
-}
 
 
 def is_text_encoder(raw: str) -> bool:
@@ -38,14 +30,15 @@ def is_text_encoder(raw: str) -> bool:
 def module(raw: str) -> tuple[str, bool]:
     """(dotted path, whether its dots were restored) of a module name as a LoRA file spells it.
 
-    Prefixes of trainers and diffusers' old ``processor`` are gone; the path keeps its own vocabulary.
+    Prefixes of trainers and the ``processor`` of diffusers and XLabs are gone; the path keeps its own
+    vocabulary.
     """
     name = _strip(raw)
     if "." not in name and raw.removesuffix(name).endswith("_"):
         return dotted(name), True
     parts = name.split(".")
     if parts[-2:-1] == ["processor"]:
-        parts[-2:] = [_XLABS.get(parts[-1], parts[-1])]
+        del parts[-2]
     return ".".join(parts), False
 
 
@@ -76,31 +69,12 @@ class Place:
 
 
 def place(path: str, shape: tuple[int, int], base: Base) -> Place:
-    """The slot of a dotted path whose change has ``shape`` [out, n]."""
-    if base.network == FLUX and (target := maps.flux(path)):
-        return Place(_sliced(target, shape), swap_halves=path == maps.FLUX_SWAPPED)
-    if (table := TABLES.get(base.network or "")) and (target := table.find(path)):
-        return Place(_sliced(target, shape), _is_swapped(table, path, shape))
-    if target := maps.z_image(path):
-        return Place(_sliced(target, shape))
-    if path.startswith("single_blocks.") and path.endswith(".linear1_qkv"):
-        return Place(Slot(path.removesuffix("_qkv"), (0, shape[0])))
-    sgm = maps.unet(path, bool(base.attention_in_first_up_block)) if base.network in (None, UNET) else None
-    return Place(Slot(sgm or maps.hunyuan_video(path)))
-
-
-def _is_swapped(table: Table, path: str, shape: tuple[int, int]) -> bool:
-    # The last block of SD 3 only shifts and scales its context, as the final layer does: 2 widths, not 6.
-    last = path.endswith(".norm1_context.linear") and shape[0] == 2 * shape[1]
-    return path == table.swapped or last
-
-
-def _sliced(target: maps.Target, shape: tuple[int, int]) -> Slot:
-    weight, part = target
-    if part is None:
-        return Slot(weight)
-    # q, k and v are square; the feed-forward rows behind them start at three input widths.
-    return Slot(weight, (part * (shape[0] if part < 3 else shape[1]), shape[0]))
+    """The slot of a path, dotted or flattened, whose change has ``shape`` [out, n]."""
+    network = base.network or ""
+    if network in TABLES and (found := TABLES[network].find(path, shape)):
+        return Place(Slot(found.weight, found.rows), found.swap_halves)
+    sgm = unet(path, bool(base.attention_in_first_up_block)) if network in ("", UNET) else None
+    return Place(Slot(sgm or path))
 
 
 def _strip(raw: str) -> str:

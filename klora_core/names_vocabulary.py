@@ -64,6 +64,37 @@ _TRANSFORMERS = (
     "adaln_proj", "video_out", "audio_out", "final_norm",
     # Mochi
     "mod_x", "mod_y", "qkv_x", "qkv_y", "proj_x", "proj_y", "mlp_x", "mlp_y", "t5_y_embedder", "t5_yproj",
+    # diffusers' names of Wan, LTX, Mochi, Cosmos, Lumina 2
+    "condition_embedder", "time_proj", "image_embedder", "audio_proj_in", "audio_time_embed",
+    "av_cross_attn_video_scale_shift", "av_cross_attn_video_a2v_gate", "av_cross_attn_audio_scale_shift",
+    "av_cross_attn_audio_v2a_gate", "caption_proj", "face_adapter",
+    # HunyuanVideo 1.5, HunyuanImage, JoyImage, Lens, CogVideoX (its attn_out and ff_proj are in its table)
+    "byt5_in", "vision_in", "time_r_in", "img_attn_qkv", "img_attn_proj", "txt_attn_qkv", "txt_attn_proj",
+    "img_qkv", "txt_qkv", "patch_embed",
+    # Wan Animate, S2V, HuMo, camera, SCAIL, WanDancer
+    "conv1_local", "conv1_global", "face_encoder", "pose_patch_embedding", "fuser_blocks", "linear1_q",
+    "linear1_kv", "control_adapter", "residual_blocks", "audio_injector", "casual_audio_encoder",
+    "cond_encoder", "frame_packer", "injector_adain_layers", "proj_2x", "proj_4x", "audio_cross_attn",
+    "audio_cross_attn_wrapper", "audio_proj", "audio_proj_glob_1", "audio_proj_glob_2", "audio_proj_glob_3",
+    "patch_embedding_pose", "patch_embedding_global", "head_global", "img_emb_refimage", "music_encoder",
+    "music_injector", "music_projection",
+    # Boogu, Ideogram 4, HiDream O1, PixelDiT, PiD, Z-Image in pixels, Cascade B
+    "double_stream_layers", "single_stream_layers", "img_feed_forward", "img_instruct_attn", "img_norm1",
+    "img_norm2", "img_norm3", "img_out", "img_self_attn", "img_to_k", "img_to_q", "img_to_v",
+    "instruct_feed_forward", "instruct_norm1", "instruct_norm2", "instruct_out", "instruct_to_k",
+    "instruct_to_q", "instruct_to_v", "input_proj", "llm_cond_proj", "mlp_in", "mlp_out", "t_embedding",
+    "down_proj", "final_layer2", "language_model", "linear_fc1", "t_embedder1", "adaLN_modulation_img",
+    "adaLN_modulation_mlp", "adaLN_modulation_msa", "adaLN_modulation_txt", "compress_to_attn",
+    "expand_from_attn", "patch_blocks", "pixel_blocks", "pixel_embedder", "s_embedder", "content_proj",
+    "gate_modules", "latent_proj", "lq_proj", "output_heads", "cond_embed", "dec_net", "res_blocks",
+    "clip_mapper", "effnet_mapper", "pixels_mapper", "up_repeat_mappers",
+    # ACE-Step, MiniMax Music, TripoSplat, Hunyuan3D
+    "depth_conv", "early_conv_layers", "genre_embedder", "inverted_conv", "linear_k", "linear_pos",
+    "linear_q", "linear_v", "lyric_encoder", "lyric_proj", "point_conv", "speaker_embedder", "w_1", "w_2",
+    "diffusion_transformer", "latent_conditioners", "postprocess_conv", "preprocess_conv", "project_in",
+    "project_out", "to_qkv", "to_timestep_embed", "cam_out_layer", "cam_refiner", "cond_embedder",
+    "cond_embedder2", "content_map", "context_repo_layers", "final_map", "gate_map", "input_layer",
+    "noise_repo_layers", "repo_layers", "cond_in", "latent_in", "cond_proj", "skip_linear",
 )
 # fmt: on
 

@@ -79,12 +79,18 @@ class Network:
     def target(self, raw: str, shape: tuple[int, int]) -> Target | None:
         """Where the module ``raw`` of a LoRA belongs, None where this model knows no such name.
 
-        What the host's key map does not know is looked up as the command line does, by the tables of names;
-        ``shape`` is that of the change.
+        What the host's key map does not know is looked up as the command line does, by the tables of names,
+        unless the model itself has a module of that name; ``shape`` is that of the change.
         """
         if raw in self._key_map:
-            found = self._key_map[raw]
-            return Target(found) if isinstance(found, str) else Target(*found)
+            known = self._key_map[raw]
+            found = Target(known) if isinstance(known, str) else Target(*known)
+            if found.offset is None or found.offset[2] == shape[0]:
+                return found
+            # The host cuts q, k and v into thirds even where queries are grouped.
+        own = self._by_flat.get(names.flat(names.module(raw)[0]))
+        if own is not None:
+            return Target(PREFIX + own + SUFFIX)
         place = self._place(raw, shape)
         weight = self._by_flat.get(names.flat(place.slot.weight))
         if weight is None:

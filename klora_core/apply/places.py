@@ -18,7 +18,7 @@ from .. import names
 from ..deltas import Slot
 from ..errors import KLoraError
 from ..names_base import OTHER, Base, base_of
-from ..names_transformers import TABLES
+from ..names_tables import TABLES
 from .composition import Spot
 
 Shape = tuple[int, int]

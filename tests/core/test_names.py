@@ -118,7 +118,8 @@ OTHERS = {
 
 
 def place(raw, shape=(8, 8), base=None):
-    return names.place(names.module(raw)[0], shape, base or Base())
+    path = names.module(raw)[0]
+    return names.place(path, shape, base or base_of({path: shape}))
 
 
 @pytest.mark.parametrize("raw", UNET)

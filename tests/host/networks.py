@@ -39,6 +39,24 @@ _COSMOS = {
     "use_adaln_lora": True,
     "crossattn_emb_channels": 1024,
 }
+_HUNYUAN = {k: v for k, v in _FLUX.items() if k != "txt_ids_dims"} | {
+    "image_model": "hunyuan_video",
+    "patch_size": [1, 2, 2],
+    "byt5": False,
+    "meanflow": False,
+    "meanflow_sum": False,
+    "use_cond_type_embedding": False,
+    "vision_in_dim": None,
+}
+_WAN = {"dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "text_dim": 64}
+_COGVIDEOX = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 64,
+    "num_layers": 2,
+    "time_embed_dim": 64,
+    "text_embed_dim": 96,
+    "use_rotary_positional_embeddings": True,
+}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "sd15": (
         "SD15",
@@ -142,11 +160,44 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         "QwenImage",
         {"num_layers": 2, "attention_head_dim": 128, "num_attention_heads": 2, "joint_attention_dim": 64},
     ),
-    "hunyuan_video": (
-        "HunyuanVideo",
-        {k: v for k, v in _FLUX.items() if k != "txt_ids_dims"}
-        | {"image_model": "hunyuan_video", "patch_size": [1, 2, 2], "byt5": False, "meanflow": False}
-        | {"use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False},
+    "hunyuan_video": ("HunyuanVideo", _HUNYUAN),
+    "hunyuan_video15": (
+        "HunyuanVideo15",
+        _HUNYUAN
+        | {"vision_in_dim": 96, "byt5": True, "vec_in_dim": None, "depth_single_blocks": 0}
+        | {"use_cond_type_embedding": True, "meanflow_sum": True, "guidance_embed": False},
+    ),
+    "hunyuan_image": (
+        "HunyuanImage21",
+        _HUNYUAN
+        | {"byt5": True, "vec_in_dim": None, "patch_size": [1, 1], "axes_dim": [64, 64], "meanflow": True},
+    ),
+    "flux2": (
+        "Flux2",
+        _FLUX
+        | {"image_model": "flux2", "qkv_bias": False, "vec_in_dim": None, "ops_bias": False}
+        | {"global_modulation": True, "mlp_silu_act": True, "axes_dim": [32, 32, 32, 32]}
+        | {"txt_ids_dims": [3], "patch_size": 1},
+    ),
+    # Lumina 2's real width, which tells it from OmniGen 2; its queries are grouped.
+    "lumina2": (
+        "Lumina2",
+        {"in_channels": 16, "dim": 2304, "n_layers": 2, "n_heads": 24, "n_kv_heads": 8, "multiple_of": 32}
+        | {"ffn_dim_multiplier": 2.0, "qk_norm": True, "cap_feat_dim": 64, "axes_dims": [32, 32, 32]},
+    ),
+    # The width of 7B, which tells it from Cosmos Predict 2.
+    "cosmos": (
+        "CosmosT2V",
+        _COSMOS
+        | {"model_channels": 4096, "num_heads": 32}
+        | {"extra_per_block_abs_pos_emb": True, "block_x_format": "THWBD", "affline_emb_norm": True}
+        | {"adaln_lora_dim": 64, "rope_t_extrapolation_ratio": 2.0, "block_config": "FA-CA-MLP"}
+        | {"extra_per_block_abs_pos_emb_type": "learnable"},
+    ),
+    "cogvideox": ("CogVideoX_T2V", _COGVIDEOX),
+    "cogvideox15_i2v": (
+        "CogVideoX_I2V",
+        _COGVIDEOX | {"ofs_embed_dim": 64, "patch_size_t": 2, "patch_size": 2, "in_channels": 32},
     ),
     "hidream": (
         "HiDream",
@@ -175,14 +226,10 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         "ErnieImage",
         {"hidden_size": 256, "num_attention_heads": 2, "num_layers": 2, "ffn_hidden_size": 512},
     ),
-    "wan": (
-        "WAN21_T2V",
-        {"model_type": "t2v", "dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "text_dim": 64},
-    ),
-    "wan_i2v": (
-        "WAN21_I2V",
-        {"model_type": "i2v", "dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "in_dim": 36},
-    ),
+    "wan": ("WAN21_T2V", _WAN | {"model_type": "t2v"}),
+    "wan_i2v": ("WAN21_I2V", _WAN | {"model_type": "i2v", "in_dim": 36}),
+    "wan_vace": ("WAN21_Vace", _WAN | {"model_type": "vace", "vace_layers": 2, "vace_in_dim": 96}),
+    "wan_animate": ("WAN22_Animate", _WAN | {"model_type": "animate", "in_dim": 36}),
     "cosmos_predict2": ("CosmosT2IPredict2", _COSMOS),
     "anima": ("Anima", _COSMOS),
     "hunyuan_dit": ("HunyuanDiT", {"hidden_size": 128, "depth": 2, "num_heads": 2}),

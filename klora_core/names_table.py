@@ -1,0 +1,96 @@
+"""A network's other names as a table: two columns of text, theirs and ComfyUI's, found in any flattening."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Where the rows of a part start in the fused weight, in inputs and in outputs of the change. Thirds and
+# halves are of one size; q, k and v of grouped queries are not: q has as many rows as the layer has inputs.
+_STARTS: dict[str, tuple[int, int]] = {
+    **{"1/3": (0, 0), "2/3": (0, 1), "3/3": (0, 2), "1/2": (0, 0), "2/2": (0, 1)},
+    **{"q": (0, 0), "k": (1, 0), "v": (1, 1)},
+    **{"qkv": (0, 0), "mlp": (3, 0)},
+}
+_TARGET = re.compile(r"(?P<weight>[\w.-]+)(?:\[(?P<part>[\w/]+)\])?(?P<swap>~pair|~)?")
+_NUMBER = re.compile(r"(\d+)_(.+)")
+
+
+class Found(NamedTuple):
+    """A weight, where in its rows the change lies (None for all), and whether its halves change places."""
+
+    weight: str
+    rows: tuple[int, int] | None
+    swap_halves: bool
+
+
+@dataclass(frozen=True)
+class _Target:
+    weight: str
+    part: str | None
+    swap: str | None
+
+    def found(self, number: str, shape: tuple[int, int]) -> Found:
+        out, inputs = shape
+        rows = None
+        if self.part is not None:
+            by_inputs, by_outputs = _STARTS[self.part]
+            rows = (by_inputs * inputs + by_outputs * out, out)
+        # Of a modulation with one form in most blocks, the one that only shifts and scales is swapped.
+        swap = self.swap == "~" or (self.swap == "~pair" and out == 2 * inputs)
+        return Found(self.weight.replace("#", number), rows, swap)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Names of one network's modules, flattened, and what they mean: the blocks' by what stands before and
+    behind the number of the block."""
+
+    top: Mapping[str, _Target]
+    blocks: Mapping[str, Mapping[str, _Target]]
+
+    def find(self, path: str, shape: tuple[int, int] = (1, 1)) -> Found | None:
+        """Where the module ``path`` belongs, dotted or flattened, for a change of ``shape`` [out, inputs]."""
+        flat = _flat(path)
+        if (target := self.top.get(flat)) is not None:
+            return target.found("", shape)
+        for before, rest in self.blocks.items():
+            if flat.startswith(before) and (found := _NUMBER.fullmatch(flat, len(before))):
+                target = rest.get(found[2])
+                if target is not None:
+                    return target.found(found[1], shape)
+        return None
+
+
+def table(*texts: str) -> Table:
+    """The table of rows ``theirs ours``, of modules outside the blocks and, below a line
+    ``theirs.# = ours.#``, of modules in them.
+
+    ``ours[part]`` is a part of fused rows: ``1/3`` to ``3/3``, ``1/2`` and ``2/2`` of equal ones; ``q``,
+    ``k``, ``v`` where queries are grouped; ``qkv`` and ``mlp`` of FLUX's single blocks. Behind it ``~`` says
+    that two halves of rows change places, ``~pair`` that they do where they are all that the layer has.
+    """
+    top: dict[str, _Target] = {}
+    blocks: dict[str, dict[str, _Target]] = {}
+    for text in texts:
+        rows, place = top, ""
+        for line in text.strip().splitlines():
+            if " = " in line:
+                theirs, place = line.split(" = ")
+                rows = blocks.setdefault(_flat(theirs.removesuffix("#")), {})
+                continue
+            theirs, ours = line.split()
+            found = _TARGET.fullmatch(ours)
+            if found is None or (found["part"] or "qkv") not in _STARTS:
+                raise ValueError(f"no row of a table of names: {line}")
+            weight = f"{place}.{found['weight']}" if place else found["weight"]
+            target = _Target(weight, found["part"], found["swap"])
+            if rows.setdefault(_flat(theirs), target) != target:
+                raise ValueError(f"two rows of a table of names for one module: {line}")
+    return Table(top, blocks)
+
+
+def _flat(path: str) -> str:
+    return path.replace(".", "_")
