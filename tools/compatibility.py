@@ -59,7 +59,7 @@ def document(rows: Sequence[Row], versions: str) -> str:
     """The page for recorded rows."""
     parts = [_HEAD.format(versions=versions)]
     parts += [_FAMILIES, *_table(("family", "layers", "error", "noise"), _of(rows, "family"))]
-    parts += [_SPELLINGS, *_table(("network", "spelling", "modules"), _of(rows, "spelling"))]
+    parts += [_SPELLINGS, *_table(("network", "spelling", "prefixes", "modules"), _of(rows, "spelling"))]
     parts += [_KINDS, *_table(("kind", "family", "layers", "error", "noise"), _of(rows, "kind"))]
     parts += [_PRECISIONS, *_table(("precision", "family", "error", "rewritten"), _of(rows, "precision"))]
     return "".join(parts)
