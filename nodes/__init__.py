@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from . import lora_info
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
 from .load import KLoRALoadLora, KLoRALoadPair
@@ -14,6 +15,10 @@ from .selection_map import KLoRASelectionMap
 
 class KLoRAExtension(ComfyExtension):
     """The pack's nodes."""
+
+    async def on_load(self) -> None:
+        """Called by the host before it asks for the nodes."""
+        lora_info.serve()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import folder_paths
 from comfy_api.latest import io
 
-from . import lora_file
+from . import lora_file, lora_info
 
 
 def _choice(id: str, tooltip: str) -> io.Combo.Input:
@@ -24,7 +24,11 @@ class KLoRALoadLora(io.ComfyNode):
             description="Loads one LoRA without applying it, for K-LoRA Fuse or other LoRA model inputs.",
             search_aliases=["lora loader", "load lora", "klora"],
             inputs=[_choice("lora_name", "A file of your loras folder.")],
-            outputs=[io.LoraModel.Output("lora", tooltip="The LoRA, not applied to anything yet.")],
+            outputs=[
+                io.LoraModel.Output("lora", tooltip="The LoRA, not applied to anything yet."),
+                io.String.Output("trigger_words", tooltip="The words it was trained on, if its file says them."),
+                io.String.Output("base_model", tooltip="The base model that it was made for, if its file tells."),
+            ],
         )
 
     @classmethod
@@ -33,7 +37,9 @@ class KLoRALoadLora(io.ComfyNode):
 
     @classmethod
     def execute(cls, lora_name: str) -> io.NodeOutput:
-        return io.NodeOutput(lora_file.load(lora_name))
+        lora = lora_file.load(lora_name)
+        told = lora_info.of_lora(lora)
+        return io.NodeOutput(lora, told["trigger_words"], told["base_model"])
 
 
 class KLoRALoadPair(io.ComfyNode):
@@ -54,6 +60,15 @@ class KLoRALoadPair(io.ComfyNode):
             outputs=[
                 io.LoraModel.Output("subject", tooltip="Connect to subject of K-LoRA Fuse."),
                 io.LoraModel.Output("style", tooltip="Connect to style of K-LoRA Fuse."),
+                io.String.Output(
+                    "subject_words", tooltip="The words the subject was trained on, if its file says them."
+                ),
+                io.String.Output(
+                    "style_words", tooltip="The words the style was trained on, if its file says them."
+                ),
+                io.String.Output(
+                    "base_model", tooltip="The base model that they were made for; both, where they differ."
+                ),
             ],
         )
 
@@ -63,4 +78,8 @@ class KLoRALoadPair(io.ComfyNode):
 
     @classmethod
     def execute(cls, subject_lora: str, style_lora: str) -> io.NodeOutput:
-        return io.NodeOutput(lora_file.load(subject_lora), lora_file.load(style_lora))
+        loras = [lora_file.load(name) for name in (subject_lora, style_lora)]
+        told = [lora_info.of_lora(lora) for lora in loras]
+        bases = dict.fromkeys(each["base_model"] for each in told if each["base_model"])
+        words = [each["trigger_words"] for each in told]
+        return io.NodeOutput(*loras, *words, " / ".join(bases))

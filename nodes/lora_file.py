@@ -11,7 +11,6 @@ import folder_paths
 from ..klora_core import parts
 from ..klora_core.errors import KLoraError, printable
 from ..klora_core.files import utf8_path
-from ..klora_core.trigger_words import trigger_words
 
 
 class LoraStateDict(dict):
@@ -32,11 +31,6 @@ class LoraStateDict(dict):
         self.file = file
         self.stamp = stamp
         self.metadata: dict[str, str] = dict(metadata or {})
-
-    @property
-    def trigger_words(self) -> str:
-        """The words that it was trained on, as its trainer noted them; empty where it did not."""
-        return trigger_words(self.metadata)
 
 
 def stamp(name: str) -> tuple[str, int, int]:

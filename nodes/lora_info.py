@@ -1,0 +1,49 @@
+"""What a LoRA file says of itself, for its loader's outputs and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import folder_paths
+from aiohttp import web
+from server import PromptServer
+
+from ..klora_core import base_names, headers
+from ..klora_core.files import utf8_path
+from ..klora_core.trigger_words import trigger_words
+
+ROUTE = "/klora/lora"
+
+
+def told(shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> dict[str, str]:
+    """``trigger_words`` and ``base_model`` of a file; empty where nothing tells them."""
+    base = base_names.of_lora(headers.changes(shapes), metadata)
+    return {"trigger_words": trigger_words(metadata), "base_model": base or ""}
+
+
+def of_lora(lora: Mapping[str, Any]) -> dict[str, str]:
+    """The same of a LORA_MODEL; its metadata where it has some."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in lora.items()}
+    return told(shapes, getattr(lora, "metadata", {}))
+
+
+def of_file(name: str) -> dict[str, str] | None:
+    """The same of a file of the loras folder, None where there is none of that name."""
+    path = folder_paths.get_full_path("loras", name)
+    if path is None:
+        return None
+    with utf8_path(path) as plain:
+        return told(*headers.read(plain))
+
+
+async def _answer(request: Any) -> web.Response:
+    found = of_file(request.rel_url.query.get("name", ""))
+    return web.Response(status=404) if found is None else web.json_response(found)
+
+
+def serve() -> None:
+    """Answer the page's ``GET /klora/lora?name=FILE``, where a server runs."""
+    server = getattr(PromptServer, "instance", None)
+    if server is not None:
+        server.routes.get(ROUTE)(_answer)
