@@ -12,14 +12,16 @@ import comfy.lora_convert
 import torch
 from torch import Tensor
 
-from ..klora_core import reading
+from ..klora_core import base_names, names, reading
 from ..klora_core.account import Left, What
 from ..klora_core.checks import twice
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
 from ..klora_core.parts import split
 from ..klora_core.reading import Module
+from .base_model import of_model
 from .host_names import PREFIX, SUFFIX, Network, Target, row_order
+from .lora_errors import check_size, no_slot
 from .lora_patches import MISSING, Patches
 
 NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have them"
@@ -33,7 +35,8 @@ class HostLora:
     ``slots`` holds the weight changes of linear and convolution layers; ``vectors`` what only ordinary
     patches can carry (biases, norms, embeddings), by host key; ``before`` the patches of layers that the host
     runs before sampling; ``clip`` the text-encoder patches. ``left`` names all that is not applied, and why;
-    ``applied`` the file's tensors that the other four are made of.
+    ``applied`` the file's tensors that the other four are made of; ``base`` is the base model that it was
+    trained on, where its layers or its metadata tell.
     """
 
     name: str
@@ -43,6 +46,7 @@ class HostLora:
     clip: dict[Any, Any] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
     applied: frozenset[str] = frozenset()
+    base: str | None = None
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -76,6 +80,13 @@ class _Reader:
         self.slots: dict[Slot, Delta] = {}
         self.seen: set[str] = set()
         self.network = Network(model)
+        self.model_name = of_model(model)
+        self.shapes = {
+            names.module(module.raw)[0]: module.change.shape
+            for module in self.found.modules
+            if module.change is not None and not module.is_text
+        }
+        self.base = base_names.of_lora(self.shapes, getattr(lora, "metadata", None))
         self.vectors = Patches(self.network.shapes, self.left, self.applied)
         self.before = Patches(self.network.shapes, self.left, self.applied)
         self.no_clip = clip is None
@@ -96,9 +107,10 @@ class _Reader:
             self.clip.found,
             left,
             frozenset(self.origin.get(key, key) for key in self.applied),
+            self.base,
         )
         if not self.slots:
-            raise KLoraError(_no_slot(self.network.kind, lora))
+            raise no_slot(lora, self.model_name, base_names.is_understood(self.shapes))
         return lora
 
     def _in_file(self, item: Left) -> Left:
@@ -137,7 +149,7 @@ class _Reader:
         if layer is None or (target.offset is not None and target.offset[0] != 0):
             patches.add_change(target, module, What.LAYER)
             return
-        _check_size(module, target, layer)
+        check_size(module, target, layer, self.base, self.model_name)
         if patches is self.before:
             patches.add_change(target, module, What.LAYER)
         else:
@@ -188,27 +200,3 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except KLoraError as error:
         raise KLoraError(f"{name}: {error}") from error
-
-
-def _check_size(module: Module, target: Target, shape: tuple[int, int]) -> None:
-    assert module.change is not None
-    expected = target.shape_in(shape)
-    if module.change.shape != expected:
-        size = " x ".join(map(str, expected)) or "smaller"
-        raise KLoraError(
-            f"layer {target.key.removesuffix(SUFFIX)} is {' x '.join(map(str, module.change.shape))} in the "
-            f"LoRA and {size} in the model. The LoRA was made for another base model: load the matching "
-            "checkpoint or another LoRA."
-        )
-
-
-def _no_slot(kind: str, lora: HostLora) -> str:
-    if lora.unknown:
-        return (
-            f"none of its {len(lora.unknown)} layers exists in this model ({kind}), for example "
-            f"{lora.unknown[0]!r}. It was made for another base model: load its checkpoint or another LoRA."
-        )
-    if lora.text or lora.clip:
-        return "it changes the text encoder alone, nothing to fuse in the model: use a LoRA loader."
-    what = "only biases and norms" if lora.vectors else "nothing that can be applied"
-    return f"holds {what} for this model ({kind}): choose a LoRA with weight layers."

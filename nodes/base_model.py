@@ -1,0 +1,33 @@
+"""The base model that the host has loaded, by the name that people call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# By the host's class of settings, whose variants are its subclasses (comfy.supported_models).
+_NAMES = {
+    **{"SD15": "SD1.5", "SD20": "SD2", "SDXL": "SDXL", "SDXLRefiner": "SDXL refiner", "SD3": "SD3"},
+    **{"SVD_img2vid": "Stable Video Diffusion", "Stable_Zero123": "Stable Zero123", "SSD1B": "SSD-1B"},
+    **{"Segmind_Vega": "Segmind Vega", "KOALA_700M": "KOALA 700M", "KOALA_1B": "KOALA 1B"},
+    **{"Stable_Cascade_C": "Stable Cascade", "StableAudio": "Stable Audio", "AuraFlow": "AuraFlow"},
+    **{"PixArtAlpha": "PixArt", "HunyuanDiT": "HunyuanDiT", "Flux": "FLUX", "Flux2": "FLUX.2"},
+    **{"Chroma": "Chroma", "LongCatImage": "LongCat-Image", "Lens": "Lens", "GenmoMochi": "Mochi"},
+    **{"LTXV": "LTX-Video", "LTXAV": "LTX-2", "MiniMaxH3": "MiniMax H3", "HunyuanVideo": "HunyuanVideo"},
+    **{"HunyuanVideo15": "HunyuanVideo 1.5", "HunyuanVideo15_SR_Distilled": "HunyuanVideo 1.5"},
+    **{"HunyuanImage21": "HunyuanImage", "HunyuanImage21Refiner": "HunyuanImage refiner"},
+    **{"CosmosT2V": "Cosmos", "CosmosT2IPredict2": "Cosmos Predict 2", "Anima": "Anima"},
+    **{"Lumina2": "Lumina 2", "ZImage": "Z-Image", "PixelDiTT2I": "PixelDiT", "PiD": "PiD"},
+    **{"WAN21_T2V": "Wan", "Hunyuan3Dv2": "Hunyuan3D 2", "HiDream": "HiDream", "HiDreamO1": "HiDream O1"},
+    **{"SeedVR2": "SeedVR2", "ACEStep": "ACE-Step", "ACEStep15": "ACE-Step 1.5", "Omnigen2": "OmniGen 2"},
+    **{"Boogu": "Boogu", "Ideogram4": "Ideogram 4", "Krea2": "Krea 2", "MageFlow": "MageFlow"},
+    **{"QwenImage": "Qwen-Image", "JoyImage": "JoyImage", "Kandinsky5": "Kandinsky 5"},
+    **{"ErnieImage": "ERNIE-Image", "CogVideoX_T2V": "CogVideoX"},
+}
+
+
+def of_model(model: Any) -> str:
+    """The base model of a ModelPatcher or of the host's model in it; one that is not known, by its class."""
+    inner = getattr(model, "model", model)
+    kinds = type(getattr(inner, "model_config", None)).__mro__
+    name = next((_NAMES[kind.__name__] for kind in kinds if kind.__name__ in _NAMES), None)
+    return name or f"a model that is not known here ({type(inner).__name__})"

@@ -1,0 +1,57 @@
+"""What is said where a LoRA and a model do not belong together: both by name, or names that nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lora_accounts import lora, patcher
+from networks import NETWORKS
+from support import part
+
+_NAMES = {
+    **{"sd15": "SD1.5", "sdxl": "SDXL", "sd35": "SD3", "flux": "FLUX", "chroma": "Chroma", "flux2": "FLUX.2"},
+    **{"z_image": "Z-Image", "lumina2": "Lumina 2", "wan_i2v": "Wan", "wan_vace": "Wan", "ltxav": "LTX-2"},
+    **{"hunyuan_image": "HunyuanImage", "hunyuan_video15": "HunyuanVideo 1.5", "anima": "Anima"},
+    **{"cosmos_predict2": "Cosmos Predict 2", "cogvideox15_i2v": "CogVideoX", "qwen_image": "Qwen-Image"},
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_model_has_a_name(pack, network):
+    model = patcher(network)
+    found = part(pack, "nodes.base_model").of_model(model)
+    assert found == _NAMES.get(network, found) and "not known" not in found
+    assert part(pack, "nodes.base_model").of_model(model.model) == found
+
+
+def test_a_model_that_is_not_known_is_called_by_its_class(pack):
+    of_model = part(pack, "nodes.base_model").of_model
+    assert of_model(torch.nn.Linear(1, 1)) == "a model that is not known here (Linear)"
+
+
+def refused(pack, tensors, network):
+    with pytest.raises(ValueError, match=r"^odd\.safetensors: ") as caught:
+        part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", patcher(network), None)
+    return str(caught.value)
+
+
+def test_a_lora_of_another_base_model_is_called_by_both_names(pack):
+    text = refused(pack, lora("transformer.transformer_blocks.3.ff_context.net.0.proj", 12288, 3072), "sd15")
+    assert "none of its 1 layers exists in this model (SD1.5)" in text
+    assert "another base model (FLUX LoRA, SD1.5 checkpoint)" in text
+
+
+def test_a_layer_of_another_size_names_both_too(pack):
+    at = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"
+    text = refused(pack, lora(at, 320, 1024), "sd15")
+    assert "another base model (SD2 LoRA, SD1.5 checkpoint)" in text
+
+
+def test_names_that_nobody_knows_are_shown(pack):
+    tensors = {}
+    for i in range(5):
+        tensors |= lora(f"mystery.part_{i}.thing", 8, 8)
+    text = refused(pack, tensors, "sd15")
+    shown = "'mystery.part_0.thing', 'mystery.part_1.thing', 'mystery.part_2.thing'"
+    assert f"names its layers in a way that is not known here: {shown}." in text
+    assert "another base model" not in text and "part_3" not in text
