@@ -19,6 +19,9 @@ _SETTINGS = (
 )
 
 
+EITHER = "FLUX or Chroma"
+
+
 @dataclass(frozen=True)
 class _Name:
     """A base model, the layouts (of :func:`names_base.base_of`) that it has, and how it is written."""
@@ -74,6 +77,11 @@ def of_lora(shapes: Shapes, metadata: Mapping[str, str] | None = None) -> str | 
     if written is not None and (base.network is None or base.network in written.layouts):
         return written.name
     return _by_layers(base, {path.replace(".", "_"): shape for path, shape in shapes.items()})
+
+
+def is_of(base: str, model: str) -> bool:
+    """Whether a LoRA of ``base``, which may be one of two, was made for ``model``."""
+    return model in base.split(" or ")
 
 
 def is_understood(shapes: Shapes) -> bool:
@@ -144,7 +152,14 @@ def _flux(shapes: Shapes) -> str | None:
         return "HunyuanVideo"
     if _has(shapes, r"stream_modulation|to_qkv_mlp_proj$|_ff_linear_in$") or width & {4096, 6144}:
         return "FLUX.2"
-    return "FLUX" if not width or width == {3072} else None
+    if width and width != {3072}:
+        return None
+    # Chroma has FLUX's blocks, but what modulates them.
+    return (
+        "FLUX"
+        if _has(shapes, r"(mod_lin|modulation_lin|norm_linear|norm1(_context)?_linear)$|_in_")
+        else EITHER
+    )
 
 
 def _bfl(shapes: Shapes) -> set[str]:

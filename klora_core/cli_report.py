@@ -105,7 +105,10 @@ def run(options: argparse.Namespace) -> int:
     rows, method = make(given)
     plan = make_plan(
         rows,
-        [LoraInfo(lora.name, role) for lora, role in zip(given.loras, given.roles, strict=True)],
+        [
+            LoraInfo(lora.name, role, base=lora.base)
+            for lora, role in zip(given.loras, given.roles, strict=True)
+        ],
         method,
         notes=[note for lora in given.loras for note in _notes(lora)],
     )

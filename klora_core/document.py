@@ -102,7 +102,8 @@ def _slot(slot: PlanSlot) -> dict[str, Any]:
 
 def _info(info: LoraInfo) -> dict[str, Any]:
     kind = {} if info.kind == LORA else {"kind": info.kind}
-    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind}
+    base = {} if info.base is None else {"base": info.base}
+    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind, **base}
 
 
 def _choices(plan: Plan, columns: Columns) -> list[str]:

@@ -7,7 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from . import checks, names, reading
 from .account import Left, What
+from .base_names import of_lora
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
 from .names_base import Base, base_of
@@ -29,7 +30,8 @@ class LoraFile:
     """A LoRA file. ``slots`` is what it changes in the diffusion model, by canonical slot.
 
     ``left`` is what else is in it. ``modules`` are its changes by dotted path before they were placed,
-    ``keys`` the tensors of each; ``guessed`` those paths whose dots were restored.
+    ``keys`` the tensors of each; ``guessed`` those paths whose dots were restored; ``metadata`` the text that
+    the trainer wrote into it.
     """
 
     name: str
@@ -38,6 +40,12 @@ class LoraFile:
     keys: Mapping[str, tuple[str, ...]]
     modules: Mapping[str, Delta]
     guessed: frozenset[str]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str | None:
+        """The base model that it was trained on, None where neither its layers nor its metadata tell."""
+        return of_lora(_shapes(self.modules), self.metadata)
 
     @property
     def applied(self) -> frozenset[str]:
@@ -86,7 +94,9 @@ def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
     return aligned[0], aligned[1]
 
 
-def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
+def from_tensors(
+    name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> LoraFile:
     """A LoRA from its tensors by key. ``tensors`` may load lazily: each is read at most once.
 
     Raises KLoraError as :func:`klora_core.reading.read` does, for a layer that is there in two spellings, and
@@ -115,7 +125,7 @@ def from_tensors(name: str, tensors: Mapping[str, Tensor]) -> LoraFile:
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    file = LoraFile(name, {}, tuple(left), keys, deltas, frozenset(guessed))
+    file = LoraFile(name, {}, tuple(left), keys, deltas, frozenset(guessed), dict(metadata or {}))
     return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
@@ -145,8 +155,10 @@ def _unequal(
     layer: str, first: LoraFile, ours: tuple[int, int], second: LoraFile, theirs: tuple[int, int]
 ) -> KLoraError:
     sizes = [f"{out} x {n} in {file.name}" for file, (out, n) in ((first, ours), (second, theirs))]
+    bases = [f"{file.base} LoRA" for file in (first, second) if file.base]
+    named = f" ({', '.join(bases)})" if len(set(bases)) == 2 else ""
     return KLoraError(
-        f"Layer {layer} is {' and '.join(sizes)}: they were trained on different base models. "
+        f"Layer {layer} is {' and '.join(sizes)}: they were trained on different base models{named}. "
         "Use two LoRAs of the same base model."
     )
 
@@ -233,7 +245,7 @@ def _read(path: Path) -> LoraFile:
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
         with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
-            return from_tensors(printable(path.name), _LazyTensors(file))
+            return from_tensors(printable(path.name), _LazyTensors(file), file.metadata())
     except SafetensorError as error:
         hint = "It is incomplete or damaged: download it again."
         if path.suffix.lower() != ".safetensors":

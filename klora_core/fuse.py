@@ -56,7 +56,10 @@ def fuse(
     evidence = evidence_of(rows.competing, _ROLES, lambda requests: _score(requests, model), names)
     plan = make_plan(
         rows,
-        [LoraInfo(*each) for each in zip(names, _ROLES, (0, 0), strengths, strict=True)],
+        [
+            LoraInfo(lora.name, role, strength=strength, base=lora.base)
+            for lora, role, strength in zip(loras, _ROLES, strengths, strict=True)
+        ],
         KLora(curve, gamma, _ROLES, evidence),
         Progress(progress),
         other_layers,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .base_names import of_lora
 from .deltas import Delta, Deltas, Slot
 from .errors import KLoraError
 from .order import depth_key, is_attention
@@ -225,4 +226,6 @@ def _described(deltas: Deltas) -> str:
         return "no layer of the diffusion model"
     # The middle of the network says more about the base model than its embedders.
     middle = names[len(names) // 2 :][:_EXAMPLES]
-    return f"{len(names)} layers such as {' and '.join(middle)}"
+    base = of_lora({slot.weight: delta.shape for slot, delta in deltas.items()})
+    made = f" ({base} LoRA)" if base else ""
+    return f"{len(names)} layers such as {' and '.join(middle)}{made}"

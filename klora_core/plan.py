@@ -25,7 +25,8 @@ OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
 class LoraInfo:
     """A LoRA of the plan. ``slots`` counts what it changes in the diffusion model.
 
-    ``alone`` names the slots among these that do not compete; ``kind`` is what most of them are (``LoHa``).
+    ``alone`` names the slots among these that do not compete; ``kind`` is what most of them are (``LoHa``),
+    ``base`` the base model that it was trained on, where its file tells.
     """
 
     name: str
@@ -34,6 +35,7 @@ class LoraInfo:
     strength: float = 1.0
     alone: tuple[str, ...] = ()
     kind: str = LORA
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def make_plan(
             lora.strength,
             tuple(slot.name for slot in rows.alone[i]),
             _kind([row.deltas[i] for row in rows.competing]),
+            lora.base,
         )
         for i, lora in enumerate(loras)
     )

@@ -44,5 +44,11 @@ def from_json(document: Mapping[str, Any], methods: Mapping[str, type[Method]] =
 def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:
     alone = lora["alone"] if "alone" in lora else unmatched[lora["role"]]
     return LoraInfo(
-        lora["name"], lora["role"], lora["slots"], lora["strength"], tuple(alone), lora.get("kind", LORA)
+        lora["name"],
+        lora["role"],
+        lora["slots"],
+        lora["strength"],
+        tuple(alone),
+        lora.get("kind", LORA),
+        lora.get("base"),
     )

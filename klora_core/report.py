@@ -62,7 +62,8 @@ def _heading(plan: Plan) -> list[str]:
 
 
 def _lora(lora: LoraInfo) -> str:
-    parts = [f"changes {_count(lora.slots, 'layer')}"] if lora.slots else []
+    parts = [f"{lora.base} LoRA"] if lora.base else []
+    parts += [f"changes {_count(lora.slots, 'layer')}"] if lora.slots else []
     parts += [f"strength {lora.strength:g}"] if lora.strength != 1 else []
     return f"{lora.name} ({', '.join(parts)})" if parts else lora.name
 

@@ -96,7 +96,10 @@ def compose(
     labels = labels_of(roles)
     loras = [lora_slots.read(member.tensors, member.name, model, clip) for member in members]
     rows, method = make(Found(tuple(lora.slots for lora in loras), roles, names))
-    infos = [LoraInfo(member.name, member.role, strength=member.strength) for member in members]
+    infos = [
+        LoraInfo(member.name, member.role, strength=member.strength, base=lora.base)
+        for member, lora in zip(members, loras, strict=True)
+    ]
     plan = make_plan(
         rows,
         infos,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..klora_core.base_names import is_of
 from ..klora_core.errors import KLoraError
 from ..klora_core.reading import Module
 from .host_names import SUFFIX, Target
@@ -39,7 +40,7 @@ def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
                 "names of ComfyUI or diffusers, or choose another LoRA."
             )
         example = f"{none}, for example {lora.unknown[0]!r}"
-        if lora.base == model:
+        if lora.base and is_of(lora.base, model):
             return KLoraError(f"{example}, though it was made for {model}: choose another LoRA.")
         return KLoraError(
             f"{example}. It was made for another base model{_pair(lora.base, model)}: load its checkpoint or "
@@ -55,4 +56,4 @@ def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
 
 def _pair(base: str | None, model: str) -> str:
     """`` (FLUX LoRA, SD1.5 checkpoint)``; nothing where the LoRA's base is unknown or the same."""
-    return "" if base in (None, model) else f" ({base} LoRA, {model} checkpoint)"
+    return "" if base is None or is_of(base, model) else f" ({base} LoRA, {model} checkpoint)"

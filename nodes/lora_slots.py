@@ -36,7 +36,7 @@ class HostLora:
     patches can carry (biases, norms, embeddings), by host key; ``before`` the patches of layers that the host
     runs before sampling; ``clip`` the text-encoder patches. ``left`` names all that is not applied, and why;
     ``applied`` the file's tensors that the other four are made of; ``base`` is the base model that it was
-    trained on, where its layers or its metadata tell.
+    trained on, where its layers or its metadata tell, ``model`` the one that is loaded.
     """
 
     name: str
@@ -47,6 +47,7 @@ class HostLora:
     left: tuple[Left, ...] = ()
     applied: frozenset[str] = frozenset()
     base: str | None = None
+    model: str = ""
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -108,6 +109,7 @@ class _Reader:
             left,
             frozenset(self.origin.get(key, key) for key in self.applied),
             self.base,
+            self.model_name,
         )
         if not self.slots:
             raise no_slot(lora, self.model_name, base_names.is_understood(self.shapes))

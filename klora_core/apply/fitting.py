@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .. import names
 from ..account import Left, What
+from ..base_names import of_lora
 from ..deltas import Delta, Slot
 from ..errors import KLoraError, printable
 from ..files import LoraFile, swapped
@@ -40,7 +41,8 @@ def fit(file: LoraFile, places: Places) -> LoraFile:
     if not slots:
         raise KLoraError(
             f"{file.name}: the model has none of its {len(file.modules)} layers, such as "
-            f"{_examples(file.modules)}; it has {_examples(places.sizes)}. It is for another base model: "
+            f"{_examples(file.modules)}; it has {_examples(places.sizes)}. It is for another base model"
+            f"{_named(file.base, places)}: "
             "choose a LoRA of this one."
         )
     left = [Left(printable(path), MISSING, What.LAYER, file.keys[path]) for path in missing]
@@ -74,6 +76,12 @@ def _has(places: Places, slot: Slot, change: Delta, file: str) -> bool:
             "on another base model. Use a LoRA of this one."
         )
     return True
+
+
+def _named(base: str | None, places: Places) -> str:
+    """`` (FLUX LoRA, SD1.5 model)`` where both are known and are two."""
+    model = of_lora({weight: (1, pieces[0].inputs) for weight, pieces in places.pieces.items()})
+    return f" ({base} LoRA, {model} model)" if base and model and base != model else ""
 
 
 def _examples(layers: Iterable[str]) -> str:

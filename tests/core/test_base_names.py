@@ -14,7 +14,8 @@ _LAYERS = {
     "SDXL": {"down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k": (640, 2048)},
     "SDXL refiner": {"input_blocks.4.1.transformer_blocks.0.attn2.to_v": (768, 1280)},
     "Stable Cascade": {"down_blocks.0.2.attention.attn.to_q": (1536, 1536)},
-    "FLUX": {"transformer_blocks.3.ff_context.net.0.proj": (12288, 3072)},
+    "FLUX": {"single_transformer_blocks.3.norm.linear": (9216, 3072)},
+    "FLUX or Chroma": {"transformer_blocks.3.ff_context.net.0.proj": (12288, 3072)},
     "FLUX.2": {"single_transformer_blocks.3.attn.to_qkv_mlp_proj": (27648, 3072)},
     "Chroma": {
         "distilled_guidance_layer.in_proj": (5120, 64),

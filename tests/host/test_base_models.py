@@ -36,7 +36,7 @@ def refused(pack, tensors, network):
 
 
 def test_a_lora_of_another_base_model_is_called_by_both_names(pack):
-    text = refused(pack, lora("transformer.transformer_blocks.3.ff_context.net.0.proj", 12288, 3072), "sd15")
+    text = refused(pack, lora("transformer.transformer_blocks.3.norm1_context.linear", 18432, 3072), "sd15")
     assert "none of its 1 layers exists in this model (SD1.5)" in text
     assert "another base model (FLUX LoRA, SD1.5 checkpoint)" in text
 
