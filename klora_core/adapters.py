@@ -11,21 +11,24 @@ import torch
 from torch import Tensor
 
 from .checks import AGAIN
-from .deltas import Delta, Dense, Hadamard, Kron, lora
+from .deltas import Additive, Dense, Hadamard, Kron, lora
 from .errors import KLoraError
-from .parts import ALPHA, GATE
+from .parts import ALPHA, DORA, GATE, MAGNITUDE
 
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
 # BeamLoRA's T: a constant of its published code, which no file says.
 _GATE_TEMPERATURE = 0.05
+_CORES = {"mid", "hada_t1", "hada_t2", "lokr_t1", "lokr_t2"}
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
     """The weight change of a module: its tensors by part, checked to fit together, not multiplied out.
 
-    ``shape`` is [out, n] of the change, a convolution's kernel flat in n; ``alpha`` None means alpha = rank.
+    ``shape`` is [out, n] of the change, a convolution's kernel flat in n, and n 0 where only the layer knows
+    it (OFT); ``alpha`` None means alpha = rank. ``dora`` is the magnitude of a DoRA, as LyCORIS means it or,
+    with ``peft``, as PEFT does.
     """
 
     module: str
@@ -33,6 +36,18 @@ class Change:
     shape: tuple[int, int]
     parts: Mapping[str, Tensor]
     alpha: float | None
+    dora: Tensor | None = None
+    peft: bool = False
+
+    @property
+    def label(self) -> str:
+        """What people call the kind."""
+        return "DoRA" if self.dora is not None else _KINDS[self.kind].label
+
+    @property
+    def needs_weight(self) -> bool:
+        """Whether the change depends on the layer's own weight: see :mod:`klora_core.weight_bound`."""
+        return self.dora is not None or _KINDS[self.kind].build is None
 
     @property
     def scale(self) -> float:
@@ -40,24 +55,42 @@ class Change:
         counted = next((self.parts[p] for p in _KINDS[self.kind].counted if p in self.parts), None)
         return 1.0 if self.alpha is None or counted is None else self.alpha / counted.shape[0]
 
-    def delta(self) -> Delta:
-        """The change in the file's own factors. Raises KLoraError where a Tucker core would blow them up."""
-        return _KINDS[self.kind].build(self)
+    def delta(self) -> Additive:
+        """The change in the file's own factors, without the magnitude of a DoRA.
+
+        Raises KLoraError for a kind that needs the weight.
+        """
+        build = _KINDS[self.kind].build
+        if build is None:
+            raise unbound(self.module, self.label)
+        return build(self)
 
 
 class _Kind(NamedTuple):
     shape: Callable[[str, Mapping[str, Tensor]], tuple[int, int]]
-    build: Callable[[Change], Delta]
+    # None: only the layer's own weight makes it a change.
+    build: Callable[[Change], Additive] | None
     # The part whose first size is the rank that alpha is divided by; the first that is there counts.
     counted: tuple[str, ...]
+    label: str
+
+
+def unbound(module: str, kind: str) -> KLoraError:
+    """The error for a change that needs the layer's weight where there is none."""
+    return KLoraError(
+        f"layer {module} is {kind}, which depends on the checkpoint's own weights: files alone can't tell "
+        "what it changes. Use the ComfyUI nodes, or fuse() with the model."
+    )
 
 
 def change(module: str, parts: Mapping[str, Tensor]) -> Change:
     """The weight change of ``module`` from its tensors by part (see :func:`klora_core.parts.split`).
 
-    Raises KLoraError, naming the module, for missing counterparts, tensors that belong to no common kind, and
-    shapes that do not fit.
+    Raises KLoraError, naming the module, for missing counterparts, tensors that belong to no common kind,
+    shapes that do not fit, and a Tucker core that would blow the factors up.
     """
+    dora = {part: tensor for part, tensor in parts.items() if part in (DORA, MAGNITUDE)}
+    parts = {part: tensor for part, tensor in parts.items() if part not in dora}
     kinds = {_KIND_OF.get(part, part.partition("_")[0]) for part in parts if part != ALPHA}
     if len(kinds) != 1:
         raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}. {AGAIN}")
@@ -69,7 +102,14 @@ def change(module: str, parts: Mapping[str, Tensor]) -> Change:
         raise KLoraError(f"layer {module} has tensors that do not fit together ({sizes}). {AGAIN}") from error
     if math.prod(shape) > _LARGEST_LAYER:
         raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
-    return Change(module, kind, shape, parts, _alpha(module, parts))
+    if dora and (len(dora) > 1 or kind == "oft"):
+        raise KLoraError(f"layer {module} has {' and '.join((kind, *dora))}. {AGAIN}")
+    found = Change(
+        module, kind, shape, parts, _alpha(module, parts), next(iter(dora.values()), None), MAGNITUDE in dora
+    )
+    for core in _CORES & parts.keys():
+        _bounded(found, parts[core].shape[0])
+    return found
 
 
 def gated(module: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,10 +169,8 @@ def _lora_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     return out, n * math.prod(mid.shape[2:])
 
 
-def _lora(change: Change) -> Delta:
+def _lora(change: Change) -> Additive:
     mid = change.parts.get("mid")
-    if mid is not None:
-        _bounded(change, mid.shape[0])
     return lora(change.parts["up"], change.parts["down"], change.alpha, mid)
 
 
@@ -140,7 +178,7 @@ def _diff_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     return _flat(parts["diff"])
 
 
-def _diff(change: Change) -> Delta:
+def _diff(change: Change) -> Additive:
     weight = change.parts["diff"].flatten(1)
     return Dense(weight, min(weight.shape))
 
@@ -157,7 +195,7 @@ def _loha_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     return one
 
 
-def _loha(change: Change) -> Delta:
+def _loha(change: Change) -> Additive:
     """dW = (A1 B1) * (A2 B2), entry by entry."""
     (up1, down1), (up2, down2) = (_pair(change, *names) for names in _HADA)
     return Hadamard(up1, down1, up2, down2, change.scale)
@@ -183,7 +221,7 @@ def _lokr_factor_shape(module: str, parts: Mapping[str, Tensor], i: int) -> tupl
     return _flat(parts[whole])
 
 
-def _lokr(change: Change) -> Delta:
+def _lokr(change: Change) -> Additive:
     """dW = W1 (x) W2, a Kronecker product."""
     wholes = (change.parts.get("lokr_w1"), change.parts.get("lokr_w2"))
     w1, w2 = (
@@ -191,6 +229,47 @@ def _lokr(change: Change) -> Delta:
         for whole, names in zip(wholes, _LOKR, strict=True)
     )
     return Kron(w1, w2, change.scale)
+
+
+def _glora_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    first, second = _glora_pair(module, parts)
+    (out, outer), (inner, n) = _flat(first), _flat(second)
+    _fit(outer == inner == glora_rank(parts))
+    return out, n
+
+
+def _glora_pair(module: str, parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(up, down) of the part that the weight does not touch."""
+    _, _, b1, b2 = _need(module, parts, "glora_a1", "glora_a2", "glora_b1", "glora_b2")
+    _fit(all(parts[f"glora_{name}"].ndim >= 2 for name in ("a1", "a2", "b1", "b2")))
+    return (b2, b1) if is_old_glora(parts) else (b1, b2)
+
+
+def is_old_glora(parts: Mapping[str, Tensor]) -> bool:
+    """Whether a GLoRA's second factors come first, as LyCORIS wrote them until 2.0: dW = b2 b1 + W a2 a1.
+
+    In a square layer both orders fit; the rank is the smaller size then.
+    """
+    a1, a2, b1, b2 = (parts[f"glora_{name}"] for name in ("a1", "a2", "b1", "b2"))
+    old = {b2.shape[1], b1.shape[0], a1.shape[0], a2.shape[1]}
+    new = {b2.shape[0], b1.shape[1], a1.shape[1], a2.shape[0]}
+    return len(old) == 1 and (len(new) > 1 or min(new) >= min(old))
+
+
+def glora_rank(parts: Mapping[str, Tensor]) -> int:
+    """The rank of a GLoRA's factors."""
+    return parts["glora_a1" if is_old_glora(parts) else "glora_a2"].shape[0]
+
+
+def _oft_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    (blocks,) = _need(module, parts, "oft_blocks")
+    _fit(blocks.ndim in (3, 4) and blocks.shape[-1] == blocks.shape[-2])
+    out = blocks.shape[-3] * blocks.shape[-1]
+    # BOFT halves its blocks, and stage i needs blocks of 2^i of these.
+    stages = 1 if blocks.ndim == 3 else blocks.shape[0]
+    _fit(blocks.ndim == 3 or (blocks.shape[-1] % 2 == 0 and out % (blocks.shape[-1] << (stages - 1)) == 0))
+    _fit("oft_rescale" not in parts or parts["oft_rescale"].numel() == out)
+    return out, 0
 
 
 def _product_shape(a: Tensor | None, b: Tensor | None, core: Tensor | None) -> tuple[int, int]:
@@ -210,7 +289,6 @@ def _pair(change: Change, a_name: str, b_name: str, core_name: str) -> tuple[Ten
     assert a is not None and b is not None, "needed before"
     if core is None:
         return a.flatten(1), b.flatten(1)
-    _bounded(change, a.shape[0])
     down = torch.einsum("ijk,jn->ink", core.float().flatten(2), b.float())
     return a.float().T.contiguous(), down.flatten(1)
 
@@ -226,8 +304,10 @@ def _bounded(change: Change, rank: int) -> None:
 
 _KIND_OF = {"up": "lora", "down": "lora", "mid": "lora"}
 _KINDS = {
-    "lora": _Kind(_lora_shape, _lora, ("down",)),
-    "diff": _Kind(_diff_shape, _diff, ()),
-    "hada": _Kind(_loha_shape, _loha, ("hada_w1_b",)),
-    "lokr": _Kind(_lokr_shape, _lokr, ("lokr_w2_b", "lokr_w1_b")),
+    "lora": _Kind(_lora_shape, _lora, ("down",), "LoRA"),
+    "diff": _Kind(_diff_shape, _diff, (), "full difference"),
+    "hada": _Kind(_loha_shape, _loha, ("hada_w1_b",), "LoHa"),
+    "lokr": _Kind(_lokr_shape, _lokr, ("lokr_w2_b", "lokr_w1_b"), "LoKr"),
+    "glora": _Kind(_glora_shape, None, (), "GLoRA"),
+    "oft": _Kind(_oft_shape, None, (), "OFT or BOFT"),
 }

@@ -19,12 +19,12 @@ _INTEGERS = {
 }
 
 
+UNUSABLE = "which can't be carried layer by layer. Use a plain LoRA, or extract one from a merged model"
+
+
 def refusal(module: str, kind: str) -> KLoraError:
-    """The error for a module whose change is more than a sum onto the weight."""
-    return KLoraError(
-        f"layer {module} is {kind}, which does not just add to the weight and so can't be compared layer by "
-        "layer. Use a plain LoRA, or extract one from a merged model."
-    )
+    """The error for a LoRA that is of a kind which can't be used."""
+    return KLoraError(f"layer {module} is {kind}, {UNUSABLE}.")
 
 
 def twice(layer: str) -> KLoraError:
@@ -52,3 +52,12 @@ def check_values(module: str, part: str, tensor: Tensor) -> None:
             f"layer {module}: {part} holds NaN or inf. The training diverged or the file is damaged: "
             "use another version of this LoRA."
         )
+
+
+def few_misfits(misfits: int, layers: int) -> bool:
+    """Whether ``misfits`` of a LoRA's ``layers`` may be layers that a variant of its base model has larger.
+
+    That is one or two, as where an inpainting model takes more channels in, or a tenth. SD 1.5 and SD 2.1
+    differ in every sixth to fourth layer, and share all names.
+    """
+    return 2 * misfits <= layers and (misfits <= 2 or 10 * misfits <= layers)

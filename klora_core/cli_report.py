@@ -192,7 +192,7 @@ _MAKE: dict[str, Callable[[argparse.Namespace], _Make]] = {
 
 
 def _notes(file: files.LoraFile) -> list[str]:
-    notes = []
+    notes = [f"{file.name}: {note}" for note in file.notes]
     if file.text_encoder:
         notes.append(
             f"{file.name}: text-encoder layers, {len(file.text_encoder)} in all; K-LoRA concerns the "

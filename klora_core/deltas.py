@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from .factored import Factor, Hadamard, Kron, as_float32
+from .remapped import Remapped
 
 __all__ = [
+    "Additive",
     "Delta",
     "Deltas",
     "Dense",
@@ -24,6 +26,7 @@ __all__ = [
     "Hadamard",
     "Kron",
     "LowRank",
+    "Remapped",
     "Slot",
     "concat",
     "lora",
@@ -146,7 +149,9 @@ class Dense:
         return self.weight.to(device=device, dtype=torch.float32) * self.scale
 
 
-Delta = Union[LowRank, Dense, Kron, Hadamard]
+Additive = Union[LowRank, Dense, Kron, Hadamard]
+"""A change that is the same on any weight."""
+Delta = Union[LowRank, Dense, Kron, Hadamard, Remapped]
 Deltas = Mapping[Slot, Delta]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .deltas import Delta, Kron
+from .deltas import Delta, Kron, Remapped
 
 _WORDS = 1 << 16
 # Odd, so that one word that changes always shows. The low bits of a sum depend on the low bits of the words
@@ -29,6 +29,8 @@ _Seen = dict[tuple, bytes]
 def digests(deltas: Iterable[Delta]) -> list[bytes]:
     """16 bytes for each delta: of its kind, scale, rank, rows, and its tensors' shapes, dtypes and bytes.
 
+    Of a change that depends on the layer's weight, also of that weight's mark.
+
     Equal for equal deltas, in any process; a tensor that several deltas share is read once a call.
     """
     seen: _Seen = {}
@@ -36,17 +38,26 @@ def digests(deltas: Iterable[Delta]) -> list[bytes]:
 
 
 def _digest(delta: Delta, seen: _Seen) -> bytes:
-    form: tuple[Any, ...] = type(delta).__name__, delta.scale.hex(), delta.shape, delta.rank
-    if isinstance(delta, Kron):
-        pairs = isinstance(delta.w1, tuple), isinstance(delta.w2, tuple)
-        form = (*form, delta.window, pairs)
-    whole = hashlib.blake2b(repr(form).encode(), digest_size=16)
+    whole = hashlib.blake2b(repr(_form(delta)).encode(), digest_size=16)
     for tensor in delta.tensors:
         place = tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
         if place not in seen:
             seen[place] = digest(tensor)
         whole.update(seen[place])
     return whole.digest()
+
+
+def _form(delta: Delta) -> tuple[Any, ...]:
+    form: tuple[Any, ...] = type(delta).__name__, delta.scale.hex(), delta.shape, delta.rank
+    if isinstance(delta, Kron):
+        pairs = isinstance(delta.w1, tuple), isinstance(delta.w2, tuple)
+        return (*form, delta.window, pairs)
+    if isinstance(delta, Remapped):
+        left = delta.left
+        maps = None if left is None else (left.turns is None, left.gains is None, left.butterfly)
+        inner = None if delta.inner is None else _form(delta.inner)
+        return (*form, delta.base.mark, delta.base.kernel, maps, delta.columns is None, inner)
+    return form
 
 
 def digest(tensor: Tensor) -> bytes:

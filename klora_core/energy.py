@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .deltas import Delta, Dense, Hadamard, Kron, LowRank
+from .deltas import Delta, Dense, Hadamard, Kron, LowRank, Remapped
 from .factored import Factor
 
 _TILE = 1 << 20
 
 
 def energy(delta: Delta) -> float:
-    """||dW||_F^2. No product is made but a LoHa's, tile by tile.
+    """||dW||_F^2. No product is made but a LoHa's and those that depend on the weight, tile by tile.
 
     ||B A||_F^2 = trace((B^T B)(A A^T)); a Kronecker product's rows have the products of its factors' rows.
     """
@@ -29,6 +29,8 @@ def _unscaled(delta: Delta) -> Tensor:
         return torch.stack([_exact(tile).square().sum() for tile in _tiles(delta.weight)]).sum()
     if isinstance(delta, Kron):
         return _kron(delta)
+    if isinstance(delta, Remapped):
+        return _remapped(delta)
     return _hadamard(delta)
 
 
@@ -50,6 +52,15 @@ def _row_energies(factor: Factor) -> Tensor:
         return _exact(factor).square().sum(1)
     up, down = _exact(factor[0]), _exact(factor[1])
     return ((up @ (down @ down.T)) * up).sum(1).clamp_min(0)
+
+
+def _remapped(delta: Remapped) -> Tensor:
+    exact = delta.with_tensors([_exact(t) if t.is_floating_point() else t.cpu() for t in delta.tensors])
+    weight = delta.base.flat("cpu")
+    out, n = delta.shape
+    step = out if delta.left is not None and delta.left.butterfly else max(1, _TILE // n)
+    tiles = (exact.piece(weight, start, min(step, out - start)) for start in range(0, out, step))
+    return torch.stack([tile.square().sum() for tile in tiles]).sum()
 
 
 def _hadamard(delta: Hadamard) -> Tensor:

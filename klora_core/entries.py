@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .deltas import Delta, Dense, Hadamard, Kron, LowRank
+from .deltas import Delta, Dense, Hadamard, Kron, LowRank, Remapped
 from .factored import as_float32
 from .kronecker import Lists, largest_products, pieces
 
@@ -144,7 +144,17 @@ def _maker(delta: Delta, device: torch.device, spare: Tensor) -> Callable[[int, 
 
         return make
     whole = delta.with_tensors(factors)
+    if isinstance(whole, Remapped):
+        # Read once, for all tiles: the weight of one slot.
+        return _remapped(whole, whole.base.flat(device))
     return lambda start, length, into: into.copy_(whole.rows(start, length).product())
+
+
+def _remapped(delta: Remapped, weight: Tensor) -> Callable[[int, int, Tensor], Tensor]:
+    if delta.left is not None and delta.left.butterfly:
+        product = delta.piece(weight, 0, delta.shape[0])
+        return lambda start, length, into: into.copy_(product.narrow(0, start, length))
+    return lambda start, length, into: into.copy_(delta.piece(weight, start, length))
 
 
 def _block(n: int, k: int) -> int:

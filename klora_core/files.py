@@ -16,6 +16,7 @@ from torch import Tensor
 
 from . import checks, names, reading
 from .account import Left, What
+from .adapters import Change, unbound
 from .base_names import of_lora
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
@@ -31,7 +32,8 @@ class LoraFile:
 
     ``left`` is what else is in it. ``modules`` are its changes by dotted path before they were placed,
     ``keys`` the tensors of each; ``guessed`` those paths whose dots were restored; ``metadata`` the text that
-    the trainer wrote into it.
+    the trainer wrote into it. ``waiting`` are changes that only a model's weights make complete
+    (:mod:`klora_core.weight_bound`), by dotted path. ``notes`` say what else was done.
     """
 
     name: str
@@ -41,16 +43,18 @@ class LoraFile:
     modules: Mapping[str, Delta]
     guessed: frozenset[str]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, Change] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def base(self) -> str | None:
         """The base model that it was trained on, None where neither its layers nor its metadata tell."""
-        return of_lora(_shapes(self.modules), self.metadata)
+        return of_lora({**_shapes(self.modules), **_shapes(self.waiting)}, self.metadata)
 
     @property
     def applied(self) -> frozenset[str]:
         """The tensors that its slots are made of."""
-        return frozenset(key for path in self.modules for key in self.keys[path])
+        return frozenset(key for path in (*self.modules, *self.waiting) for key in self.keys[path])
 
     @property
     def text_encoder(self) -> tuple[str, ...]:
@@ -63,14 +67,15 @@ class LoraFile:
         return tuple(item for item in self.left if item.what is not What.TEXT)
 
 
-def read(path: str | Path) -> LoraFile:
+def read(path: str | Path, for_model: bool = False) -> LoraFile:
     """Read a LoRA file; tensors keep their dtype and stay memory-mapped.
 
+    ``for_model``: changes that depend on a model's weights wait for them; without it they are refused.
     Raises KLoraError that names the file, the layer where there is one, and the remedy.
     """
     path = Path(path)
     with _naming(printable(path.name)):
-        return _read(path)
+        return _read(path, for_model)
 
 
 def read_pair(subject: str | Path, style: str | Path) -> tuple[LoraFile, LoraFile]:
@@ -95,18 +100,23 @@ def align(first: LoraFile, second: LoraFile) -> tuple[LoraFile, LoraFile]:
 
 
 def from_tensors(
-    name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    name: str,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    for_model: bool = False,
 ) -> LoraFile:
     """A LoRA from its tensors by key. ``tensors`` may load lazily: each is read at most once.
 
-    Raises KLoraError as :func:`klora_core.reading.read` does, for a layer that is there in two spellings, and
-    where no weight of the diffusion model is changed.
+    ``metadata`` is the text in the file's header, ``for_model`` as in :func:`read`. Raises KLoraError as
+    :func:`klora_core.reading.read` does, for a layer that is there in two spellings, for one that needs a
+    model's weights without ``for_model``, and where no weight of the diffusion model is changed.
     """
-    found = reading.read(tensors)
+    found = reading.read(tensors, metadata)
     left = list(found.left)
     deltas: dict[str, Delta] = {}
     guessed: set[str] = set()
     keys: dict[str, tuple[str, ...]] = {}
+    waiting: dict[str, Change] = {}
     for module in found.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), _NO_HOST, What.TEXT, module.all_keys))
@@ -115,17 +125,32 @@ def from_tensors(
         if module.change is None:
             continue
         path, restored = names.module(module.raw)
-        if path in deltas:
+        if path in deltas or path in waiting:
             raise checks.twice(module.raw)
-        deltas[path] = module.change.delta()
+        if not module.change.needs_weight:
+            deltas[path] = module.change.delta()
+        elif for_model:
+            waiting[path] = module.change
+        else:
+            raise unbound(printable(module.raw), module.change.label)
         keys[path] = module.keys
         if restored:
             guessed.add(path)
-    if not deltas:
+    if not (deltas or waiting):
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    file = LoraFile(name, {}, tuple(left), keys, deltas, frozenset(guessed), dict(metadata or {}))
+    file = LoraFile(
+        name,
+        {},
+        tuple(left),
+        keys,
+        deltas,
+        frozenset(guessed),
+        dict(metadata or {}),
+        waiting,
+        found.notes,
+    )
     return replace(file, slots=_respelled(file, base_of(_shapes(deltas)), {}))
 
 
@@ -163,7 +188,7 @@ def _unequal(
     )
 
 
-def _shapes(modules: Mapping[str, Delta]) -> dict[str, tuple[int, int]]:
+def _shapes(modules: Mapping[str, Delta] | Mapping[str, Change]) -> dict[str, tuple[int, int]]:
     return {path: change.shape for path, change in modules.items()}
 
 
@@ -238,14 +263,14 @@ class _LazyTensors(Mapping[str, Tensor]):
         return len(self._keys)
 
 
-def _read(path: Path) -> LoraFile:
+def _read(path: Path, for_model: bool) -> LoraFile:
     if not path.exists():
         raise KLoraError(f"there is no such file ({printable(path)}). Check the path.")
     if not path.is_file():
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
         with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
-            return from_tensors(printable(path.name), _LazyTensors(file), file.metadata())
+            return from_tensors(printable(path.name), _LazyTensors(file), file.metadata(), for_model)
     except SafetensorError as error:
         hint = "It is incomplete or damaged: download it again."
         if path.suffix.lower() != ".safetensors":

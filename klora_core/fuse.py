@@ -50,7 +50,9 @@ def fuse(
     """
     curve = make_schedule(schedule, alpha, beta, balance)
     there = places(model)
-    loras = [fit(_read(source, role), there) for source, role in zip((subject, style), _ROLES, strict=True)]
+    loras = [
+        fit(_read(source, role), there, model) for source, role in zip((subject, style), _ROLES, strict=True)
+    ]
     names, strengths = [lora.name for lora in loras], (subject_strength, style_strength)
     rows = meet([lora.slots for lora in loras], _ROLES, layers)
     evidence = evidence_of(rows.competing, _ROLES, lambda requests: _score(requests, model), names)
@@ -69,7 +71,9 @@ def fuse(
 
 
 def _read(source: Source, role: str) -> files.LoraFile:
-    return files.from_tensors(role, source) if isinstance(source, Mapping) else files.read(source)
+    if isinstance(source, Mapping):
+        return files.from_tensors(role, source, for_model=True)
+    return files.read(source, for_model=True)
 
 
 def _score(requests: Sequence[Request], model: nn.Module) -> list[Score]:
@@ -80,7 +84,7 @@ def _score(requests: Sequence[Request], model: nn.Module) -> list[Score]:
 
 def _notes(role: str, lora: files.LoraFile) -> list[str]:
     """A sentence for each kind of thing that a LoRA holds and that is not applied."""
-    lines = []
+    lines = [f"{role}: {note}." for note in lora.notes]
     for (what, reason), names in grouped(lora.left).items():
         number = f"{len(names)} {what.value}{'' if len(names) == 1 else 's'}"
         why = f"K-LoRA concerns the diffusion model alone; {_NO_TEXT}" if what is What.TEXT else reason

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 BIAS, LORA_BIAS, WHOLE, ALPHA, GATE = "bias", "lora_bias", "whole", "alpha", "gate"
+# The magnitudes of a DoRA, as LyCORIS and as PEFT mean them.
+DORA, MAGNITUDE = "dora_scale", "magnitude"
 REFUSED = "refused:"
 
 _SUFFIXES = {
@@ -29,18 +31,22 @@ _SUFFIXES = {
     ".lora_up.bias": LORA_BIAS,
     **{f".hada_{name}": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
     **{f".lokr_{name}": f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
+    **{f".{name}.weight": f"glora_{name}" for name in ("a1", "a2", "b1", "b2")},
+    ".oft_blocks": "oft_blocks",
+    ".rescale": "oft_rescale",
+    ".dora_scale": DORA,
 }
-# The kinds that are more than a sum onto the weight, by the tensors that only they have.
+# The kinds that nothing here can carry, by the tensors that only they have. PEFT's rotations turn the layer's
+# input, and their files do not say by which of several formulas.
 _KINDS = {
-    "DoRA": r"dora_scale|lora_magnitude_vector(?:\.[\w-]+){0,2}",
-    "OFT or BOFT": r"oft_blocks|oft_diag|b?oft_[Rs](?:\.[\w-]+){0,2}|rescale",
-    "GLoRA": r"[ab][12]\.weight",
+    "PEFT's OFT or BOFT": r"oft_diag|b?oft_[Rs](?:\.[\w-]+){0,2}",
     "a LoRA that changes the layer's size": r"reshape_weight",
 }
 _KIND = tuple((kind, re.compile(rf"(.+)\.(?:{tensors})")) for kind, tensors in _KINDS.items())
 # PEFT puts the adapter's name between; XLabs numbers the two streams of a FLUX block.
 _PEFT = re.compile(r"(.+)\.lora_([AB])(?:\.(?!bias\b)[\w-]+)?\.weight")
 _PEFT_BIAS = re.compile(r"(.+)\.lora_B(?:\.[\w-]+)?\.bias")
+_PEFT_DORA = re.compile(r"(.+)\.lora_magnitude_vector(?:\.[\w-]+){0,2}")
 _BEAM = re.compile(r"(.+)\.lora_gate(?:\.[\w-]+)?")
 _XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
 # A change is never stored under these: they hold the new value itself.
@@ -52,8 +58,8 @@ def split(key: str) -> tuple[str, str] | None:
 
     ``part`` is one that :func:`klora_core.adapters.change` knows, ``gate`` for the weights of a LoRA's
     ranks, ``bias`` for an addition to the layer's bias, ``lora_bias`` for the same at the scale of the LoRA,
-    ``whole`` for a value that replaces instead of adding, or ``refused:<kind>`` for changes that are more
-    than a sum onto the weight.
+    ``whole`` for a value that replaces instead of adding, ``dora_scale`` or ``magnitude`` for a DoRA's, or
+    ``refused:<kind>`` for changes of a kind that can't be used.
     """
     if not key.isprintable():
         return None
@@ -61,6 +67,8 @@ def split(key: str) -> tuple[str, str] | None:
         return found[1], "up" if found[2] == "B" else "down"
     if found := _PEFT_BIAS.fullmatch(key):
         return found[1], LORA_BIAS
+    if found := _PEFT_DORA.fullmatch(key):
+        return found[1], MAGNITUDE
     if found := _BEAM.fullmatch(key):
         return found[1], GATE
     if found := _XLABS.fullmatch(key):

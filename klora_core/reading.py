@@ -15,16 +15,16 @@ from torch import Tensor
 
 from . import adapters, checks, names
 from .account import Left, What
+from .adapter_metadata import Scales
 from .adapters import Change
 from .errors import KLoraError, printable
-from .parts import ALPHA, BIAS, GATE, LORA_BIAS, REFUSED, WHOLE, is_adapter, split
+from .parts import ALPHA, BIAS, DORA, GATE, LORA_BIAS, MAGNITUDE, REFUSED, WHOLE, is_adapter, split
 
 _UNKNOWN = "not understood"
 _WHOLE_REASON = "it replaces the model's values instead of adding to them"
 _USELESS = "its layer has no factors that it could scale"
 _CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
-_TEXT_KINDS = ("DoRA",)
-_MAGNITUDES = tuple(REFUSED + kind for kind in _TEXT_KINDS)
+_MAGNITUDES = (DORA, MAGNITUDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,7 @@ class Module:
     """What a LoRA does to one module, by the module's name as the file spells it.
 
     ``change`` is added to its weight matrix, ``norm`` to a weight that is a vector, ``bias`` to its bias.
-    ``keys`` are the tensors of ``change``. ``dora`` is the magnitude of a DoRA, of text encoders alone:
-    elsewhere it is refused.
+    ``keys`` are the tensors of ``change``.
     """
 
     raw: str
@@ -50,7 +49,6 @@ class Module:
     change: Change | None = None
     norm: Vector | None = None
     bias: Vector | None = None
-    dora: Tensor | None = None
 
     @property
     def vectors(self) -> tuple[Vector, ...]:
@@ -63,10 +61,11 @@ class Module:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A LoRA's modules, and the tensors that belong to none."""
+    """A LoRA's modules, the tensors that belong to none, and what else there is to say about it."""
 
     modules: tuple[Module, ...]
     left: tuple[Left, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -81,12 +80,13 @@ def check_layout(tensors: Mapping[str, object]) -> None:
         raise checks.refusal("img_in", "part of a control LoRA that changes the layer's size")
 
 
-def read(tensors: Mapping[str, Tensor]) -> Reading:
+def read(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Reading:
     """The modules of a LoRA from its tensors by name. ``tensors`` may load lazily: each is read at most once.
 
-    Raises KLoraError for what is no LoRA, and for a module with missing or doubled tensors, shapes that do
-    not fit, values that are not finite, dtypes that are no floating point, or a kind that needs the base
-    weight.
+    ``metadata`` is the text in the file's header, which may say how a LoRA without alphas is scaled. Modules
+    of a kind that can't be used are left by name. Raises KLoraError for what is no LoRA, for a LoRA of
+    nothing else than such modules, and for a module with missing or doubled tensors, shapes that do not fit,
+    values that are not finite, or dtypes that are no floating point.
     """
     check_layout(tensors)
     found: dict[str, _Found] = defaultdict(_Found)
@@ -115,26 +115,36 @@ def read(tensors: Mapping[str, Tensor]) -> Reading:
             "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
             "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
         )
+    scales = Scales.of(metadata or {})
     modules = []
     for raw, there in found.items():
-        module, rest = _module(raw, there, tensors)
+        module, rest = _module(raw, there, tensors, scales)
         modules += [module] if module is not None else []
         left += rest
-    return Reading(tuple(modules), tuple(left))
+    if not any(module.change is not None and not module.is_text for module in modules):
+        for raw, there in found.items():
+            if (kinds := _refused(there)) and not names.is_text_encoder(raw):
+                raise checks.refusal(printable(raw), kinds[0])
+    return Reading(tuple(modules), tuple(left), scales.notes())
 
 
 def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
     return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
 
 
-def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Module | None, list[Left]]:
+def _refused(found: _Found) -> list[str]:
+    return [part.removeprefix(REFUSED) for part in found.keys if part.startswith(REFUSED)]
+
+
+def _module(
+    raw: str, found: _Found, tensors: Mapping[str, Tensor], scales: Scales
+) -> tuple[Module | None, list[Left]]:
     is_text = names.is_text_encoder(raw)
-    kinds = [part.removeprefix(REFUSED) for part in found.keys if part.startswith(REFUSED)]
-    if kinds and not is_text:
-        raise checks.refusal(printable(raw), kinds[0])
-    if found.more or any(kind not in _TEXT_KINDS for kind in kinds):
+    if kinds := _refused(found):
         every = (*found.keys.values(), *found.more)
-        return None, [Left(printable(raw), f"{' and '.join(kinds)} of a text encoder", What.TEXT, every)]
+        what = " and ".join(kinds)
+        reason = f"{what} of a text encoder" if is_text else f"it is {what}, {checks.UNUSABLE}"
+        return None, [Left(printable(raw), reason, What.TEXT if is_text else What.LAYER, every)]
     read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in found.keys.items()}
     vectors = {part: Vector(found.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
     if "diff" in read and read["diff"].ndim < 2:
@@ -145,14 +155,15 @@ def _module(raw: str, found: _Found, tensors: Mapping[str, Tensor]) -> tuple[Mod
             if read.pop(part, None) is not None:
                 left.append(_left(found.keys[part], _USELESS))
     keys = tuple(found.keys[part] for part in read)
-    dora = next((read.pop(part) for part in _MAGNITUDES if part in read), None)
     if GATE in read:
         read = adapters.gated(printable(raw), read)
     change = adapters.change(printable(raw), read) if read else None
+    if change is not None:
+        change = scales.applied(raw, change)
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left
-    return Module(raw, is_text, keys, change, vectors.get("norm"), bias, dora), left
+    return Module(raw, is_text, keys, change, vectors.get("norm"), bias), left
 
 
 def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vector | None:

@@ -113,6 +113,11 @@ class Network:
         """[out, in * kernel] of the linear or convolution layer whose weight this is; None for any other."""
         return self._layers.get(weight.removesuffix(SUFFIX)) if weight.endswith(SUFFIX) else None
 
+    def weight_shape(self, weight: str, layer: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of a layer's weight, kernels and all; that of the ``layer`` where it is stored packed."""
+        shape = self.shapes[weight]
+        return shape if math.prod(shape) == math.prod(layer) else layer
+
     def runs_before_sampling(self, weight: str) -> bool:
         """Whether the host runs a layer while it prepares the conditioning, not in the sampling call."""
         return weight.removeprefix(PREFIX).startswith(self._before)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..klora_core.account import Left
 from ..klora_core.base_names import is_of
 from ..klora_core.errors import KLoraError
 from ..klora_core.reading import Module
-from .host_names import SUFFIX, Target
+from .host_names import Target
 
 if TYPE_CHECKING:
     from .lora_slots import HostLora
@@ -15,17 +17,22 @@ if TYPE_CHECKING:
 _EXAMPLES = 3
 
 
-def check_size(module: Module, target: Target, shape: tuple[int, int], base: str | None, model: str) -> None:
-    """Raises KLoraError where a change has not the size of its layer, whose shape is [out, n]."""
+def misfit(module: Module, target: Target, shape: tuple[int, int]) -> str | None:
+    """Why a change has not the size of its layer, whose shape is [out, n]; None where it has."""
     assert module.change is not None
-    expected = target.shape_in(shape)
-    if module.change.shape == expected:
-        return
+    (out, n), expected = module.change.shape, target.shape_in(shape)
+    if expected and out == expected[0] and n in (0, expected[1]):
+        return None
     size = " x ".join(map(str, expected)) or "smaller"
-    raise KLoraError(
-        f"layer {target.key.removesuffix(SUFFIX)} is {' x '.join(map(str, module.change.shape))} in the "
-        f"LoRA and {size} in the model. The LoRA was made for another base model{_pair(base, model)}: load "
-        "the matching checkpoint or another LoRA."
+    return f"it is {f'{out} x {n}' if n else f'{out} high'} in the LoRA and {size} in the model"
+
+
+def misfits(found: Sequence[Left], layers: int, base: str | None, model: str) -> KLoraError:
+    """The error for a LoRA of whose ``layers`` too many have another size than the model's."""
+    return KLoraError(
+        f"layer {found[0].name} {found[0].reason.removeprefix('it ')} ({len(found)} of {layers} layers "
+        f"differ). The LoRA was made for another base model{_pair(base, model)}: load the matching "
+        "checkpoint or another LoRA."
     )
 
 

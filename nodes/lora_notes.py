@@ -27,7 +27,7 @@ def notes(
     """
     fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
     on_clip = strength if clip_strength is None else clip_strength
-    lines = []
+    lines = [f"{role}: {note}." for note in lora.notes]
     if lora.base and not is_of(lora.base, lora.model):
         lines.append(f"{role}: {lora.base} LoRA, {lora.model} checkpoint.")
     if lora.vectors:

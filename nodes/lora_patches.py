@@ -15,7 +15,12 @@ from ..klora_core.reading import Module, Vector
 from .host_names import Target
 
 # How the host's adapters spell the parts; the others are called as in the file.
-_SPELLED = {"up": "lora_up.weight", "down": "lora_down.weight", "mid": "lora_mid.weight"}
+_SPELLED = {
+    **{"up": "lora_up.weight", "down": "lora_down.weight", "mid": "lora_mid.weight"},
+    **{f"glora_{name}": f"{name}.weight" for name in ("a1", "a2", "b1", "b2")},
+    "oft_rescale": "rescale",
+}
+_RESCALE = "the host's own loader, which changes these layers, leaves the rescale of an OFT out"
 MISSING, _SIZE = "this model does not have them", "their sizes do not fit this model"
 _DIFF = "diff"
 
@@ -33,10 +38,12 @@ class Patches:
         assert module.change is not None
         shape = self._shape(target)
         reason = MISSING if shape is None else None if shape and _fits(module, shape) else _SIZE
+        if "oft_rescale" in module.change.parts and module.change.parts["oft_blocks"].ndim == 3:
+            reason = reason or _RESCALE
         if reason is not None:
             self._left.append(Left(printable(module.raw), reason, what, module.keys))
             return
-        self._put(target, _adapter(module), module.raw, module.keys)
+        self._put(target, _adapter(module, shape or ()), module.raw, module.keys)
 
     def add_vector(self, target: Target | None, vector: Vector, module: Module) -> None:
         """What is added to a bias or a norm."""
@@ -75,20 +82,27 @@ def _fits(module: Module, shape: tuple[int, ...]) -> bool:
     inputs = 1
     for size in shape[1:]:
         inputs *= size
-    if change.shape != (shape[0], inputs):
+    # What an OFT turns are the outputs, whatever the inputs are.
+    if change.shape not in ((shape[0], inputs), (shape[0], 0)):
         return False
-    # The magnitude of a DoRA counts the rows, or the inputs of a linear layer.
-    return module.dora is None or module.dora.numel() == module.dora.shape[0] == shape[0]
+    dora = change.dora
+    # The magnitude of a DoRA counts the rows, or the channels that come in.
+    return dora is None or dora.numel() == shape[0] or (dora.shape[0] == 1 and dora.numel() == shape[1])
 
 
-def _adapter(module: Module) -> Any:
+def _adapter(module: Module, shape: tuple[int, ...]) -> Any:
     """The patch as the host's own loader makes it from these tensors."""
     change = module.change
     assert change is not None
     if change.kind == _DIFF:
         return _DIFF, (change.parts[_DIFF],)
     tensors: dict[str, Tensor] = {f"m.{_SPELLED.get(p, p)}": tensor for p, tensor in change.parts.items()}
-    loaded = (
-        kind.load("m", tensors, change.alpha, module.dora, set()) for kind in comfy.weight_adapter.adapters
-    )
+    dora, alpha = change.dora, change.alpha
+    if dora is not None and dora.shape[0] != 1:
+        # PEFT writes it flat.
+        dora = dora.reshape(-1, *(1 for _ in shape[1:]))
+    if change.kind == "oft" and alpha is None:
+        # BOFT's adapter compares it.
+        alpha = 0.0
+    loaded = (kind.load("m", tensors, alpha, dora, set()) for kind in comfy.weight_adapter.adapters)
     return next(adapter for adapter in loaded if adapter is not None)

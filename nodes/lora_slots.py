@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,19 +10,22 @@ from typing import Any
 
 import comfy.lora
 import comfy.lora_convert
+import comfy.model_management
 import torch
 from torch import Tensor
 
 from ..klora_core import base_names, names, reading
 from ..klora_core.account import Left, What
-from ..klora_core.checks import twice
+from ..klora_core.checks import few_misfits, twice
 from ..klora_core.deltas import Delta, Slot
 from ..klora_core.errors import KLoraError, printable
 from ..klora_core.parts import split
 from ..klora_core.reading import Module
+from ..klora_core.weight_bound import bound, hindered
 from .base_model import of_model
+from .base_weights import BaseWeights
 from .host_names import PREFIX, SUFFIX, Network, Target, row_order
-from .lora_errors import check_size, no_slot
+from .lora_errors import misfit, misfits, no_slot
 from .lora_patches import MISSING, Patches
 
 NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have them"
@@ -36,7 +40,8 @@ class HostLora:
     patches can carry (biases, norms, embeddings), by host key; ``before`` the patches of layers that the host
     runs before sampling; ``clip`` the text-encoder patches. ``left`` names all that is not applied, and why;
     ``applied`` the file's tensors that the other four are made of; ``base`` is the base model that it was
-    trained on, where its layers or its metadata tell, ``model`` the one that is loaded.
+    trained on, where its layers or its metadata tell, ``model`` the one that is loaded; ``notes`` say what
+    else was done.
     """
 
     name: str
@@ -48,6 +53,7 @@ class HostLora:
     applied: frozenset[str] = frozenset()
     base: str | None = None
     model: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -64,10 +70,10 @@ def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) ->
     """Read a LORA_MODEL for ``model`` (a ModelPatcher) and ``clip`` (a CLIP or None).
 
     Raises KLoraError, with the LoRA's ``name`` and the layer, for a LoRA of another base model, for one
-    with missing tensors or wrong shapes, and for kinds that depend on the base weight.
+    with missing tensors or wrong shapes, and for one of nothing but kinds that can't be used.
     """
     with _naming(printable(name)):
-        return _Reader(lora, model.model, clip).result(name)
+        return _Reader(lora, model, clip).result(name)
 
 
 class _Reader:
@@ -75,13 +81,16 @@ class _Reader:
 
     def __init__(self, lora: Mapping[str, Tensor], model: Any, clip: Any | None) -> None:
         tensors, self.origin, lost = _converted(lora)
-        self.found = reading.read(tensors)
+        self.found = reading.read(tensors, getattr(lora, "metadata", None))
         self.left = [*self.found.left, *lost]
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
         self.seen: set[str] = set()
-        self.network = Network(model)
-        self.model_name = of_model(model)
+        self.misfits: list[Left] = []
+        self.bound: Counter[str] = Counter()
+        self.weights = BaseWeights(model)
+        self.network = Network(model.model)
+        self.model_name = of_model(model.model)
         self.shapes = {
             names.module(module.raw)[0]: module.change.shape
             for module in self.found.modules
@@ -99,6 +108,7 @@ class _Reader:
     def result(self, name: str) -> HostLora:
         for module in self.found.modules:
             self._text(module) if module.is_text else self._module(module)
+        self._settle_misfits()
         left = tuple(self._in_file(item) for item in self.left)
         lora = HostLora(
             printable(name),
@@ -110,6 +120,7 @@ class _Reader:
             frozenset(self.origin.get(key, key) for key in self.applied),
             self.base,
             self.model_name,
+            (*self.found.notes, *(_worked_out(kind, count) for kind, count in self.bound.items())),
         )
         if not self.slots:
             raise no_slot(lora, self.model_name, base_names.is_understood(self.shapes))
@@ -137,7 +148,7 @@ class _Reader:
     def _module(self, module: Module) -> None:
         size = module.vectors[0].tensor.numel() if module.vectors else 0
         shape = module.change.shape if module.change else (size, size)
-        target = self.network.target(module.raw, shape)
+        target = self._target(module.raw, shape)
         if target is None or target.key not in self.network.shapes:
             if module.change is not None:
                 self._once(self.network.known_as(module.raw, shape), module)
@@ -151,26 +162,55 @@ class _Reader:
         if layer is None or (target.offset is not None and target.offset[0] != 0):
             patches.add_change(target, module, What.LAYER)
             return
-        check_size(module, target, layer, self.base, self.model_name)
-        if patches is self.before:
+        slot = _slot_of(target)
+        self._once(slot.name, module)
+        if (reason := misfit(module, target, layer)) is not None:
+            self.misfits.append(Left(printable(module.raw), reason, What.LAYER, module.keys))
+        elif patches is self.before:
             patches.add_change(target, module, What.LAYER)
         else:
-            self._slot(module, target)
+            self._slot(slot, module, target, layer)
+
+    def _target(self, raw: str, shape: tuple[int, int]) -> Target | None:
+        target = self.network.target(raw, shape)
+        layer = None if target is None or shape[1] else self.network.layer_shape(target.key)
+        # An OFT does not know its inputs, which some names need to be placed.
+        return target if layer is None else self.network.target(raw, (shape[0], layer[1]))
+
+    def _settle_misfits(self) -> None:
+        """Layers of another size are left, as long as they are not what shows another base model."""
+        layers = len(self.misfits) + len(self.slots)
+        if not few_misfits(len(self.misfits), layers):
+            raise misfits(self.misfits, layers, self.base, self.model_name)
+        self.left += self.misfits
 
     def _once(self, layer: str, module: Module) -> None:
         if layer in self.seen:
             raise twice(module.raw)
         self.seen.add(layer)
 
-    def _slot(self, module: Module, target: Target) -> None:
-        assert module.change is not None
-        rows = None if target.offset is None else (target.offset[1], target.offset[2])
-        slot = Slot(target.key.removeprefix(PREFIX).removesuffix(SUFFIX), rows)
-        self._once(slot.name, module)
-        delta = module.change.delta()
-        order = row_order(target.function, delta.shape[0])
-        self.slots[slot] = delta if order is None else delta.reordered(order)
+    def _slot(self, slot: Slot, module: Module, target: Target, layer: tuple[int, int]) -> None:
+        change = module.change
+        assert change is not None
+        order = row_order(target.function, change.shape[0])
+        if (reason := hindered(change, order)) is not None:
+            self.left.append(Left(printable(module.raw), reason, What.LAYER, module.keys))
+            return
+        self.slots[slot] = self._delta(module, target, layer, order)
         self.applied.update(module.keys)
+
+    def _delta(self, module: Module, target: Target, layer: tuple[int, int], order: Tensor | None) -> Delta:
+        change = module.change
+        assert change is not None
+        if not change.needs_weight:
+            delta = change.delta()
+            return delta if order is None else delta.reordered(order)
+        self.bound[change.label] += 1
+        device = comfy.model_management.get_torch_device()
+        base = self.weights.of(target.key, self.network.weight_shape(target.key, layer), device)
+        if target.offset is not None:
+            base = base.rows(*target.offset[1:])
+        return bound(change, base, device, order, norms_of_base=True)
 
 
 @dataclass(frozen=True)
@@ -202,3 +242,13 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except KLoraError as error:
         raise KLoraError(f"{name}: {error}") from error
+
+
+def _slot_of(target: Target) -> Slot:
+    rows = None if target.offset is None else (target.offset[1], target.offset[2])
+    return Slot(target.key.removeprefix(PREFIX).removesuffix(SUFFIX), rows)
+
+
+def _worked_out(kind: str, count: int) -> str:
+    layers = f"{count} layer{'' if count == 1 else 's'}"
+    return f"{kind} in {layers}: what it changes there was worked out with this checkpoint's weights"

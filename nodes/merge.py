@@ -160,6 +160,7 @@ def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]
     lines = [*merged.facts()]
     lines += [f"  {member.strength:g} x {member.name} ({member.role})" for member in members]
     for member, lora in zip(members, loras, strict=True):
+        lines += [f"{member.name}: {note}." for note in lora.notes]
         more = len(lora.vectors) + len(lora.before)
         if more:
             lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Hadamard, Kron, LowRank
+from ..deltas import Additive, Dense, Hadamard, Kron, LowRank
 from ..factored import factor_shape
 from .kron_steps import KronSteps
 
@@ -27,7 +27,7 @@ TILE = 1 << 22
 """Entries of dW, or of factors, that are made at a time."""
 
 
-def addition(module: Any, delta: Delta, rows: Rows) -> Add:
+def addition(module: Any, delta: Additive, rows: Rows) -> Add:
     """How ``delta`` is added to a linear or convolution ``module``; ``rows`` (start, length) of its output.
 
     Low-rank factors and Kronecker products are chained, never multiplied out. A LoHa is the sum of r1 * r2
@@ -150,7 +150,7 @@ class _LohaChain:
         return changes[0] if len(changes) == 1 else torch.stack(changes).sum(0)
 
 
-def _convolution(module: Any, delta: Delta, rows: Rows) -> Add:
+def _convolution(module: Any, delta: Additive, rows: Rows) -> Add:
     """The module's own convolution keeps its stride, padding mode and dilation, also when changed later."""
     dtype = delta.tensors[0].dtype
     if module.groups != 1:
@@ -197,7 +197,7 @@ def _convolution_by_tiles(delta: Kron | Hadamard, rows: Rows) -> Add:
     return add
 
 
-def _grouped_convolution(delta: Delta, rows: Rows) -> Add:
+def _grouped_convolution(delta: Additive, rows: Rows) -> Add:
     """Each group reads its own channels, so that factors can't be chained; such kernels are small."""
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..deltas import Delta, Kron, LowRank
+from ..deltas import Delta, Kron, LowRank, Remapped
 
 NOBODY = -1
 
@@ -120,6 +120,11 @@ def _form(delta: Delta) -> Hashable:
     shapes = tuple(tuple(tensor.shape) for tensor in delta.tensors)
     if isinstance(delta, Kron):
         return Kron, isinstance(delta.w1, tuple), isinstance(delta.w2, tuple), delta.window, shapes
+    if isinstance(delta, Remapped):
+        left = delta.left
+        maps = None if left is None else (left.turns is None, left.gains is None, left.butterfly)
+        inner = None if delta.inner is None else _form(delta.inner)
+        return Remapped, maps, delta.columns is None, inner, shapes
     return type(delta), shapes
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Hadamard, Kron, LowRank
+from ..deltas import Additive, Dense, Hadamard, Kron, LowRank
 from .additions import chains, products
 from .kron_steps import KronSteps
 
@@ -31,6 +31,10 @@ def _always(module: Any) -> bool:
     return True
 
 
+def _own_bias(module: Any, x: Tensor) -> Tensor:
+    return module.bias.to(x.device)
+
+
 @dataclass(frozen=True)
 class HostRules:
     """What a host has to say about the layers of its models.
@@ -38,13 +42,15 @@ class HostRules:
     ``plain_forwards``: the ``forward`` functions, of classes, that do no more than weight and bias do; only
     layers that run one of them are folded, none by default. ``as_it_lies``: whether a layer would use its
     weight in this call just as it is stored, neither cast, moved nor patched on its way into the product.
+    ``bias``: what a layer that has a bias adds to its product with an input.
     """
 
     plain_forwards: frozenset[Callable[..., Any]] = frozenset()
     as_it_lies: Callable[[Any], bool] = _always
+    bias: Callable[[Any, Tensor], Tensor] = _own_bias
 
 
-def can_fold(module: Any, delta: Delta, rules: HostRules) -> bool:
+def can_fold(module: Any, delta: Additive, rules: HostRules) -> bool:
     """Whether ``module`` is a plain layer in float32, with no ``forward`` of others on the instance."""
     mine, usual = module.__dict__.get("forward"), type(module).forward
     if usual not in rules.plain_forwards or not (mine is None or getattr(mine, "__func__", None) is usual):
@@ -55,7 +61,7 @@ def can_fold(module: Any, delta: Delta, rules: HostRules) -> bool:
     return weight is not None and {weight.dtype} | floats == {torch.float32}
 
 
-def least_tokens(delta: Delta) -> float:
+def least_tokens(delta: Additive) -> float:
     """From how many tokens on making dW, once, is less work than adding it beside, for each token."""
     out, n = delta.shape
     if isinstance(delta, LowRank):
@@ -71,7 +77,7 @@ def least_tokens(delta: Delta) -> float:
 class Fold:
     """The delta of a whole layer."""
 
-    def __init__(self, module: Any, delta: Delta, rules: HostRules) -> None:
+    def __init__(self, module: Any, delta: Additive, rules: HostRules) -> None:
         self._delta = delta
         self._convolves = hasattr(module, "kernel_size")
         self._as_it_lies = rules.as_it_lies

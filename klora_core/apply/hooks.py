@@ -7,16 +7,18 @@ after its first call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import MethodType
-from typing import Any, Protocol
+from typing import Any, Protocol, Union
 
 from torch import Tensor, nn
 
+from ..deltas import Remapped
 from .additions import Add, addition
-from .buffers import NOBODY, Buffers
+from .buffers import NOBODY, Buffers, Target
 from .fold import Fold, HostRules, can_fold
+from .remapping import Remapping
 
 Forward = Callable[..., Tensor]
 _PLAIN = HostRules()
@@ -43,37 +45,115 @@ def attach_all(
     as they were. Where a layer fails, for example AttributeError for a name that the model lacks, those
     before it are taken off again.
     """
+    targets = buffers.targets
+    # What depends on a layer's output goes on first: it has to see the layer's own.
+    order = sorted(range(len(targets)), key=lambda i: not _remaps(targets[i]))
+    seen: dict[str, list[Target]] = {}
     with ExitStack() as attached:
-        for i, target in enumerate(buffers.targets):
+        for i in order:
+            target = targets[i]
             # By name on the very model that runs: a copy on another device has modules of its own.
             module = model.get_submodule(target.layer)
-            attached.callback(attach(module, buffers, i, gate, rules, compiled).remove)
+            before = seen.setdefault(target.layer, [])
+            alone = not any(_overlap(target, other) for other in before)
+            attached.callback(attach(module, buffers, i, gate, rules, compiled, alone).remove)
+            if _remaps(target):
+                before.append(target)
         return attached.pop_all()
 
 
+def _remaps(target: Target) -> bool:
+    return any(isinstance(delta, Remapped) for delta in target.candidates)
+
+
+def _overlap(one: Target, other: Target) -> bool:
+    if one.rows is None or other.rows is None:
+        return True
+    return one.rows[0] < sum(other.rows) and other.rows[0] < sum(one.rows)
+
+
 def attach(
-    module: Any, buffers: Buffers, i: int, gate: Gate, rules: HostRules = _PLAIN, compiled: bool = False
+    module: Any,
+    buffers: Buffers,
+    i: int,
+    gate: Gate,
+    rules: HostRules = _PLAIN,
+    compiled: bool = False,
+    alone: bool = True,
 ) -> Handle:
     """Make a linear or convolution ``module`` add target ``i`` of ``buffers`` to its output.
 
     ``compiled``: whether torch.compile runs the module. All forms are computed then, the inactive ones are
-    zero: a choice among them would be compiled again at every switch.
+    zero: a choice among them would be compiled again at every switch. ``alone``: no target whose change
+    depends on the layer's output was put on the same rows before.
     """
     rows, forms = buffers.targets[i].rows, buffers.forms(i)
-    adds = [addition(module, delta, rows) for delta in forms]
+    remapped = {
+        f: _remapping(module, delta, rows, rules, alone, compiled)
+        for f, delta in enumerate(forms)
+        if isinstance(delta, Remapped)
+    }
+    adds = [
+        remapped[f].add if isinstance(delta, Remapped) else addition(module, delta, rows)
+        for f, delta in enumerate(forms)
+    ]
+    scaling = {f: each.input_factor for f, each in remapped.items() if each.scales_input}
+    inner = module.__dict__.get("forward")
     if compiled:
-        inner = module.__dict__.get("forward")
-        return Swap(
-            module, _over_class(_all(adds), gate) if inner is None else _over(inner, _all(adds), gate)
-        )
+        plain = _over_class if inner is None else _over(inner)
+        return Swap(module, _adding(plain, _all(adds), gate, _product(scaling)))
     add = _active(adds, buffers.active, i)
     folds = [
-        Fold(module, delta, rules) if rows is None and can_fold(module, delta, rules) else None
+        # What depends on the weight is less work on the layer's output.
+        Fold(module, delta, rules)
+        if rows is None and not isinstance(delta, Remapped) and can_fold(module, delta, rules)
+        else None
         for delta in forms
     ]
-    if any(folds):
-        return Swap(module, _folding(folds, add, gate, buffers.active, i))
+    if any(folds) or remapped:
+        plain = _over_class if inner is None or any(folds) else _over(inner)
+        beside = _adding(plain, add, gate, _of_active(scaling, buffers.active, i))
+        return Swap(module, _folding(folds, beside, gate, buffers.active, i) if any(folds) else beside)
     return _hook(module, add, gate)
+
+
+Factor = Callable[[Any, Tensor], Union[Tensor, None]]
+"""(module, its input) -> what the input is multiplied with, None for nothing."""
+
+
+def _remapping(
+    module: Any, delta: Remapped, rows: Any, rules: HostRules, alone: bool, compiled: bool
+) -> Remapping:
+    inner = None if delta.inner is None else addition(module, delta.inner, rows)
+    return Remapping(delta, rows, inner, rules, alone, compiled)
+
+
+def _product(scaling: Mapping[int, Callable[[Any, Tensor], Tensor]]) -> Factor | None:
+    if not scaling:
+        return None
+
+    def factor(module: Any, x: Tensor) -> Tensor:
+        # Those that are not shown are 1.
+        product = None
+        for one in scaling.values():
+            product = one(module, x) if product is None else product * one(module, x)
+        assert product is not None
+        return product
+
+    return factor
+
+
+def _of_active(
+    scaling: Mapping[int, Callable[[Any, Tensor], Tensor]], active: list[int], i: int
+) -> Factor | None:
+    if not scaling:
+        return None
+
+    def factor(module: Any, x: Tensor) -> Tensor | None:
+        one = scaling.get(active[i])
+        return None if one is None else one(module, x)
+
+    return factor
 
 
 def _all(adds: Sequence[Add]) -> Add:
@@ -120,29 +200,29 @@ class Swap:
             setattr(self._module, self._name, self._before)
 
 
-def _over_class(add: Add, gate: Gate) -> Forward:
+def _over_class(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return type(self).forward(self, x, *args, **kwargs)
+
+
+def _over(inner: Forward) -> Forward:
+    return lambda self, x, *args, **kwargs: inner(x, *args, **kwargs)
+
+
+def _adding(plain: Forward, add: Add, gate: Gate, factor: Factor | None) -> Forward:
+    """``plain`` and, while the gate is open, what ``add`` adds; its input is multiplied with ``factor``."""
+
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        output = type(self).forward(self, x, *args, **kwargs)
-        if gate.open:
-            add(self, x, output)
+        if not gate.open:
+            return plain(self, x, *args, **kwargs)
+        scale = None if factor is None else factor(self, x)
+        output = plain(self, x if scale is None else x * scale, *args, **kwargs)
+        add(self, x, output)
         return output
 
     return forward
 
 
-def _over(inner: Forward, add: Add, gate: Gate) -> Forward:
-    def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        output = inner(x, *args, **kwargs)
-        if gate.open:
-            add(self, x, output)
-        return output
-
-    return forward
-
-
-def _folding(folds: Sequence[Fold | None], add: Add, gate: Gate, active: list[int], i: int) -> Forward:
-    beside = _over_class(add, gate)
-
+def _folding(folds: Sequence[Fold | None], beside: Forward, gate: Gate, active: list[int], i: int) -> Forward:
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if gate.open and not args and not kwargs:
             fold = None if active[i] == NOBODY else folds[active[i]]

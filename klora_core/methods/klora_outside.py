@@ -19,7 +19,7 @@ def beside(one: Delta | None, other: Delta | None, strength: float) -> tuple[Del
     """(``one`` as the winner with the other beside it, ``other`` with the one), of rank r_w + r_l.
 
     A winner is winner + ``strength`` * loser (I - Q Q^T). Both are as they are where one of them is absent or
-    not of low rank (LoKr, LoHa, a whole matrix), and at strength 0.
+    not of low rank (LoKr, LoHa, DoRA, OFT, a whole matrix), and at strength 0.
     """
     if not (strength and isinstance(one, LowRank) and isinstance(other, LowRank)):
         return one, other

@@ -149,10 +149,23 @@ def test_what_does_not_fit():
     assert len(file.applied) == 2 and not file.applied & set(file.left[0].keys)
     with pytest.raises(KLoraError, match="none of its 1 layers.*another base model"):
         fit(lora("transformer_blocks.9.attn.to_q"), found)
-    with pytest.raises(KLoraError, match="a.safetensors: .*is 8 x 5, but 24 x 8 in the model"):
+    with pytest.raises(
+        KLoraError, match="a.safetensors: .*is 8 x 5 in the LoRA and 24 x 8 in the model.*another base"
+    ):
         fit(lora("transformer_blocks.0.attn.to_q", n=5), found)
     with pytest.raises(KLoraError, match="no linear or convolution layer"):
         places(nn.LayerNorm(4))
+
+
+def test_a_layer_of_another_size_costs_that_layer():
+    """As where an inpainting model takes more channels in."""
+    found, both = places(model(SD3)), lora("transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k")
+    other = lora("transformer_blocks.0.attn.to_k", n=5).modules
+    file = fit(replace(both, modules={**both.modules, **other}), found)
+    (left,) = file.left
+    assert left.what is What.LAYER and left.name == "transformer_blocks.0.attn.to_k"
+    assert left.reason == "it is 8 x 5 in the LoRA and 24 x 8 in the model"
+    assert len(file.slots) == 1 and len(file.applied) == 2
 
 
 def test_rows_that_the_model_has_in_part_are_missing():
@@ -235,5 +248,5 @@ def test_the_inputs_of_a_convolution_are_counted_with_its_kernel():
     found = places(model({"odd.conv": (W, 4, 3, 3), "odd.to_q": (W, W)}))
     file = fit(lora("odd.conv", n=36), found)
     assert list(file.slots) == [Slot("odd.conv")]
-    with pytest.raises(KLoraError, match="is 8 x 35, but 8 x 36 in the model"):
+    with pytest.raises(KLoraError, match="is 8 x 35 in the LoRA and 8 x 36 in the model"):
         fit(lora("odd.conv", n=35), found)

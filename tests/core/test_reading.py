@@ -91,12 +91,15 @@ def test_an_alpha_beside_a_full_difference_is_named():
         ({**GOOD, f"{LAYER}.lora_B.weight": R(4, 2)}, r"two tensors for up, .*lora_B.weight and .*lora_up"),
         ({**GOOD, f"{LAYER}.lora_B.bias": R(4), f"{LAYER}.diff_b": R(4)}, "a LoRA's bias and another bias"),
         ({**GOOD, f"{OTHER}.lora_B.bias": R(4)}, f"layer {OTHER} has a LoRA's bias and no lora_up"),
-        ({**GOOD, f"{LAYER}.lora_magnitude_vector": R(4)}, f"layer {LAYER} is DoRA.*plain LoRA"),
-        ({**GOOD, f"{LAYER}.lora_magnitude_vector.default.weight": R(4)}, f"layer {LAYER} is DoRA"),
-        ({**GOOD, f"{LAYER}.oft_R.weight": R(4, 2, 2)}, f"layer {LAYER} is OFT"),
+        ({**GOOD, f"{LAYER}.oft_R.weight": R(4, 2, 2)}, f"layer {LAYER} is PEFT's OFT.*plain LoRA"),
+        ({**GOOD, f"{LAYER}.reshape_weight": R(2)}, f"layer {LAYER} is a LoRA that changes the layer's size"),
         (
-            {**GOOD, f"{LAYER}.oft_blocks": R(4, 2, 2), f"{LAYER}.rescale": R(4, 1)},
-            f"layer {LAYER} is OFT",
+            {**GOOD, f"{LAYER}.dora_scale": R(4, 1), f"{LAYER}.lora_magnitude_vector": R(4)},
+            f"layer {LAYER} has lora and dora_scale and magnitude",
+        ),
+        (
+            {**GOOD, f"{LAYER}.oft_blocks": R(2, 2, 2), f"{LAYER}.rescale": R(4, 1)},
+            f"layer {LAYER} has lora and oft",
         ),
         ({**GOOD, f"{LAYER}.diff_b": R(4) * torch.nan}, f"layer {LAYER}: bias holds NaN"),
         ({**GOOD, f"{OTHER}.w_norm": R(4) / 0}, f"layer {OTHER}: diff holds NaN or inf"),
@@ -118,16 +121,38 @@ def test_what_is_refused(tensors, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_layer_of_a_kind_that_cant_be_used_costs_that_layer():
+    odd = {
+        f"{OTHER}.reshape_weight": R(2),
+        f"{OTHER}.lora_up.weight": R(4, 2),
+        f"{OTHER}.lora_down.weight": R(2, 4),
+    }
+    found = reading.read({**GOOD, **odd})
+    (left,) = found.left
+    assert (left.name, left.what, set(left.keys)) == (OTHER, What.LAYER, set(odd))
+    assert "changes the layer's size" in left.reason and "plain LoRA" in left.reason
+    assert [module.raw for module in found.modules] == [LAYER]
+
+
+@pytest.mark.parametrize(
+    "key", ["dora_scale", "lora_magnitude_vector", "lora_magnitude_vector.default.weight"]
+)
+def test_the_magnitude_of_a_dora_belongs_to_its_change(key):
+    (module,) = reading.read({**GOOD, f"{LAYER}.{key}": R(4, 1)}).modules
+    assert module.change.label == "DoRA" and module.change.needs_weight
+    assert module.change.peft == (key != "dora_scale") and set(module.keys) == {*GOOD, f"{LAYER}.{key}"}
+
+
 def test_other_kinds_in_the_text_encoder_alone():
-    found = reading.read({**GOOD, f"{TEXT}.oft_blocks": R(4, 2, 2), f"{TEXT}.rescale": R(4, 1)})
+    found = reading.read({**GOOD, f"{TEXT}.oft_R.weight": R(4, 2), f"{TEXT}.rescale": R(4, 1)})
     (left,) = found.left
     assert (left.name, left.what, len(left.keys)) == (TEXT, What.TEXT, 2)
-    assert left.reason == "OFT or BOFT of a text encoder"
+    assert left.reason == "PEFT's OFT or BOFT of a text encoder"
     factors = {f"{TEXT}.lora_up.weight": R(4, 2), f"{TEXT}.lora_down.weight": R(2, 4)}
     found = reading.read({**GOOD, **factors, f"{TEXT}.dora_scale": R(4, 1)})
     assert not found.left
     text = next(module for module in found.modules if module.is_text)
-    assert text.dora is not None and len(text.keys) == 3
+    assert text.change.dora is not None and len(text.keys) == 3
 
 
 def test_names_never_reach_a_terminal_as_commands(tmp_path):

@@ -69,12 +69,12 @@ def write_broken_loras(folder: Path) -> None:
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     (folder / "web-page.safetensors").write_text("<!doctype html><title>401 Unauthorized</title>")
     save_file({"first_stage_model.encoder.conv_in.weight": torch.zeros(4, 4)}, folder / "a-vae.safetensors")
-    save_file({**subject, **_dora_scales(subject)}, folder / "dora.safetensors")
+    save_file(_reshaping(subject), folder / "reshapes.safetensors")
 
 
-def _dora_scales(lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    ups = (key for key in lora if key.endswith(".lora_up.weight") and "lora_unet" in key)
-    return {key.replace("lora_up.weight", "dora_scale"): torch.ones(lora[key].shape[0], 1) for key in ups}
+def _reshaping(lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    ups = [key for key in lora if key.endswith(".lora_up.weight") and "lora_unet" in key]
+    return {**lora, **{key.replace("lora_up.weight", "reshape_weight"): torch.ones(2) for key in ups}}
 
 
 SD15_SLOTS = len(architectures.sd15_linears())

@@ -221,19 +221,20 @@ def test_values_that_are_not_finite(pack, sd15, pair):
 @pytest.mark.parametrize(
     ("tensors", "kind"),
     [
-        ({f"diffusion_model.{ATTENTION}.dora_scale": torch.ones(320, 1)}, "DoRA"),
-        ({f"diffusion_model.{UNET_LAYERS[1]}.oft_blocks": torch.zeros(4, 80, 80)}, "OFT"),
+        ({f"diffusion_model.{ATTENTION}.oft_R.weight": torch.ones(320, 1)}, "PEFT's OFT"),
         (
             {f"diffusion_model.{ATTENTION}.reshape_weight": torch.tensor([320, 640])},
             "changes the layer's size",
         ),
     ],
 )
-def test_kinds_that_need_the_base_weight(pack, sd15, pair, tensors, kind):
-    base = {k: v for k, v in pair[0].items() if UNET_LAYERS[1] not in k}
-    text = refusal(pack, sd15, named(pack, {**base, **tensors}, "odd.safetensors"), pair[1])
-    layer = next(iter(tensors)).removeprefix("diffusion_model.").rsplit(".", 1)[0]
-    assert text.startswith("odd.safetensors") and kind in text and layer in text and "plain LoRA" in text
+def test_kinds_that_cant_be_used_cost_their_layer(pack, sd15, pair, tensors, kind):
+    report = fuse(pack, sd15.model, {**pair[0], **tensors}, pair[1]).report
+    (line,) = [line for line in report.splitlines() if "plain LoRA" in line]
+    assert line.startswith("subject: 1 layer, NOT applied: it is ") and kind in line and ATTENTION in line
+    alone = {key: tensor for key, tensor in {**pair[0], **tensors}.items() if f".{ATTENTION}." in key}
+    text = refusal(pack, sd15, named(pack, alone, "odd.safetensors"), pair[1])
+    assert text.startswith("odd.safetensors") and kind in text and ATTENTION in text and "plain LoRA" in text
 
 
 @pytest.mark.parametrize(

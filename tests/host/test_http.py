@@ -78,7 +78,7 @@ def test_the_dials_change_the_image(server):
         ("truncated.safetensors", "KLoRALoadPair", ["truncated.safetensors", "download it again"]),
         ("web-page.safetensors", "KLoRALoadPair", ["web-page.safetensors", "download it again"]),
         ("a-vae.safetensors", "KLoRALoadPair", ["a-vae.safetensors", "holds no LoRA"]),
-        ("dora.safetensors", "KLoRAFuse", ["dora.safetensors", "DoRA", "attn"]),
+        ("reshapes.safetensors", "KLoRAFuse", ["reshapes.safetensors", "layer's size", "attn"]),
     ],
 )
 def test_bad_input_is_a_node_error_that_says_what_to_do(server, subject, node, words):

@@ -38,6 +38,7 @@ def without(tensors, *keys):
     return {key: tensor for key, tensor in tensors.items() if key not in keys}
 
 
+SIZES = ((768, 2), (2, 768), (3072, 2), (2, 768))
 FLAT = "lora_unet_" + LAYER.replace(".", "_")
 LOHA = {
     f"{FLAT}.hada_{x}": R(320, 2) if x.endswith("a") else R(2, 320) for x in ("w1_a", "w1_b", "w2_a", "w2_b")
@@ -59,9 +60,8 @@ LOHA = {
         ),
         (lambda t: {**t, f"{AT}.lora_up.weight": t[UP]}, "two tensors for up"),
         (lambda t: {**t, f"{AT}.diff": R(320, 320)}, f"layer {AT} has diff and lora"),
-        (lambda t: {**t, f"{AT}.lora_magnitude_vector": R(320)}, f"layer {AT} is DoRA"),
-        (lambda t: {**t, f"{AT}.lora_magnitude_vector.default.weight": R(320)}, f"layer {AT} is DoRA"),
-        (lambda t: {**t, f"{AT}.oft_R.weight": R(4, 3160)}, f"layer {AT} is OFT"),
+        (lambda t: {**t, f"{AT}.lora_magnitude_vector": R(32)}, f"layer {AT}: its DoRA has 32 magnitudes"),
+        (lambda t: {**t, f"{AT}.oft_blocks": R(4, 80, 80)}, f"layer {AT} has lora and oft"),
         (lambda t: {**t, f"{AT}.diff_b": R(320) * torch.nan}, f"layer {AT}: bias holds NaN"),
         (
             lambda t: {**t, "diffusion_model.out.0.w_norm": R(320) / 0},
@@ -79,7 +79,7 @@ LOHA = {
             f"layer {AT} has tensors that do not fit together",
         ),
         (
-            lambda t: {**without(t, UP, DOWN), f"{AT}.lokr_w1": R(40, 40), f"{AT}.lokr_w2": R(40, 40)},
+            lambda t: {f"{AT}.lokr_w1": R(40, 40), f"{AT}.lokr_w2": R(40, 40)},
             f"layer {AT} is 1600 x 1600 in the LoRA and 320 x 320 in the model",
         ),
     ],
@@ -149,7 +149,21 @@ def test_vectors_that_do_not_fit_are_not_called_applied(notes, sd15, read, subje
     assert any("1 bias or norm tensor, NOT applied: this model does not have them" in line for line in lines)
 
 
-@pytest.mark.parametrize("kind", ["lora", "lora with a name", "diff", "loha", "dora"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "lora",
+        "lora with a name",
+        "diff",
+        "loha",
+        "dora",
+        "peft dora",
+        "dora of columns",
+        "oft",
+        "boft",
+        "glora",
+    ],
+)
 def test_text_encoder_layers_are_applied_as_the_host_does(sd15, read, subject, kind, caplog):
     factors = lora(TEXT, 3072, 768)
     tensors = {
@@ -164,6 +178,11 @@ def test_text_encoder_layers_are_applied_as_the_host_does(sd15, read, subject, k
             for x in ("w1_a", "w1_b", "w2_a", "w2_b")
         },
         "dora": {**factors, f"{TEXT}.dora_scale": R(3072, 1)},
+        "peft dora": {**factors, f"{TEXT}.lora_magnitude_vector": R(3072)},
+        "dora of columns": {**factors, f"{TEXT}.dora_scale": R(1, 768)},
+        "oft": {f"{TEXT}.oft_blocks": R(384, 8, 8)},
+        "boft": {f"{TEXT}.oft_blocks": R(2, 384, 8, 8)},
+        "glora": {f"{TEXT}.{n}.weight": R(*s) for n, s in zip(("a1", "a2", "b1", "b2"), SIZES, strict=True)},
     }[kind]
     found = read({**subject, **tensors}, clip=sd15.clip)
     assert found.left == () and set(tensors) <= found.applied
@@ -187,7 +206,12 @@ def test_text_encoder_layers_are_applied_as_the_host_does(sd15, read, subject, k
         ({f"{TEXT}.diff": R(768, 3072)}, "their sizes do not fit"),
         ({**lora(TEXT, 3072, 768), f"{TEXT}.dora_scale": R(7, 1)}, "their sizes do not fit"),
         (lora("lora_te2_text_model_encoder_layers_0_mlp_fc1", 3072, 768), "this CLIP does not have them"),
-        ({f"{TEXT}.oft_blocks": R(4, 8, 8)}, "OFT or BOFT of a text encoder"),
+        ({f"{TEXT}.oft_blocks": R(4, 8, 8)}, "their sizes do not fit"),
+        ({f"{TEXT}.oft_R.weight": R(4, 28)}, "PEFT's OFT or BOFT of a text encoder"),
+        (
+            {f"{TEXT}.oft_blocks": R(384, 8, 8), f"{TEXT}.rescale": R(3072, 1)},
+            "leaves the rescale of an OFT out",
+        ),
     ],
 )
 def test_text_encoder_layers_that_do_not_fit_are_named(notes, sd15, read, subject, tensors, reason):
