@@ -16,7 +16,7 @@ Shape = Sequence[int]
 
 
 def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
-    """[out, n] of each module's weight change by its path, of a file's tensors by name; text encoders left out.
+    """[out, n] of each module's weight change by its path, of a file's tensors by name; no text encoders.
 
     Modules whose size their parts do not tell are left out too.
     """

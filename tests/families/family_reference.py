@@ -12,8 +12,10 @@ from reference import Reference
 PREFIX, SUFFIX = "diffusion_model.", ".weight"
 
 
-def changes(model: Any, lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """{weight's name: change of that weight, its own shape, float64} of a file for a BaseModel."""
+def changes(
+    model: Any, lora: dict[str, torch.Tensor], dtype: torch.dtype = torch.float64
+) -> dict[str, torch.Tensor]:
+    """{weight's name: change of that weight, its own shape} of a file for a BaseModel, worked out in ``dtype``."""
     key_map = comfy.lora.model_lora_keys_unet(model, {})
     found = comfy.lora.load_lora(comfy.lora_convert.convert_lora(dict(lora)), key_map, log_missing=False)
     grouped: dict[str, list[Any]] = {}
@@ -22,19 +24,23 @@ def changes(model: Any, lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
         grouped.setdefault(key, []).append((1.0, patch, 1.0, offset, function))
     deltas = {}
     for key, patches in grouped.items():
-        weight = model.get_parameter(key).detach().double()
-        made = comfy.lora.calculate_weight(patches, weight.clone(), key, intermediate_dtype=torch.float64)
-        deltas[key] = made - weight
+        weight = model.get_parameter(key).detach().to(dtype)
+        made = comfy.lora.calculate_weight(patches, weight.clone(), key, intermediate_dtype=dtype)
+        # The host logs what it can't do, and leaves the weight as it is.
+        assert not torch.equal(made, weight), key
+        deltas[key] = (made - weight).double()
     return deltas
 
 
-def reference(model: Any, subject: dict, style: dict, ranks: tuple[int, int]) -> Reference:
-    """K-LoRA by rewriting whole weights; the LoRAs are as the host reads them."""
+def reference(
+    model: Any, subject: dict, style: dict, ranks: tuple[int, int], dtype: torch.dtype = torch.float64
+) -> Reference:
+    """K-LoRA by rewriting whole weights; the LoRAs are as the host reads them, in ``dtype``."""
     made = Reference({}, {})
     for name, lora, rank in (("subject", subject, ranks[0]), ("style", style, ranks[1])):
         dense = {
             key.removeprefix(PREFIX).removesuffix(SUFFIX): (delta.flatten(1), rank)
-            for key, delta in changes(model, lora).items()
+            for key, delta in changes(model, lora, dtype).items()
         }
         setattr(made, name, dense)
     made.compete()

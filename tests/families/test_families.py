@@ -24,10 +24,10 @@ def layers(pack, model):
     return [name.removeprefix(PREFIX) for name in names if not found.runs_before_sampling(name + ".weight")]
 
 
-def fuse(pack, model, *loras):
+def fuse(pack, model, *loras, balance=0.0):
     nodes = importlib.import_module(f"{pack.__name__}.nodes")
     schedule = {"schedule": "s", "alpha": 1.5, "beta": 0.5}
-    return nodes.KLoRAFuse.execute(model, *loras, 1.0, 1.0, 0.0, schedule).result
+    return nodes.KLoRAFuse.execute(model, *loras, 1.0, 1.0, balance, schedule).result
 
 
 def relative(found, expected):
