@@ -27,10 +27,10 @@ class KLoRALoadLora(io.ComfyNode):
             outputs=[
                 io.LoraModel.Output("lora", tooltip="The LoRA, not applied to anything yet."),
                 io.String.Output(
-                    "trigger_words", tooltip="The words it was trained on, as far as its file tells."
+                    "trigger_words", tooltip="The words it was trained on, if its file says them."
                 ),
                 io.String.Output(
-                    "base_model", tooltip="The base model that it was made for, as far as it shows."
+                    "base_model", tooltip="The base model that it was made for, if its file tells."
                 ),
             ],
         )

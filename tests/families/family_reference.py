@@ -15,7 +15,7 @@ PREFIX, SUFFIX = "diffusion_model.", ".weight"
 def changes(
     model: Any, lora: dict[str, torch.Tensor], dtype: torch.dtype = torch.float64
 ) -> dict[str, torch.Tensor]:
-    """{weight's name: change of that weight, its own shape} of a file for a BaseModel, worked out in ``dtype``."""
+    """{weight's name: its change, of its shape} by a file for a BaseModel, worked out in ``dtype``."""
     key_map = comfy.lora.model_lora_keys_unet(model, {})
     found = comfy.lora.load_lora(comfy.lora_convert.convert_lora(dict(lora)), key_map, log_missing=False)
     grouped: dict[str, list[Any]] = {}
