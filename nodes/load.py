@@ -26,8 +26,12 @@ class KLoRALoadLora(io.ComfyNode):
             inputs=[_choice("lora_name", "A file of your loras folder.")],
             outputs=[
                 io.LoraModel.Output("lora", tooltip="The LoRA, not applied to anything yet."),
-                io.String.Output("trigger_words", tooltip="The words it was trained on, if its file says them."),
-                io.String.Output("base_model", tooltip="The base model that it was made for, if its file tells."),
+                io.String.Output(
+                    "trigger_words", tooltip="The words it was trained on, if its file says them."
+                ),
+                io.String.Output(
+                    "base_model", tooltip="The base model that it was made for, if its file tells."
+                ),
             ],
         )
 
