@@ -17,6 +17,8 @@ def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
     if only in (None, "scoring"):
         yield from scoring.tables()
         yield memory.table()
+    if only in (None, "fuse"):
+        yield from sampling.fuse()
     if only in (None, "sampling"):
         yield from sampling.tables(gpu)
     if only in (None, "methods"):
@@ -31,9 +33,9 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
     parser.add_argument(
         "--only",
-        choices=("scoring", "sampling", "methods"),
-        help="one part, memory with scoring; methods: what the others cost beside K-LoRA, and merging; "
-        "RESULTS.md stays as it is",
+        choices=("scoring", "fuse", "sampling", "methods"),
+        help="one part, memory with scoring; fuse: first Fuse, dial and restart; methods: what the others "
+        "cost beside K-LoRA, and merging; RESULTS.md stays as it is",
     )
     options = parser.parse_args()
     start = time.perf_counter()

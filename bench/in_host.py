@@ -1,7 +1,8 @@
 """`python -m bench.in_host CASE [--small]` with the host's interpreter: tables as JSON lines.
 
 CASE is a model of `models`: those of the CPU run with the host set to the CPU, those of the
-GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it.
+GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it;
+`fusing:RANK:FOLDER` measures Fuse itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 
 from tools.inprocess import enter_host
 
+from . import fusing
 from .tables import Table
 
 
@@ -38,6 +40,9 @@ def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
         from .composing import measure
 
         name = name.removeprefix("composing:")
+    if name.startswith(f"{fusing.CASE}:"):
+        _, rank, folder = name.split(":", 2)
+        return list(fusing.measure(int(rank), folder))
     case = (GPU_CASES if gpu else CPU_CASES)[name]
     return measure(shrunk(case) if small else case)
 

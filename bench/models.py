@@ -76,6 +76,8 @@ _ATTENTION = re.compile(
     r"attn[12]\.to_(q|k|v|out\.0)$|(img|txt)_attn\.(qkv|proj)$|single_blocks\.\d+\.linear[12]$"
 )
 
+_TRANSFORMER = re.compile(r"transformer_blocks|proj_in$|proj_out$")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -197,3 +199,27 @@ def conditioning(case: Case) -> list:
     tokens, width, pooled = case.conditioning
     extra = {"pooled_output": torch.randn(1, pooled, generator=rng)} if pooled else {}
     return [[torch.randn(1, tokens, width, generator=rng), extra]]
+
+
+def sdxl_without_weights() -> Any:
+    """A ModelPatcher of an SDXL of full shapes that takes no memory: nothing but Fuse can be done with it."""
+    config = comfy.supported_models.SDXL(_SDXL)
+    config.set_inference_dtype(torch.float16, None)
+    cpu = torch.device("cpu")
+    model = config.get_model({}, "", device="meta")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
+def kohya_lora(model: Any, rank: int, seed: int) -> dict[str, torch.Tensor]:
+    """A LoRA of all linear layers of the transformers, in float16, as kohya's trainer stores them."""
+    rng = torch.Generator().manual_seed(seed)
+    lora = {}
+    for name, layer in model.model.diffusion_model.named_modules():
+        if not _TRANSFORMER.search(name) or not isinstance(layer, torch.nn.Linear):
+            continue
+        key = f"lora_unet_{name.replace('.', '_')}"
+        up = torch.randn(layer.out_features, rank, generator=rng)
+        down = torch.randn(rank, layer.in_features, generator=rng)
+        lora[f"{key}.lora_up.weight"], lora[f"{key}.lora_down.weight"] = up.half(), down.half()
+        lora[f"{key}.alpha"] = torch.tensor(rank / 2).half()
+    return lora

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from tools.host import REPO, HostError, require_host
 
+from . import fusing
 from .tables import Table, skipped
 
 CPU_CASES = ("sd15", "sdxl-shallow")
@@ -17,10 +18,18 @@ _GPU_TITLE = "Step time on the GPU"
 _HEAD = ("case", "figures")
 
 
+def fuse() -> Iterator[Table]:
+    """What a person waits for at the Fuse node, or a table that says why not."""
+    try:
+        yield fusing.table(str(require_host().python))
+    except HostError as error:
+        yield skipped("Fuse", _HEAD, [fusing.CASE], str(error))
+
+
 def composing() -> Iterator[Table]:
     """The composing methods on a model that B-LoRA can do, or a table that says why not."""
     try:
-        yield from _in_host(str(require_host().python), COMPOSING_CASE)
+        yield from in_host(str(require_host().python), COMPOSING_CASE)
     except HostError as error:
         yield skipped("Composing methods", _HEAD, [COMPOSING_CASE], str(error))
 
@@ -37,13 +46,13 @@ def tables(gpu: bool = False) -> Iterator[Table]:
         yield skipped("Sampling", _HEAD, names, str(error))
         return
     for case in CPU_CASES:
-        yield from _in_host(python, case)
+        yield from in_host(python, case)
     why_not = {case: _why_not(python, gib) for case, (_, gib) in GPU_CASES.items()}
     if gpu and all(why_not.values()):
         raise SystemExit(f"--gpu: {next(iter(why_not.values()))}")
     for case, why in why_not.items():
         if why is None:
-            yield from _in_host(python, case)
+            yield from in_host(python, case)
         else:
             yield skipped(_GPU_TITLE, _HEAD, [GPU_CASES[case][0]], why)
 
@@ -57,7 +66,8 @@ def _why_not(python: str, gib: float) -> str | None:
     return None if int(found) >= gib * 2**30 else f"needs {gib:g} GiB of GPU memory"
 
 
-def _in_host(python: str, case: str) -> Iterator[Table]:
+def in_host(python: str, case: str) -> Iterator[Table]:
+    """The tables of a case of ``bench.in_host``, each as it is done."""
     with subprocess.Popen(
         [python, "-m", "bench.in_host", case], cwd=REPO, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -50,6 +50,10 @@ class Method(ABC):
     def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
         """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it."""
         return tuple(deltas)
+
+    def made_of(self) -> Hashable:
+        """What :meth:`candidates` depends on beside the deltas; equal where these make equal candidates."""
+        return None
 
     def labels(self, loras: Sequence[str]) -> tuple[str, ...]:
         """What the candidates are called, of what the LoRAs are called."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -14,7 +15,7 @@ from ..klora_core.pairing import Rows
 from ..klora_core.plan import Plan
 from .live import announce
 from .lora_slots import HostLora
-from .side_path import SidePath
+from .side_path import Shared, SidePath
 from .warnings import warn_on_save
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -30,14 +31,36 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
         return patched
     for lora, info in zip(loras, plan.loras, strict=True):
         if plan.keeps(info):
-            patched.add_patches({**lora.vectors, **lora.before}, info.strength)
+            _patch(patched, {**lora.vectors, **lora.before}, info.strength)
     dtype = model.model.get_dtype_inference()
-    side = SidePath(
-        compose(plan, rows, _where), dtype if dtype in _FLOATS else torch.float32, partial(announce, node)
-    )
+    made = _made_of(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device)
+    side = SidePath(made.composition.of(plan), made, partial(announce, node))
     side.apply(patched)
     warn_on_save(patched)
     return patched
+
+
+class _Made(Shared):
+    """A composition and its buffers, for every plan that differs in nothing that decides on them."""
+
+    def __init__(self, plan: Plan, rows: Rows, dtype: torch.dtype) -> None:
+        self.rows = rows
+        self.composition = compose(plan, rows, _where)
+        super().__init__(self.composition.targets, dtype)
+
+
+# As long as a MODEL has them.
+_made: WeakValueDictionary[Hashable, _Made] = WeakValueDictionary()
+
+
+def _made_of(plan: Plan, rows: Rows, dtype: torch.dtype, device: Any) -> _Made:
+    loras = tuple((lora.strength, plan.keeps(lora)) for lora in plan.loras)
+    # An entry holds its rows, so that no others can have their id.
+    key = id(rows), loras, type(plan.method), plan.method.made_of(), dtype, device
+    found = _made.get(key)
+    if found is None:
+        found = _made[key] = _Made(plan, rows, dtype)
+    return found
 
 
 def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[float]) -> Any | None:
@@ -46,8 +69,14 @@ def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[flo
         return None
     patched = clip.clone()
     for lora, strength in zip(loras, strengths, strict=True):
-        patched.add_patches(lora.clip, strength)
+        _patch(patched, lora.clip, strength)
     return patched
+
+
+def _patch(patched: Any, patches: dict[Any, Any], strength: float) -> None:
+    # The host takes a model for another one after a call, even of no patches, and loads it anew.
+    if patches:
+        patched.add_patches(patches, strength)
 
 
 def _where(slot: Slot, out: int) -> tuple[Spot, ...]:

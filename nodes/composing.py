@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
 from ..klora_core import document, report
 from ..klora_core.deltas import Deltas
+from ..klora_core.digest import Seen, once
 from ..klora_core.errors import KLoraError
+from ..klora_core.kept import Kept
 from ..klora_core.method import Method
 from ..klora_core.pairing import Rows
 from ..klora_core.plan import LoraInfo, Plan, make_plan
@@ -20,7 +22,9 @@ from ..klora_core.roles import OTHER, labels_of
 from . import apply, lora_slots, warnings
 from .levels import levels_of
 from .lora_notes import notes
+from .lora_slots import HostLora
 
+T = TypeVar("T")
 KLoraPlan = io.Custom("KLORA_PLAN")
 
 COLUMNS = 30
@@ -62,17 +66,38 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The LoRAs of a composition as the model's slots, those of the role ``other`` last."""
+    """The LoRAs of a composition as the model's slots, those of the role ``other`` last.
+
+    ``known`` is what was worked out of these very LoRAs, under these roles and names, before.
+    """
 
     slots: tuple[Deltas, ...]
     roles: tuple[str, ...]
     names: tuple[str, ...]
+    known: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
 
     @property
     def competitors(self) -> int:
         """How many take part in the method."""
         return sum(role != OTHER for role in self.roles)
 
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Of LoRAs together, their contents as they were read: digests, and what methods work out."""
+
+    seen: Seen = field(default_factory=dict)
+    made: dict[Hashable, Any] = field(default_factory=dict)
+
+
+# Turning a dial works nothing of this out again. They go with the LoRAs.
+_sets: Kept[_Known] = Kept(16)
 
 Make = Callable[[Found], tuple[Rows, Method]]
 
@@ -93,9 +118,27 @@ def compose(
     members = sorted(members, key=lambda member: member.role == OTHER)
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
-    labels = labels_of(roles)
     loras = [lora_slots.read(member.tensors, member.name, model, clip) for member in members]
-    rows, method = make(Found(tuple(lora.slots for lora in loras), roles, names))
+    known = _sets.of(loras, (roles, names), _Known)
+    with once(known.seen):
+        return _composed(model, clip, members, loras, known, make, other_layers, progress, node)
+
+
+def _composed(
+    model: Any,
+    clip: Any | None,
+    members: Sequence[Member],
+    loras: Sequence[HostLora],
+    known: _Known,
+    make: Make,
+    other_layers: str,
+    progress: str,
+    node: str | None,
+) -> io.NodeOutput:
+    roles = tuple(member.role for member in members)
+    names = tuple(member.name for member in members)
+    labels = labels_of(roles)
+    rows, method = make(Found(tuple(lora.slots for lora in loras), roles, names, known.made))
     infos = [
         LoraInfo(member.name, member.role, strength=member.strength, base=lora.base)
         for member, lora in zip(members, loras, strict=True)

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..klora_core.errors import KLoraError
 from ..klora_core.methods import klora
-from ..klora_core.methods.klora_scores import energies_of, evidence_of
+from ..klora_core.methods.klora_scores import Evidence, energies_of, evidence_of
 from ..klora_core.pairing import LAYERS, Rows, meet
 from ..klora_core.roles import STYLE, SUBJECT
 from . import scoring
@@ -135,14 +135,17 @@ def make_klora(
             raise KLoraError(
                 f"K-LoRA needs a subject and a style LoRA, and no LoRA here is a {missing[0]}: set roles."
             )
-        rows = meet(found.slots, found.roles, layers)
-        if score == klora.ENERGY:
-            evidence = energies_of(rows.competing, found.roles, found.names, scoring.energies)
-        else:
-            evidence = evidence_of(rows.competing, found.roles, scoring.scores, found.names)
+        rows = found.once(("meet", layers), lambda: meet(found.slots, found.roles, layers))
+        evidence = found.once(("evidence", layers, score), lambda: _evidence(rows, found, score))
         return rows, klora.KLora(curve, gamma, found.roles, evidence, score, strength)
 
     return make
+
+
+def _evidence(rows: Rows, found: Found, score: str) -> tuple[Evidence, ...]:
+    if score == klora.ENERGY:
+        return energies_of(rows.competing, found.roles, found.names, scoring.energies)
+    return evidence_of(rows.competing, found.roles, scoring.scores, found.names)
 
 
 def _schedule(value: Any, balance: float) -> klora.Schedule:

@@ -18,7 +18,9 @@ from ..klora_core import base_names, names, reading
 from ..klora_core.account import Left, What
 from ..klora_core.checks import few_misfits, twice
 from ..klora_core.deltas import Delta, Slot
+from ..klora_core.digest import contents
 from ..klora_core.errors import KLoraError, printable
+from ..klora_core.kept import Kept
 from ..klora_core.parts import split
 from ..klora_core.reading import Module
 from ..klora_core.weight_bound import bound, hindered
@@ -32,7 +34,7 @@ NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have th
 _LOST = "the host gives two tensors of the file one name"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HostLora:
     """A LoRA as this model understands it.
 
@@ -41,7 +43,7 @@ class HostLora:
     runs before sampling; ``clip`` the text-encoder patches. ``left`` names all that is not applied, and why;
     ``applied`` the file's tensors that the other four are made of; ``base`` is the base model that it was
     trained on, where its layers or its metadata tell, ``model`` the one that is loaded; ``notes`` say what
-    else was done.
+    else was done; ``bound`` whether a change was worked out with the model's weights.
     """
 
     name: str
@@ -54,6 +56,7 @@ class HostLora:
     base: str | None = None
     model: str = ""
     notes: tuple[str, ...] = ()
+    bound: bool = False
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -66,20 +69,43 @@ class HostLora:
         return tuple(item.name for item in self.left if item.what is What.LAYER)
 
 
+# A dial that is turned must not read again what it reads anyway. They go with the models and the LoRAs.
+_networks: Kept[Network] = Kept(8)
+_loras: Kept[HostLora] = Kept(32)
+
+
 def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) -> HostLora:
     """Read a LORA_MODEL for ``model`` (a ModelPatcher) and ``clip`` (a CLIP or None).
 
-    Raises KLoraError, with the LoRA's ``name`` and the layer, for a LoRA of another base model, for one
-    with missing tensors or wrong shapes, and for one of nothing but kinds that can't be used.
+    The very object of last time where the same tensors still hold the same, unless a kind is bound to the
+    model's weights. Raises KLoraError, with the LoRA's ``name`` and the layer, for a LoRA of another base
+    model, for one with missing tensors or wrong shapes, and for one of nothing but kinds that can't be used.
     """
-    with _naming(printable(name)):
-        return _Reader(lora, model, clip).result(name)
+    base, encoder = model.model, None if clip is None else clip.cond_stage_model
+    network = _networks.of((base, base.diffusion_model), None, lambda: Network(base))
+
+    def reader() -> HostLora:
+        with _naming(printable(name)):
+            return _Reader(lora, model, network, encoder).result(name)
+
+    tensors = list(lora.values())
+    if not tensors or not all(map(_is_plain, tensors)):
+        return reader()
+    layout = tuple((key, t.data_ptr(), t.dtype, t.shape, t.stride()) for key, t in lora.items())
+    owners = (tensors[0], base, base.diffusion_model, *(() if encoder is None else (encoder,)))
+    metadata = repr(getattr(lora, "metadata", None))
+    key = name, metadata, layout, contents(tensors)
+    return _loras.of(owners, key, reader, keep=lambda found: not found.bound)
+
+
+def _is_plain(tensor: Any) -> bool:
+    return isinstance(tensor, Tensor) and tensor.is_cpu and tensor.layout is torch.strided
 
 
 class _Reader:
     """One LoRA's way into one model."""
 
-    def __init__(self, lora: Mapping[str, Tensor], model: Any, clip: Any | None) -> None:
+    def __init__(self, lora: Mapping[str, Tensor], model: Any, network: Network, encoder: Any | None) -> None:
         tensors, self.origin, lost = _converted(lora)
         self.found = reading.read(tensors, getattr(lora, "metadata", None))
         self.left = [*self.found.left, *lost]
@@ -89,7 +115,7 @@ class _Reader:
         self.misfits: list[Left] = []
         self.bound: Counter[str] = Counter()
         self.weights = BaseWeights(model)
-        self.network = Network(model.model)
+        self.network = network
         self.model_name = of_model(model.model)
         self.shapes = {
             names.module(module.raw)[0]: module.change.shape
@@ -99,8 +125,7 @@ class _Reader:
         self.base = base_names.of_lora(self.shapes, getattr(lora, "metadata", None))
         self.vectors = Patches(self.network.shapes, self.left, self.applied)
         self.before = Patches(self.network.shapes, self.left, self.applied)
-        self.no_clip = clip is None
-        encoder = None if clip is None else clip.cond_stage_model
+        self.no_clip = encoder is None
         self.clip_map = {} if encoder is None else comfy.lora.model_lora_keys_clip(encoder, {})
         shapes = {} if encoder is None else {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
         self.clip = Patches(shapes, self.left, self.applied)
@@ -121,6 +146,7 @@ class _Reader:
             self.base,
             self.model_name,
             (*self.found.notes, *(_worked_out(kind, count) for kind, count in self.bound.items())),
+            bool(self.bound),
         )
         if not self.slots:
             raise no_slot(lora, self.model_name, base_names.is_understood(self.shapes))

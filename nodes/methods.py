@@ -47,8 +47,12 @@ def of_value(value: Any) -> Make:
 
 
 def _everyone(found: Found, make: Callable[[Presence], Method]) -> tuple[Rows, Method]:
-    rows = meet_all(found.slots, found.roles)
+    rows = _all_rows(found)
     return rows, make(Presence.of(rows.competing, found.competitors))
+
+
+def _all_rows(found: Found) -> Rows:
+    return found.once("meet all", lambda: meet_all(found.slots, found.roles))
 
 
 def _switch(turn: Any = STEPS, order: str = ORDERS[0], reserve: int = 0) -> Make:
@@ -83,7 +87,7 @@ def _cm_lora(late: str = "none", order: str = ORDERS[0], dominance: float = 0.0)
 
 def _b_lora() -> Make:
     def make(found: Found) -> tuple[Rows, Method]:
-        rows = meet_all(found.slots, found.roles)
+        rows = _all_rows(found)
         return rows, b_lora(rows.competing, found.roles)
 
     return make

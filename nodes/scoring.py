@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
+import folder_paths
+import torch
 
 from ..klora_core.deltas import Delta
 from ..klora_core.energy import energy
 from ..klora_core.score_cache import ScoreCache
+from ..klora_core.score_file import ScoreFile
 from ..klora_core.scoring import Request, Score, score
+
+ON_DISK = "KLORA_SCORES_ON_DISK"
+"""The environment variable that keeps scores out of the user folder where it is 0."""
+
+
+def _file(kind: str) -> ScoreFile | None:
+    if os.environ.get(ON_DISK, "").strip() == "0":
+        return None
+    # The host shows nobody a folder whose name begins like this.
+    path = Path(folder_paths.get_user_directory(), "__klora", "scores.bin")
+    device = comfy.model_management.get_torch_device().type
+    return ScoreFile(path, f"{kind} {torch.__version__} {device}")
+
 
 # Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of
 # two thousand slots.
-_scores = ScoreCache(1 << 16)
-_energies = ScoreCache(1 << 16)
+_scores = ScoreCache(1 << 16, partial(_file, "top-k"))
+_energies = ScoreCache(1 << 16, partial(_file, "energy"))
 
 
 def scores(requests: Sequence[Request]) -> list[Score]:

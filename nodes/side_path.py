@@ -10,13 +10,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ..klora_core.apply.buffers import Buffers
+from ..klora_core.apply.buffers import Buffers, Target
 from ..klora_core.apply.clock import Clock
 from ..klora_core.apply.composition import Attachment, Composition
 from ..klora_core.apply.run import is_compiled
@@ -26,36 +27,59 @@ from .levels import levels_of
 
 Started = Callable[[str, Columns], None]
 
+# The buffers of runs in progress.
+_in_use: WeakSet[Buffers] = WeakSet()
+
+
+class Shared:
+    """Targets, and the buffers of all MODELs that have them; no memory before the first run."""
+
+    def __init__(self, targets: tuple[Target, ...], dtype: torch.dtype) -> None:
+        self.uuid = uuid.uuid4()
+        self._targets, self._dtype = targets, dtype
+        self.buffers = self.more()
+
+    def more(self) -> Buffers:
+        """Others like them."""
+        return Buffers(self._targets, self._dtype, "meta")
+
 
 class SidePath:
-    """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does."""
+    """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does.
 
-    def __init__(self, composition: Composition, dtype: torch.dtype, started: Started) -> None:
+    ``shared`` are its buffers, which other compositions of the same targets may have too: one that runs
+    beside another makes its own.
+    """
+
+    def __init__(self, composition: Composition, shared: Shared, started: Started) -> None:
         self.key = f"klora/{uuid.uuid4().hex}"
         self._composition = composition
-        self._dtype = dtype
+        self._shared = shared
         self._started = started
         self._attached: dict[int, Attachment] = {}
         self._clock: Clock | None = None
 
     def apply(self, model: Any) -> None:
         """Patch ``model``, a ModelPatcher that the caller owns."""
+        beside = {other.model for other in model.get_nested_additional_models()}
+        shared = self._shared.buffers
         model.set_additional_models(
-            self.key, [self._buffers_patcher(model.load_device, model.offload_device)]
+            self.key,
+            [self._patcher(None if shared in beside else shared, model.load_device, model.offload_device)],
         )
         model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self.key, self._run)
         model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, self.key, self._evaluate)
         model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self.key, self._apply_model)
 
-    def _buffers(self) -> Buffers:
-        return Buffers(self._composition.targets, self._dtype)
-
-    def _buffers_patcher(self, load_device: Any, offload_device: Any, **_: Any) -> Any:
+    def _patcher(self, buffers: Buffers | None, load_device: Any, offload_device: Any, **_: Any) -> Any:
+        buffers = self._shared.more() if buffers is None else buffers
         patcher = comfy.model_patcher.ModelPatcher(
-            self._buffers(), load_device=load_device, offload_device=offload_device
+            buffers, load_device=load_device, offload_device=offload_device
         )
+        # By this the host knows a model that it has loaded already, and leaves it where it is.
+        patcher.patches_uuid = self._shared.uuid
         # The host copies additional models to further devices through their factory.
-        patcher.cached_patcher_init = (self._buffers_patcher, (load_device, offload_device))
+        patcher.cached_patcher_init = (self._patcher, (None, load_device, offload_device))
         return patcher
 
     def _run(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -65,6 +89,7 @@ class SidePath:
             # Also for InterruptProcessingException, which is no Exception.
             for attachment in self._attached.values():
                 attachment.remove()
+                _in_use.discard(attachment.buffers)
             self._attached.clear()
             self._clock = None
 
@@ -93,16 +118,19 @@ class SidePath:
     def _attachment(self, model: Any, device: torch.device, options: dict[str, Any]) -> Attachment:
         attachment = self._attached.get(id(model))
         if attachment is None:
+            buffers = self._buffers_of(model, device)
             attachment = self._attached[id(model)] = Attachment(
-                model, self._composition, self._buffers_of(model, device), RULES, _is_compiled(model, options)
+                model, self._composition, buffers, RULES, _is_compiled(model, options)
             )
+            _in_use.add(buffers)
         attachment.move_to(device)
         return attachment
 
     def _buffers_of(self, model: Any, device: torch.device) -> Buffers:
         patcher = model.current_patcher
         found = [] if patcher is None else patcher.get_additional_models_with_key(self.key)
-        return found[0].model if found else self._buffers().to(device)
+        buffers = found[0].model if found and found[0].model not in _in_use else self._shared.more()
+        return buffers if buffers.where == device else buffers.to(device)
 
 
 def _fresh_control(args: tuple, last: bool) -> tuple:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import torch
@@ -31,28 +31,43 @@ class Buffers(nn.Module):
 
     A target has one set of buffers for each form among its candidates: low-rank factors of any rank are one
     form, zero-padded to the largest; others share a form where all their tensors have the same shapes. At
-    most one form of a target is active. An nn.Module, so that a host can count and move it.
+    most one form of a target is active. What a target's buffers hold before it is shown first is not defined.
+    An nn.Module, so that a host can count and move it. On the device ``meta`` they have a size and take no
+    memory, until ``to`` brings them to another one; from then on they keep their identity.
     """
 
     active: list[int]
     """By target: the form that is shown, NOBODY where nothing is added."""
 
-    def __init__(self, targets: tuple[Target, ...], dtype: torch.dtype) -> None:
+    def __init__(
+        self, targets: tuple[Target, ...], dtype: torch.dtype, device: torch.device | str = "cpu"
+    ) -> None:
         super().__init__()
         self.targets = targets
         self.active = [NOBODY] * len(targets)
-        # None: a switch was interrupted there.
-        self._holds: list[int | None] = [NOBODY] * len(targets)
+        # None: nothing was shown there yet, or a switch was interrupted.
+        self._holds: list[int | None] = [None] * len(targets)
+        self._blank = set(range(len(targets)))
         self._forms = [_forms(target) for target in targets]
+        for i, forms in enumerate(self._forms):
+            for form in range(len(forms.templates)):
+                for name, shape, own in forms.parts(i, form):
+                    self._add(name, shape, dtype if own.is_floating_point() else own.dtype, device)
+
+    def _add(self, name: str, shape: torch.Size, dtype: torch.dtype, device: torch.device | str) -> None:
         # Inference tensors could not be overwritten by a sampler that runs outside inference mode.
         with torch.inference_mode(False):
-            for i, forms in enumerate(self._forms):
-                for form in range(len(forms.templates)):
-                    for name, shape, own in forms.parts(i, form):
-                        self._add(name, shape, dtype if own.is_floating_point() else own.dtype)
+            empty = torch.empty(shape, dtype=dtype, device=device)
+            self.register_parameter(name, nn.Parameter(empty, requires_grad=False))
 
-    def _add(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        self.register_parameter(name, nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Buffers:
+        """What ``to`` and its like do to every parameter: from ``meta`` there is nothing to move."""
+        if self.where.type == "meta":
+            for name, parameter in list(self.named_parameters()):
+                wanted = fn(torch.empty(0, dtype=parameter.dtype))
+                self._add(name, parameter.shape, wanted.dtype, wanted.device)
+            return self
+        return super()._apply(fn, recurse)
 
     @property
     def where(self) -> torch.device:
@@ -84,8 +99,10 @@ class Buffers(nn.Module):
                 for n, (buffer, source) in enumerate(zip(buffers.tensors, delta.tensors, strict=True)):
                     _fill(buffer, source, delta.scale if n == 0 else 1.0)
             else:
-                # What is compiled computes all forms: a product with one factor zero is zero.
-                buffers.tensors[0].zero_()
+                # What is compiled computes all forms: a product with one factor zero is zero, of any numbers.
+                for buffer in buffers.tensors if i in self._blank else buffers.tensors[:1]:
+                    buffer.zero_()
+        self._blank.discard(i)
         self.active[i] = form
         self._holds[i] = who
 
@@ -97,10 +114,10 @@ class _Forms:
     templates: tuple[Delta, ...]
     of: tuple[int, ...]
 
-    def parts(self, i: int, form: int) -> list[tuple[str, tuple[int, ...], Tensor]]:
+    def parts(self, i: int, form: int) -> list[tuple[str, torch.Size, Tensor]]:
         """(name of the buffer, shape, the example's tensor) of each tensor of ``form`` of target ``i``."""
         tensors = self.templates[form].tensors
-        return [(f"target_{i}_{form}_{n}", tuple(t.shape), t) for n, t in enumerate(tensors)]
+        return [(f"target_{i}_{form}_{n}", t.shape, t) for n, t in enumerate(tensors)]
 
 
 def _forms(target: Target) -> _Forms:

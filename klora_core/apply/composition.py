@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,10 @@ class Composition:
     plan: Plan
     targets: tuple[Target, ...]
     owners: tuple[int, ...]
+
+    def of(self, plan: Plan) -> Composition:
+        """The same for a plan of other settings that are nothing to the targets."""
+        return replace(self, plan=plan)
 
     def by_owner(self) -> dict[int, list[int]]:
         """The targets by index of each owner that has any."""

@@ -9,7 +9,7 @@ follows from them is here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -163,6 +163,10 @@ class KLora(Method):
         subject, style = (int(leaders[slot]) for leaders in self._leaders)
         made[subject], made[style] = beside(deltas[subject], deltas[style], self.outside)
         return tuple(made)
+
+    def made_of(self) -> Hashable:
+        """How strongly losers act, and beside whom."""
+        return (self.outside, *(leaders.tobytes() for leaders in self._leaders)) if self.outside else None
 
     def who(self, moment: Moment) -> np.ndarray:
         """Eq. 10: the subject iff S_c(l) >= gamma S(x) S_s(l), else the style; int8 [1, slots]."""

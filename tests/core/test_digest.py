@@ -11,8 +11,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from klora_core import digest as digest_module
 from klora_core.deltas import Dense, Hadamard, Kron, LowRank
-from klora_core.digest import digest, digests
+from klora_core.digest import contents, digest, digests, once
 from klora_core.score_cache import ScoreCache
 
 WORDS = 1 << 16
@@ -116,6 +117,63 @@ def test_the_same_in_every_process():
     code = "import torch; from klora_core.digest import digest; print(digest(torch.arange(1e6)).hex())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert digest(torch.arange(1e6)).hex() == found.strip()
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """How many tensors were read."""
+    calls, own = [], digest_module._read
+    monkeypatch.setattr(digest_module, "_read", lambda tensor: calls.append(tensor) or own(tensor))
+    return calls
+
+
+def test_what_rests_is_read_once(read):
+    deltas = [LowRank(r(6, 2, seed=i), r(2, 6)) for i in range(3)]
+    expected = digests(deltas)
+    seen = {}
+    read.clear()
+    for _ in range(2):
+        with once(seen):
+            assert digests([*deltas, *deltas]) == [*expected, *expected]
+            assert digest(deltas[0].up) == seen[id(deltas[0].up)][1]
+    assert len(read) == 6, "also where scoring and another ask for the same"
+    deltas[0].up[0, 0] += 1
+    assert digests(deltas)[0] != expected[0], "outside of it, anew"
+    assert len(read) == 12
+
+
+def side_by_side(whole, *counts):
+    """Tensors that share the memory of ``whole`` one behind the other."""
+    return list(whole.split(counts))
+
+
+@pytest.mark.parametrize("chunk", [1 << 25, 1 << 10])
+def test_contents_of_tensors_show_every_change(chunk, monkeypatch):
+    monkeypatch.setattr(digest_module, "_CHUNK", chunk)
+    whole = r(1000).half()
+    tensors = [*side_by_side(whole, 1, 300, 699), r(7), r(4, 6).T, torch.tensor(3), r(0)]
+    first = contents(tensors)
+    assert len(first) == 16 and contents(tensors) == first
+    for tensor in tensors:
+        for place in {0, tensor.numel() // 2, tensor.numel() - 1} if tensor.numel() else ():
+            kept = tensor.flatten()[place].clone()
+            at = divmod(place, tensor.shape[1]) if tensor.ndim == 2 else (place,) if tensor.ndim else ()
+            tensor[at] = 9
+            assert contents(tensors) != first
+            tensor[at] = kept
+            assert contents(tensors) == first
+    assert contents(tensors[1:]) != first
+
+
+def test_tensors_that_touch_are_read_as_one(monkeypatch):
+    runs, own = [], digest_module._cut
+    monkeypatch.setattr(digest_module, "_cut", lambda *run: runs.append(run[1]) or own(*run))
+    whole = r(1000)
+    contents(side_by_side(whole, 1, 300, 699))
+    assert runs == [4000]
+    runs.clear()
+    contents([*side_by_side(whole, 1, 300, 699)[::2], whole[900:]])
+    assert sorted(runs) == [4, 699 * 4], "not what lies between them, and nothing twice"
 
 
 def scorer():

@@ -6,6 +6,7 @@ Run by the host's interpreter (`make test-host`). Under any other interpreter no
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -25,6 +26,8 @@ else:
 
     # At import, not in a fixture: the tests' own module-level imports need the host.
     enter_host()
+    # The user folder here is that of a person.
+    os.environ["KLORA_SCORES_ON_DISK"] = "0"
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops

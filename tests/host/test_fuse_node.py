@@ -30,6 +30,7 @@ def scored(pack, monkeypatch):
     node, calls = part(pack, "nodes.scoring"), []
     score = node.score
     monkeypatch.setattr(node, "_scores", part(pack, "klora_core.score_cache").ScoreCache(10_000))
+    monkeypatch.setattr(part(pack, "nodes.composing"), "_sets", part(pack, "klora_core.kept").Kept(16))
     monkeypatch.setattr(
         node, "score", lambda requests, *a: calls.append(len(requests)) or score(requests, *a)
     )

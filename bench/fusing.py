@@ -1,0 +1,80 @@
+"""From a dial to a MODEL: the first Fuse of a pair, a turned dial, and the same after another start.
+
+`table()` needs no host: it starts two processes of the host's interpreter a rank, one after another.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+
+from .tables import Table
+
+RANKS = (16, 128)
+CASE = "fusing"
+_DIALS = 5
+
+
+def table(python: str) -> Table:
+    """SDXL's 722 slots at each rank."""
+    from .sampling import in_host
+
+    rows = []
+    for rank in RANKS:
+        with tempfile.TemporaryDirectory() as folder:
+            for start in ("first start", "next start"):
+                (measured,) = in_host(python, f"{CASE}:{rank}:{folder}")
+                rows += [(f"rank {rank}, {start}", *figures) for figures in measured.rows]
+    return Table(
+        "Fuse: SDXL, all 722 linear layers, both LoRAs in float16 from files",
+        ("case", "slots scored", "Fuse, CPU s", "s", "dial, CPU s", "s"),
+        tuple(rows),
+        (
+            "The node's own execution in the host's process, on a model of full shapes without weights. "
+            "Fuse: the first of the pair in that process. Next start: another process, which finds the "
+            "scores of the first on disk.",
+            f"Dial: the median of {_DIALS} other balances. CPU seconds are of all threads; seconds by the "
+            "clock count whatever else the machine does.",
+            "Aim: a dial in 0.1 s at rank 16. A dial reads the files' bytes, to know that they are the same.",
+        ),
+    )
+
+
+def measure(rank: int, folder: str) -> Sequence[Table]:
+    """One row, in the host's process; LoRA files and scores are kept in ``folder``."""
+    import importlib
+    import time
+    from pathlib import Path
+    from statistics import median
+
+    import comfy.utils
+    import folder_paths
+    import safetensors.torch
+
+    from .contenders import load_pack
+    from .models import kohya_lora, sdxl_without_weights
+
+    folder_paths.set_user_directory(folder)
+    pack = load_pack().__name__
+    nodes, scoring = (importlib.import_module(f"{pack}.nodes{name}") for name in ("", ".scoring"))
+    model, scored, own = sdxl_without_weights(), [], scoring.score
+    scoring.score = lambda requests, *rest: scored.append(len(requests)) or own(requests, *rest)
+    loras = []
+    for seed in (1, 2):
+        path = Path(folder, f"{seed}.safetensors")
+        if not path.exists():
+            safetensors.torch.save_file(kohya_lora(model, rank, seed), path)
+        loras.append(comfy.utils.load_torch_file(str(path), safe_load=True))
+
+    def fuse(balance: float) -> tuple[float, float]:
+        schedule = {"schedule": "s", "alpha": 1.5, "beta": 0.5}
+        clock, cpu = time.perf_counter(), time.process_time()
+        kept.append(nodes.KLoRAFuse.execute(model, *loras, 1.0, 1.0, balance, schedule))
+        return time.process_time() - cpu, time.perf_counter() - clock
+
+    # As the host keeps what its nodes gave.
+    kept: list = []
+    first = fuse(0.0)
+    dials = [fuse(0.1 * (i + 1)) for i in range(_DIALS)]
+    figures = (*first, *(median(each) for each in zip(*dials, strict=True)))
+    return [Table("", (), ((str(sum(scored)), *(f"{figure:.2f}" for figure in figures)),))]

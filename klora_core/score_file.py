@@ -1,0 +1,86 @@
+"""Scores on disk, so that a process that starts anew scores nothing again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+_LOG = logging.getLogger("klora")
+
+VERSION = 1
+"""Another one for each change of what is scored or how it is digested: scores of others are not taken."""
+LIMIT = 1 << 16
+"""Scores in a file, 2 MiB: sixteen pairs of two thousand slots. The oldest go first."""
+
+Key = tuple[bytes, int]
+"""The digest of a delta, and K."""
+Scores = tuple[float, float]
+
+_MAGIC = b"klora scores\n\0\0\0"
+_RECORD = np.dtype([("key", "V16"), ("scores", "<f8", (2,))])
+
+
+class ScoreFile:
+    """Scores by content in the file ``path``; ``made_by`` names what else decides on their last bits.
+
+    Nothing here raises: what can't be read is scored again, what can't be written is said in the log. The
+    file is replaced whole, so that several processes can have it at once; what one of them adds in the very
+    moment of another is lost, and scored again some day.
+    """
+
+    def __init__(self, path: Path, made_by: str = "", limit: int = LIMIT) -> None:
+        self._path, self._limit = path, limit
+        self._made_by = f"{VERSION}\n{made_by}\n".encode()
+
+    def read(self, keys: Iterable[Key]) -> dict[Key, Scores]:
+        """The scores of those of ``keys`` that are there."""
+        wanted = {self._short(key): key for key in keys}
+        return {wanted[short]: found for short, found in self._all().items() if short in wanted}
+
+    def add(self, new: Mapping[Key, Scores]) -> None:
+        """Write ``new`` beside what is there."""
+        there = self._all()
+        for key, scores in new.items():
+            if all(map(math.isfinite, scores)):
+                there[self._short(key)] = scores
+        kept = list(there.items())[-self._limit :]
+        records = np.array(kept, _RECORD).tobytes()
+        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(_MAGIC + _sum(records) + records)
+            os.replace(beside, self._path)
+        except OSError as error:
+            _LOG.warning("K-LoRA: scores are not kept in %s (%s).", self._path, error.strerror)
+            with suppress(OSError):
+                beside.unlink()
+
+    def _all(self) -> dict[bytes, Scores]:
+        """By shortened key, the oldest first; nothing where the file is damaged or is none of these."""
+        try:
+            with open(self._path, "rb") as file:
+                # Somebody else's file may be of any size.
+                data = file.read(2 * (LIMIT + 1) * _RECORD.itemsize)
+        except OSError:
+            return {}
+        records = data[32:]
+        if data[:16] != _MAGIC or data[16:32] != _sum(records) or len(records) % _RECORD.itemsize:
+            _LOG.info("K-LoRA: %s holds no scores that can be used: they are made again.", self._path)
+            return {}
+        found = np.frombuffer(records, _RECORD)
+        keys, scores = found["key"].tolist(), found["scores"].tolist()
+        return {bytes(key): (top, l1) for key, (top, l1) in zip(keys, scores, strict=True)}
+
+    def _short(self, key: Key) -> bytes:
+        return hashlib.blake2b(self._made_by + b"%d\n" % key[1] + key[0], digest_size=16).digest()
+
+
+def _sum(records: bytes) -> bytes:
+    return hashlib.blake2b(records, digest_size=16).digest()
