@@ -22,7 +22,6 @@ _INTEGERS = {
 
 # Floats whose bits are compared as integers of their size, with the bits of inf: those of NaN are beyond it.
 _INF = {
-    torch.float64: (torch.int64, 0x7FF0 << 48),
     torch.float32: (torch.int32, 0x7F80 << 16),
     torch.float16: (torch.int16, 0x7C00),
     torch.bfloat16: (torch.int16, 0x7F80),
@@ -72,13 +71,15 @@ def few_misfits(misfits: int, layers: int) -> bool:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether no element is NaN or inf.
+    """Whether no element is NaN or inf as float32.
 
     In one thread on a CPU: torch shares out each of a file's thousands of small tensors, and on a busy
     machine its threads wait for each other longer than one of them reads.
     """
     if tensor.numel() == 1:
-        return math.isfinite(tensor)
+        return math.isfinite(tensor.to(torch.float32))
+    if tensor.dtype == torch.float64:
+        tensor = tensor.to(torch.float32)
     if tensor.dtype in _INF and tensor.device.type == "cpu":
         integers, inf = _INF[tensor.dtype]
         signed = tensor.detach().view(integers).numpy()

@@ -132,6 +132,6 @@ def test_the_command_line_reads_headers_too(tmp_path, capsys):
     assert delta.scale == 3.0
     assert cli.main(["report", str(path), str(plain)]) == 0
     assert (
-        "who.safetensors: scale (alpha / rank) from the file's metadata: 6 / 2 in 1 layers"
+        "who.safetensors: scale (alpha / rank) from the file's metadata: 6 / 2 in 1 layer"
         in capsys.readouterr().out
     )
