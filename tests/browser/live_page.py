@@ -13,8 +13,9 @@ from typing import Any
 from tools.browser import ARGUMENTS, find_browser
 from tools.host import REPO
 from tools.server import Server
+from tools.workflows.shipped import path_of
 
-WORKFLOW = REPO / "workflows" / "k-lora-sd15.json"
+WORKFLOW = path_of("k-lora-sd15")
 SHOTS = REPO / "build" / "screenshots"
 FUSE, STEPS_NODE = 4, 8
 STEPS = 6
@@ -121,11 +122,18 @@ def browser() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def page(
-    chromium: Any, server: Server, *, sharpness: float = 1, width: int = 1500, **settings: Any
+    chromium: Any,
+    server: Server,
+    *,
+    sharpness: float = 1,
+    width: int = 1500,
+    height: int = 1000,
+    **settings: Any,
 ) -> Iterator[Any]:
     """The page with the given settings; `page.problems` lists its errors and our own log lines."""
     _settings(server, {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()})
-    context = chromium.new_context(viewport={"width": width, "height": 1000}, device_scale_factor=sharpness)
+    viewport = {"width": width, "height": height}
+    context = chromium.new_context(viewport=viewport, device_scale_factor=sharpness)
     opened = context.new_page()
     opened.set_default_timeout(60_000)
     opened.problems = []

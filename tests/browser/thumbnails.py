@@ -14,12 +14,12 @@ from typing import Any
 
 from PIL import Image
 
-from tools.host import REPO
 from tools.pictures import layouts
 from tools.pictures.cast import LEAN, PAIR, Cast, serving_world
 from tools.pictures.files import save
 from tools.pictures.shots import take
 from tools.server import Server
+from tools.workflows.shipped import path_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ THUMBNAILS = {
     "k-lora-z-image": Thumbnail("Z-Image", Cast("fish", ("mosaic",)), layouts.row_and_map, LEAN),
     "k-lora-lightning": Thumbnail("Lightning: four steps", _FISH, layouts.row_and_map, _LESS),
     "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after, LEAN),
+    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", PAIR, layouts.large_left, _LESS),
+    "k-lora-wan": Thumbnail("Wan 2.2: two models", _MUSHROOM, layouts.large_right, LEAN),
+    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _FISH, layouts.large_left, _LESS),
     "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
     "k-lora-balance-sweep": Thumbnail("What balance does", _MUSHROOM, layouts.sheet),
     "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
@@ -64,7 +67,7 @@ def main(names: list[str]) -> None:
     """One JPEG a workflow."""
     with serving_world() as server:
         for name in names or THUMBNAILS:
-            save(thumbnail(server, name), REPO / "workflows" / f"{name}.jpg")
+            save(thumbnail(server, name), path_of(name, "jpg"))
 
 
 if __name__ == "__main__":

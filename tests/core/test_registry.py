@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
 COMFY = PROJECT["tool"]["comfy"]
 WORKFLOWS = sorted((REPO / "workflows").glob("*.json"))
 LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir())
-RUNTIME = {"__init__.py", "klora_core", "locales", "nodes", "web", "workflows"}
+RUNTIME = {"__init__.py", "klora_core", "locales", "nodes", "subgraphs", "web", "workflows"}
 PAPERS = {"LICENSE", "README.md", "pyproject.toml", "requirements.txt"}
 # A folder of somebody's machine.
 LOCAL_PATH = re.compile(r"(?<![\w.~])/(home|Users|root|work|tmp|mnt)/\w|[A-Za-z]:\\+Users")

@@ -61,6 +61,15 @@ class Conds(NamedTuple):
 
 
 @pytest.fixture(scope="session")
+def served(tmp_path_factory) -> Iterator[Any]:
+    """A real server with every tiny family, for shipped workflows."""
+    from shipped_runs import serving_all
+
+    with serving_all(tmp_path_factory.mktemp("loras")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def models_dir():
     """The tiny models' folder, known to the host, with every family's LoRA pair in it."""
     loras.ensure()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any
 
 from world.places import BASE_FILE, VAE_FILE
@@ -22,6 +23,7 @@ BEFORE = "before.png"
 _PASSED = {
     "LoraLoaderModelOnly": "model",
     "ModelSamplingAuraFlow": "model",
+    "ModelSamplingSD3": "model",
     "ImageScaleToTotalPixels": "image",
 }
 _WORLD: dict[str, Json] = {
@@ -38,7 +40,7 @@ _LOADERS = {
     "DualCLIPLoader": {},
 }
 _GONE = {*_PASSED, *_LOADERS, "CLIPTextEncode", "ConditioningZeroOut", "FluxGuidance"}
-_SHOWN = {"TextOverlay", "ImageStitch", "SaveImage", "PreviewImage", "PreviewAny"}
+_SHOWN = {"TextOverlay", "ImageStitch", "SaveImage", "PreviewImage", "PreviewAny", "CreateVideo", "SaveVideo"}
 
 
 def on_world(prompt: Json, cast: Cast, dials: Mapping[str, Any]) -> Json:
@@ -50,7 +52,8 @@ def on_world(prompt: Json, cast: Cast, dials: Mapping[str, Any]) -> Json:
     pictures = dict(_pictures(prompt))
     moved = copy.deepcopy(_WORLD)
     moved["words"]["inputs"]["words"] = cast.words
-    loaders = iter(cast.files)
+    # Again from the first: a workflow may load the pair once for each of two models.
+    loaders = cycle(cast.files)
     for key, node in prompt.items():
         if node["class_type"] not in _GONE | _SHOWN:
             moved[key] = _moved(prompt, node, cast, loaders, dials)
@@ -64,9 +67,13 @@ def _moved(prompt: Json, node: Json, cast: Cast, loaders: Iterator[str], dials: 
     kind = node["class_type"]
     inputs = {name: _source(prompt, value) for name, value in node["inputs"].items()}
     inputs = {name: value for name, value in inputs.items() if value is not None}
-    if kind == "KSampler":
+    if kind in ("KSampler", "KSamplerAdvanced"):
         inputs |= {"positive": ["words", 0], "negative": ["nothing", 0], "cfg": GUIDANCE}
         inputs |= {"sampler_name": "euler", "scheduler": "simple"}
+        if kind == "KSamplerAdvanced" and inputs["model"] == ["model", 0]:
+            # The world has no refiner: what began the image ends it.
+            first = prompt[node["inputs"]["latent_image"][0]]["inputs"]
+            inputs["model"] = _source(prompt, first["model"])
     elif kind.startswith("Empty"):
         kind, inputs = "EmptySD3LatentImage", {"width": SIDE, "height": SIDE, "batch_size": 1}
     elif kind == "KLoRALoadPair":
@@ -114,6 +121,8 @@ def _pictures(prompt: Json) -> Iterator[tuple[str, Any]]:
     for inputs in labels:
         yield inputs["text"], inputs["images"]
     for node in prompt.values():
+        if node["class_type"] == "CreateVideo":
+            yield FUSED, node["inputs"]["images"]
         if node["class_type"] in ("SaveImage", "PreviewImage") and not labels:
             link = node["inputs"]["images"]
             yield (MAP if kinds[link[0]] == "KLoRASelectionMap" else FUSED), link
@@ -126,17 +135,27 @@ def _saved(name: str, link: Any) -> Json:
 def _alone(moved: Json, pictures: Mapping[str, Any], cast: Cast) -> Iterator[tuple[str, Json]]:
     """Each LoRA alone at strength 1, by the first picture's sampler."""
     decoder = moved[next(link for name, link in pictures.items() if name != MAP)[0]]
-    sampler = moved[decoder["inputs"]["samples"][0]]
+    sampled = _whole(moved, moved[decoder["inputs"]["samples"][0]]["inputs"])
     loras = [
         [key, slot]
         for key, node in moved.items()
         for slot in {"KLoRALoadPair": (0, 1), "KLoRALoadLora": (0,)}.get(node["class_type"], ())
     ]
-    for name, lora in zip((cast.subject, *cast.styles), loras, strict=True):
+    for name, lora in zip((cast.subject, *cast.styles), loras, strict=False):
         added = {"model": ["model", 0], "lora": lora, "strength_model": 1.0, "bypass": False}
         yield f"{name} added", {"class_type": "LoraModelLoader", "inputs": added}
-        inputs = sampler["inputs"] | {"model": [f"{name} added", 0]}
+        inputs = sampled | {"model": [f"{name} added", 0]}
         yield f"{name} sampled", {"class_type": "KSampler", "inputs": inputs}
         decoded = decoder["inputs"] | {"samples": [f"{name} sampled", 0]}
         yield f"{name} decoded", {"class_type": decoder["class_type"], "inputs": decoded}
         yield f"saved {name}", _saved(name, [f"{name} decoded", 0])
+
+
+def _whole(moved: Json, inputs: Json) -> Json:
+    """A sampler's inputs; those of a run in two parts as one whole."""
+    if "noise_seed" not in inputs:
+        return inputs
+    while "noise_seed" in moved[inputs["latent_image"][0]]["inputs"]:
+        inputs = moved[inputs["latent_image"][0]]["inputs"]
+    kept = ("steps", "cfg", "sampler_name", "scheduler", "positive", "negative", "latent_image")
+    return {name: inputs[name] for name in kept} | {"seed": inputs["noise_seed"], "denoise": 1.0}

@@ -15,8 +15,8 @@ from world.forms import FORMS
 from world.scenes import Scene, draw
 
 from ..api_format import Json, to_api
-from ..host import REPO
 from ..server import Server
+from ..workflows.shipped import path_of
 from .cast import Cast
 from .on_world import BEFORE, on_world
 
@@ -36,11 +36,11 @@ class Shot:
 
 
 def take(server: Server, name: str, cast: Cast, dials: Mapping[str, Any]) -> Shot:
-    """Run workflows/``name``.json; ``dials`` are settings that differ from its own.
+    """Run the shipped workflow ``name``; ``dials`` are settings that differ from its own.
 
     RuntimeError if the run fails.
     """
-    saved = json.loads((REPO / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    saved = json.loads(path_of(name).read_text(encoding="utf-8"))
     prompt = on_world(to_api(saved, server.object_info()), cast, dials)
     starts = before()
     starts.save(server.base / "input" / BEFORE)
@@ -75,7 +75,7 @@ def settings(prompt: Json) -> str:
     schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
     balances = sorted({node["balance"] for node in dials if "balance" in node})
     span = " to ".join(f"{value:g}" for value in dict.fromkeys((balances[0], balances[-1])))
-    sampler = next(node for node in prompt.values() if node["class_type"] == "KSampler")
+    sampler = next(node for node in prompt.values() if node["class_type"].startswith("KSampler"))
     steps = sampler["inputs"]["steps"]
     if isinstance(steps, list):
         steps = prompt[steps[0]]["inputs"]["value"]

@@ -22,13 +22,20 @@ FILES = {
     "sdxl": ("checkpoints/tiny-sdxl.safetensors",),
     "flux": ("diffusion_models/tiny-flux.safetensors", "vae/tiny-ae.safetensors"),
     "zimage": ("diffusion_models/tiny-zimage.safetensors", "vae/tiny-ae.safetensors"),
+    "wan": (
+        "diffusion_models/tiny-wan-high.safetensors",
+        "diffusion_models/tiny-wan-low.safetensors",
+        "vae/tiny-wan-vae.safetensors",
+    ),
+    "refiner": ("diffusion_models/tiny-refiner.safetensors",),
 }
 """What each family's models are, below MODELS_DIR."""
 
 
 def missing(family: str) -> bool:
-    """Whether a family's models, or its LoRA pair, are still to be built."""
-    pair = [f"loras/tiny-{role}-{family}.safetensors" for role in ("subject", "style")]
+    """Whether a family's models, or its LoRA pair if it has one, are still to be built."""
+    roles = () if family == "refiner" else ("subject", "style")
+    pair = [f"loras/tiny-{role}-{family}.safetensors" for role in roles]
     return not all((MODELS_DIR / file).is_file() for file in [*FILES[family], *pair])
 
 

@@ -45,6 +45,25 @@ SDXL_UNET = {
     "num_classes": "sequential",
 }
 
+# The loaders tell SDXL's refiner by model_channels, context_dim, adm_in_channels and its input side's depths.
+REFINER_UNET = {
+    **_UNET,
+    "model_channels": 384,
+    "channel_mult": [1, 1, 1, 1],
+    "num_res_blocks": [2, 2, 2, 2],
+    "transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0],
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "transformer_depth_middle": 1,
+    "context_dim": 1280,
+    "num_head_channels": 64,
+    "use_linear_in_transformer": True,
+    "adm_in_channels": 2560,
+    "num_classes": "sequential",
+}
+
+# Wan's width, depth and feed-forward are read off the file; heads are 128 wide, text is 4096.
+WAN_DIT = {"model_type": "t2v", "dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "in_dim": 16}
+
 # FLUX's depth and hidden size are read off the file; heads are 128 wide.
 FLUX_DIT = {
     "in_channels": 16,
@@ -157,6 +176,18 @@ def flux_fused_linears() -> tuple[Linear, ...]:
             Linear(f"{at}.linear2", width, width + mlp),
             Linear(f"{at}.modulation.lin", 3 * width, width),
         ]
+    return tuple(out)
+
+
+def wan_linears() -> tuple[Linear, ...]:
+    """Wan's attention and feed-forward linears, as the model names them."""
+    width, mlp = 256, 512
+    out: list[Linear] = []
+    for block in range(2):
+        at = f"blocks.{block}"
+        for attention in ("self_attn", "cross_attn"):
+            out += [Linear(f"{at}.{attention}.{part}", width, width) for part in ("q", "k", "v", "o")]
+        out += [Linear(f"{at}.ffn.0", mlp, width), Linear(f"{at}.ffn.2", width, mlp)]
     return tuple(out)
 
 

@@ -30,7 +30,7 @@ def _peft(module: str) -> tuple[str, str, str | None]:
     return f"{module}.lora_B.weight", f"{module}.lora_A.weight", None
 
 
-FAMILIES = ("sd15", "sdxl", "flux", "zimage")
+FAMILIES = ("sd15", "sdxl", "flux", "zimage", "wan")
 
 SPELLINGS: dict[str, Callable[[str], tuple[str, str, str | None]]] = {
     "kohya": _kohya,
@@ -101,7 +101,7 @@ def _pair(linears: tuple[Linear, ...], text: tuple[Linear, ...] = ()) -> dict[st
 def recipes() -> dict[str, Recipe]:
     """Every LoRA by file stem: a subject and a style per family, of unequal ranks, types and spellings.
 
-    SD1.5 has a second style.
+    SD1.5 has a second style. Wan has two pairs, for its high noise and its low noise model.
     """
     sd15 = _pair(architectures.sd15_linears(), architectures.clip_l_linears())
     sd15["style2"] = Recipe("peft", "unet.", architectures.sd15_linears(), rank=6, alpha=6.0, seed=3)
@@ -116,7 +116,15 @@ def recipes() -> dict[str, Recipe]:
         "subject": Recipe("kohya", "unet.", z_image.fused_linears(), rank=8, alpha=8.0, seed=1),
         "style": Recipe("peft", "transformer.", z_image.linears(), 4, 4.0, seed=2, dtype=torch.bfloat16),
     }
-    families = {"sd15": sd15, "sdxl": sdxl, "flux": flux, "zimage": zimage}
+    wan = {
+        f"{role}{pair}": Recipe(spelling, prefix, architectures.wan_linears(), rank, 4.0, seed)
+        for role, spelling, prefix, rank in (
+            ("subject", "kohya", "unet.", 8),
+            ("style", "peft", "diffusion_model.", 4),
+        )
+        for pair, seed in (("", 1 + rank), ("2", 2 + rank))
+    }
+    families = {"sd15": sd15, "sdxl": sdxl, "flux": flux, "zimage": zimage, "wan": wan}
     return {f"tiny-{role}-{family}": r for family, pair in families.items() for role, r in pair.items()}
 
 

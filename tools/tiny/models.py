@@ -104,7 +104,39 @@ def build_zimage() -> None:
     _save(_tiny_vae(comfy.latent_formats.Flux()), "vae", "tiny-ae.safetensors")
 
 
-_BUILDERS = {"sd15": build_sd15, "sdxl": build_sdxl, "flux": build_flux, "zimage": build_zimage}
+def build_refiner() -> None:
+    """diffusion_models/tiny-refiner.safetensors: SDXL's refiner without text encoder and VAE."""
+    _save(_unet(architectures.REFINER_UNET), "diffusion_models", "tiny-refiner.safetensors")
+
+
+def build_wan() -> None:
+    """diffusion_models/tiny-wan-high and -low, two models, and vae/tiny-wan-vae, a TAEHV; no text encoder."""
+    import comfy.ldm.wan.model
+    import comfy.ops
+    import comfy.taesd.taehv
+
+    dit = comfy.ldm.wan.model.WanModel(
+        **architectures.WAN_DIT, operations=comfy.ops.disable_weight_init, **_OP
+    )
+    for seed, part in enumerate(("high", "low"), _SEED):
+        _save(
+            random_weights(_shapes(dit), seed, torch.float16),
+            "diffusion_models",
+            f"tiny-wan-{part}.safetensors",
+        )
+    # In float16 the loader would take it for Hunyuan's.
+    vae = comfy.taesd.taehv.TAEHV(latent_channels=16)
+    _save(random_weights(_shapes(vae), _SEED, torch.float32), "vae", "tiny-wan-vae.safetensors")
+
+
+_BUILDERS = {
+    "sd15": build_sd15,
+    "sdxl": build_sdxl,
+    "flux": build_flux,
+    "zimage": build_zimage,
+    "refiner": build_refiner,
+    "wan": build_wan,
+}
 
 
 def ensure(*families: str) -> None:

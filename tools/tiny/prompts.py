@@ -4,27 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..workflows.families import SDXL
+
 TINY_FILES = {
     "v1-5-pruned-emaonly-fp16.safetensors": "tiny-sd15.safetensors",
     "sd_xl_base_1.0.safetensors": "tiny-sdxl.safetensors",
     "flux1-dev.safetensors": "tiny-flux.safetensors",
     "z_image_turbo_bf16.safetensors": "tiny-zimage.safetensors",
     "ae.safetensors": "tiny-ae.safetensors",
-    "style2-sd15.safetensors": "tiny-style2-sd15.safetensors",
-} | {
-    f"{role}-{family}.safetensors": f"tiny-{role}-{family}.safetensors"
-    for role in ("subject", "style")
-    for family in ("sd15", "sdxl", "flux", "zimage")
+    "sd_xl_refiner_1.0.safetensors": "tiny-refiner.safetensors",
+    "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": "tiny-wan-high.safetensors",
+    "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": "tiny-wan-low.safetensors",
+    "wan_2.1_vae.safetensors": "tiny-wan-vae.safetensors",
 }
-"""The tiny file for each file name in the shipped workflows."""
+"""The tiny file for each model file's name in the shipped workflows."""
+_FRAMES = 5
+_LORA_INPUTS = ("lora_name", "subject_lora", "style_lora")
 
 
 def shrink(prompt: dict[str, Any], steps: int, side: int) -> dict[str, Any]:
     """Change an API-format prompt in place to tiny files, `steps` steps and `side` pixels; returns it."""
+    family = _family(prompt)
     for node in prompt.values():
         inputs = node["inputs"]
         inputs |= {key: TINY_FILES[value] for key, value in inputs.items() if str(value) in TINY_FILES}
         inputs |= {key: side for key in ("width", "height") if key in inputs}
+        if node["class_type"].startswith("KLoRALoad"):
+            inputs |= {key: _lora(inputs[key], family) for key in _LORA_INPUTS if key in inputs}
+        if "length" in inputs:
+            inputs["length"] = _FRAMES
         if node["class_type"] == "PrimitiveInt":
-            inputs["value"] = steps
+            inputs["value"] = _number(inputs["value"], node["_meta"]["title"], steps)
     return prompt
+
+
+def _family(prompt: dict[str, Any]) -> str:
+    """The family of the first base model in the prompt."""
+    names = (node["inputs"].get(key) for node in prompt.values() for key in ("ckpt_name", "unet_name"))
+    tiny = next(TINY_FILES[name] for name in names if name in TINY_FILES)
+    return tiny.removesuffix(".safetensors").split("-")[1]
+
+
+def _number(value: int, title: str, steps: int) -> int:
+    """Fewer steps, and the second of two parts from the middle on."""
+    return steps if title == "Steps" else steps // 2 if title.endswith("from") else value
+
+
+def _lora(name: str, family: str) -> str:
+    """The tiny LoRA in the place of one that is offered, or of the words where the user is to choose."""
+    assert SDXL.subject is not None
+    role = "subject" if "subject" in name or name == SDXL.subject.name else "style"
+    second = "2" if "second" in name or "low noise" in name else ""
+    return f"tiny-{role}{second}-{family}.safetensors"

@@ -1,14 +1,23 @@
-"""Rewrite workflows/*.json."""
+"""Rewrite workflows/*.json, workflows/api/*.json and subgraphs/*.json."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from ..host import REPO, HostError
 from ..server import ServerError, serving
+from . import blueprint
+from .canvas import Json
 from .host_nodes import HostNodes
-from .shipped import SHIPPED
+from .shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
+
+
+def _write(path: Path, content: Json) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(path.relative_to(REPO))
 
 
 def main() -> int:
@@ -19,10 +28,12 @@ def main() -> int:
     except (HostError, ServerError) as error:
         print(error, file=sys.stderr)
         return 1
-    for name, build in SHIPPED.items():
-        path = REPO / "workflows" / f"{name}.json"
-        path.write_text(json.dumps(build(host), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(path.relative_to(REPO))
+    for name, shipped in SHIPPED.items():
+        workflow = shipped.build(host)
+        _write(path_of(name), workflow)
+        if name in IN_API_FORMAT:
+            _write(api_path_of(name), host.prompt_of(workflow))
+    _write(blueprint.PATH, blueprint.build(host))
     return 0
 
 

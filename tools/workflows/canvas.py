@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,15 +53,25 @@ class Canvas:
         widgets: Mapping[str, Any] | None = None,
         *,
         title: str = "",
+        collapsed: bool = False,
+        takes: Iterable[str] = (),
         **wires: str,
     ) -> Json:
         """Add a node called `name`; `widgets` are those that differ from the host's defaults, wires are
-        input="other node.output name"."""
-        takes, gives = self.host.sockets(kind, wires)
+        input="other node.output name"; `takes` are widgets that get a socket with no wire."""
+        sockets, gives = self.host.sockets(kind, [*wires, *takes])
         node: Json = {"id": len(self.nodes) + 1, "type": kind, "pos": [0, 0], "size": list(size)}
-        node |= {"flags": {}, "order": len(self.nodes), "mode": 0, "inputs": takes, "outputs": gives}
-        node["properties"] = {"Node name for S&R": kind} if gives or takes else {}
+        node |= {
+            "flags": {"collapsed": True} if collapsed else {},
+            "order": len(self.nodes),
+            "mode": 0,
+            "inputs": sockets,
+            "outputs": gives,
+        }
+        node["properties"] = {"Node name for S&R": kind} if gives or sockets else {}
         node["widgets_values"] = self.host.widget_values(kind, widgets or {})
+        if size[1]:
+            node["size"][1] = max(size[1], _least(node))
         if title:
             node["title"] = title
         node |= COLOURS.get(kind, {})
@@ -93,6 +103,12 @@ class Canvas:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": {"scale": 0.6, "offset": [40, 60]}},
+            "extra": {"ds": {"scale": 0.75, "offset": [120, 120]}},
             "version": 0.4,
         }
+
+
+def _least(node: Json) -> int:
+    """The height below which the page makes a node higher: a row for each socket and each widget."""
+    sockets = sum("widget" not in item for item in node["inputs"])
+    return 20 * max(sockets, len(node["outputs"])) + 24 * len(node["widgets_values"]) + 14

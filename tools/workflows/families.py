@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 
 HUGGING_FACE = "https://huggingface.co"
 _COMFY_ORG = f"{HUGGING_FACE}/Comfy-Org"
+OPEN_RAIL_PP = "OpenRAIL++-M"
+_WAN = f"{_COMFY_ORG}/Wan_2.2_ComfyUI_Repackaged/resolve/main/split_files"
+_WAN_T2V = "wan2.2_t2v_{}_noise_14B_fp8_scaled.safetensors"
 _Z_IMAGE = f"{_COMFY_ORG}/z_image_turbo/resolve/main/split_files"
 
 
 class File(NamedTuple):
-    """A model file: where it belongs, what it is called, where to get it."""
+    """A model file: where it belongs, what it is called, where to get it; on which terms, where known."""
 
     folder: str
     name: str
     url: str
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Loader:
     files: Mapping[str, File]
     widgets: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    collapsed: bool = False
 
 
 class Sampling(NamedTuple):
@@ -49,6 +54,9 @@ class Family:
     loaders: tuple[Loader, ...]
     size: int
     sampling: Sampling
+    subject: File | None = None
+    style: File | None = None
+    """LoRAs that anybody may download, to begin with; where none is known the user chooses."""
     clip: str = "model.CLIP"
     vae: str = "model.VAE"
     latent: str = "EmptyLatentImage"
@@ -61,13 +69,17 @@ class Family:
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Every model file, in the order of the loaders."""
-        return tuple(file for loader in self.loaders for file in loader.files.values())
+        """Every file that the page can download, in the order of the loaders."""
+        models = tuple(file for loader in self.loaders for file in loader.files.values())
+        return models + tuple(file for file in (self.subject, self.style) if file)
 
 
-def _checkpoint(name: str, url: str) -> tuple[Loader, ...]:
-    file = File("checkpoints", name, f"{url}/{name}")
-    return (Loader("model", "CheckpointLoaderSimple", 128, {"ckpt_name": file}, title="Checkpoint"),)
+def checkpoint(
+    name: str, url: str, licence: str, node: str = "model", title: str = "Checkpoint"
+) -> tuple[Loader, ...]:
+    """The loader of one checkpoint."""
+    file = File("checkpoints", name, f"{url}/{name}", licence)
+    return (Loader(node, "CheckpointLoaderSimple", 98, {"ckpt_name": file}, title=title),)
 
 
 def _flux_text(widget: str, name: str) -> dict[str, File]:
@@ -75,16 +87,21 @@ def _flux_text(widget: str, name: str) -> dict[str, File]:
     return {widget: File("text_encoders", name, url)}
 
 
-def _split(name: str, kind: str, height: int, widget: str, path: str, **widgets: str) -> Loader:
+def split(base: str, name: str, kind: str, widget: str, path: str, title: str = "", **widgets: str) -> Loader:
+    """A loader of one file of a model that comes in several; all but the model itself begin collapsed."""
     folder, file = path.split("/")
-    return Loader(name, kind, height, {widget: File(folder, file, f"{_Z_IMAGE}/{path}")}, widgets)
+    terms = "Apache 2.0" if folder == "diffusion_models" else ""
+    files = {widget: File(folder, file, f"{base}/{path}", terms)}
+    return Loader(name, kind, 82, files, widgets, title, collapsed=not terms)
 
 
 SD15 = Family(
     title="SD1.5",
     slug="sd15",
-    loaders=_checkpoint(
-        "v1-5-pruned-emaonly-fp16.safetensors", f"{_COMFY_ORG}/stable-diffusion-v1-5-archive/resolve/main"
+    loaders=checkpoint(
+        "v1-5-pruned-emaonly-fp16.safetensors",
+        f"{_COMFY_ORG}/stable-diffusion-v1-5-archive/resolve/main",
+        "CreativeML OpenRAIL-M",
     ),
     size=512,
     sampling=Sampling(30, 7.0, "dpmpp_2m", "karras"),
@@ -93,11 +110,26 @@ SD15 = Family(
 SDXL = Family(
     title="SDXL",
     slug="sdxl",
-    loaders=_checkpoint(
-        "sd_xl_base_1.0.safetensors", f"{HUGGING_FACE}/stabilityai/stable-diffusion-xl-base-1.0/resolve/main"
+    loaders=checkpoint(
+        "sd_xl_base_1.0.safetensors",
+        f"{HUGGING_FACE}/stabilityai/stable-diffusion-xl-base-1.0/resolve/main",
+        OPEN_RAIL_PP,
     ),
     size=1024,
     sampling=Sampling(30, 6.0, "dpmpp_2m", "karras"),
+    subject=File(
+        "loras",
+        "pytorch_lora_weights.safetensors",
+        f"{HUGGING_FACE}/linoyts/corgy_dog_LoRA/resolve/main/pytorch_lora_weights.safetensors",
+        OPEN_RAIL_PP,
+    ),
+    style=File(
+        "loras",
+        "pixel-art-xl.safetensors",
+        f"{HUGGING_FACE}/nerijs/pixel-art-xl/resolve/main/pixel-art-xl.safetensors",
+        "CreativeML OpenRAIL-M",
+    ),
+    prompt="pixel art, a photo of TOK dog sitting on a hill at sunset",
 )
 
 FLUX = Family(
@@ -107,27 +139,30 @@ FLUX = Family(
         Loader(
             "model",
             "UNETLoader",
-            90,
+            82,
             {
                 "unet_name": File(
                     "diffusion_models",
                     "flux1-dev.safetensors",
                     f"{_COMFY_ORG}/flux1-dev/resolve/main/flux1-dev.safetensors",
+                    "FLUX.1 [dev] Non-Commercial",
                 )
             },
         ),
         Loader(
             "clip",
             "DualCLIPLoader",
-            144,
+            130,
             _flux_text("clip_name1", "clip_l.safetensors")
             | _flux_text("clip_name2", "t5xxl_fp16.safetensors"),
             {"type": "flux"},
+            "CLIP-L and T5-XXL",
+            collapsed=True,
         ),
         Loader(
             "vae",
             "VAELoader",
-            90,
+            58,
             {
                 "vae_name": File(
                     "vae",
@@ -135,6 +170,8 @@ FLUX = Family(
                     f"{_COMFY_ORG}/Lumina_Image_2.0_Repackaged/resolve/main/split_files/vae/ae.safetensors",
                 )
             },
+            title="VAE",
+            collapsed=True,
         ),
     ),
     size=1024,
@@ -150,9 +187,19 @@ Z_IMAGE = Family(
     title="Z-Image",
     slug="zimage",
     loaders=(
-        _split("model", "UNETLoader", 90, "unet_name", "diffusion_models/z_image_turbo_bf16.safetensors"),
-        _split("clip", "CLIPLoader", 116, "clip_name", "text_encoders/qwen_3_4b.safetensors", type="lumina2"),
-        _split("vae", "VAELoader", 90, "vae_name", "vae/ae.safetensors"),
+        split(
+            _Z_IMAGE, "model", "UNETLoader", "unet_name", "diffusion_models/z_image_turbo_bf16.safetensors"
+        ),
+        split(
+            _Z_IMAGE,
+            "clip",
+            "CLIPLoader",
+            "clip_name",
+            "text_encoders/qwen_3_4b.safetensors",
+            "Text encoder",
+            type="lumina2",
+        ),
+        split(_Z_IMAGE, "vae", "VAELoader", "vae_name", "vae/ae.safetensors", "VAE"),
     ),
     size=1024,
     # The settings of ComfyUI's own template.
@@ -161,4 +208,41 @@ Z_IMAGE = Family(
     vae="vae.VAE",
     latent="EmptySD3LatentImage",
     shift=3.0,
+)
+
+WAN = Family(
+    title="Wan 2.2 14B",
+    slug="wan",
+    loaders=(
+        split(
+            _WAN,
+            "model",
+            "UNETLoader",
+            "unet_name",
+            f"diffusion_models/{_WAN_T2V.format('high')}",
+            "High noise",
+        ),
+        split(
+            _WAN, "low", "UNETLoader", "unet_name", f"diffusion_models/{_WAN_T2V.format('low')}", "Low noise"
+        ),
+        split(
+            f"{_COMFY_ORG}/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files",
+            "clip",
+            "CLIPLoader",
+            "clip_name",
+            "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+            "Text encoder",
+            type="wan",
+        ),
+        split(_WAN, "vae", "VAELoader", "vae_name", "vae/wan_2.1_vae.safetensors", "VAE"),
+    ),
+    size=640,
+    # The settings of ComfyUI's own template, without its distillation LoRAs.
+    sampling=Sampling(20, 3.5, "euler", "simple"),
+    clip="clip.CLIP",
+    vae="vae.VAE",
+    latent="EmptyHunyuanLatentVideo",
+    shift=5.0,
+    prompt="sks dog running over a hill at sunset, in the style of xyz",
+    negative="static, overexposed, blurry, low quality, watermark, text",
 )

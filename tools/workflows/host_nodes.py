@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..api_format import Json, WorkflowError, has_control, inputs_of, is_widget
+from ..api_format import Json, WorkflowError, has_control, inputs_of, is_widget, to_api
 
 # The editor's own, which the server knows nothing of: its widgets.
 _EDITORS = {"MarkdownNote": ("text",)}
@@ -18,6 +18,10 @@ class HostNodes:
 
     def __init__(self, object_info: Mapping[str, Any]) -> None:
         self._info = object_info
+
+    def prompt_of(self, workflow: Json) -> Json:
+        """The workflow in the API format, as the page exports it."""
+        return to_api(workflow, self._info)
 
     def sockets(self, kind: str, wired: Iterable[str]) -> tuple[list[Json], list[Json]]:
         """(inputs, outputs) of a node as a file holds them, unlinked: its sockets, then its wired widgets."""

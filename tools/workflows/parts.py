@@ -6,19 +6,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .canvas import Canvas, Json
-from .families import File, Loader, Sampling
+from .families import Family, File, Loader, Sampling
+from .layout import FILL
 
 BLUE, GREEN, PURPLE, GOLD, GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#666"
-FUSE_WITH_MAP = 790
-"""Height of K-LoRA Fuse once its live map has appeared."""
 SEED = 20250218
 
 
-def note(canvas: Canvas, text: str, files: Iterable[File], height: int) -> Json:
+def note(canvas: Canvas, text: str, files: Iterable[File]) -> Json:
     """The one note of a workflow, with the model files listed at its end."""
-    models = "\n".join(f"- `models/{file.folder}/` [{file.name}]({file.url})" for file in files)
-    full = f"{text}\n**Models**\n\n{models}\n"
-    return canvas.node("note", "MarkdownNote", (400, height), {"text": full}, title="Read me")
+    models = "\n".join(_listed(file) for file in files)
+    full = f"{text}\n**Models**\n\n{models}\n" if models else text
+    return canvas.node("note", "MarkdownNote", (300, FILL), {"text": full}, title="Read me")
+
+
+def _listed(file: File) -> str:
+    terms = f", {file.licence}" if file.licence else ""
+    return f"- `{file.folder}/` [{file.name}]({file.url}){terms}"
 
 
 def offered(node: Json, files: Iterable[File]) -> Json:
@@ -33,15 +37,28 @@ def loader(canvas: Canvas, loader: Loader) -> Json:
     """A loader of a base model's files."""
     names = {widget: file.name for widget, file in loader.files.items()}
     node = canvas.node(
-        loader.name, loader.kind, (380, loader.height), names | dict(loader.widgets), title=loader.title
+        loader.name,
+        loader.kind,
+        (300, loader.height),
+        names | dict(loader.widgets),
+        title=loader.title,
+        collapsed=loader.collapsed,
     )
     return offered(node, loader.files.values())
 
 
-def pair(canvas: Canvas, slug: str) -> Json:
-    """The two LoRA files, chosen once."""
-    files = {f"{role}_lora": f"{role}-{slug}.safetensors" for role in ("subject", "style")}
-    return canvas.node("pair", "KLoRALoadPair", (380, 160), files)
+def pair(canvas: Canvas, family: Family, which: str = "", name: str = "pair") -> Json:
+    """The two LoRA files, chosen once; ``which`` says of two pairs which one it is."""
+    files = {"subject": family.subject, "style": family.style}
+    names = {f"{role}_lora": file.name if file else theirs(role, which) for role, file in files.items()}
+    title = f"Load Subject + Style LoRA ({which})" if which else ""
+    node = canvas.node(name, "KLoRALoadPair", (300, 102), names, title=title)
+    return offered(node, [file for file in files.values() if file])
+
+
+def theirs(role: str, which: str = "") -> str:
+    """In the place of a file that only the user has. No model file's name: the page would miss it."""
+    return f"your {role} LoRA" + (f", {which}" if which else "")
 
 
 def fuse(
@@ -50,73 +67,74 @@ def fuse(
     name: str = "fuse",
     model: str = "model.MODEL",
     clip: str = "model.CLIP",
+    pair: str = "pair",
     widgets: Mapping[str, Any] | None = None,
+    title: str = "",
 ) -> Json:
     """K-LoRA Fuse with room for its live map; `widgets` are those that differ from its defaults."""
     return canvas.node(
-        name, "KLoRAFuse", (380, FUSE_WITH_MAP), widgets,
-        model=model, subject="pair.subject", style="pair.style", clip=clip,
+        name, "KLoRAFuse", (320, FILL), widgets, title=title, collapsed=bool(title),
+        model=model, subject=f"{pair}.subject", style=f"{pair}.style", **({"clip": clip} if clip else {}),
     )  # fmt: skip
 
 
-def lora(canvas: Canvas, name: str, file: str, title: str) -> Json:
-    """One LoRA file, not applied."""
-    return canvas.node(name, "KLoRALoadLora", (380, 112), {"lora_name": file}, title=title)
+def lora(canvas: Canvas, name: str, role: str, title: str) -> Json:
+    """One LoRA file of the user's, not applied."""
+    return canvas.node(name, "KLoRALoadLora", (300, 58), {"lora_name": theirs(role)}, title=title)
 
 
 def member(
-    canvas: Canvas, name: str, source: str, role: str, before: str = "", strength: float = 1.0
+    canvas: Canvas,
+    name: str,
+    source: str,
+    role: str,
+    before: str = "",
+    strength: float = 1.0,
+    collapsed: bool = False,
 ) -> Json:
     """A LoRA Set of the one `before` it and one LoRA more."""
     wires = {"lora": source} | ({"set": f"{before}.set"} if before else {})
-    widgets = {"role": role, "strength": strength}
-    return canvas.node(name, "KLoRASet", (380, 190), widgets, title=f"LoRA Set: {role}", **wires)
+    widgets, title = {"role": role, "strength": strength}, f"LoRA Set: {role}"
+    return canvas.node(name, "KLoRASet", (300, 146), widgets, title=title, collapsed=collapsed, **wires)
 
 
 def compose(
-    canvas: Canvas,
-    source: str,
-    widgets: Mapping[str, Any],
-    *,
-    name: str = "fuse",
-    height: int = FUSE_WITH_MAP,
+    canvas: Canvas, source: str, widgets: Mapping[str, Any], *, name: str = "fuse", title: str = ""
 ) -> Json:
-    """Compose LoRAs by the method that `widgets` name."""
+    """Compose LoRAs by the method that `widgets` name; with a title it begins collapsed."""
     return canvas.node(
-        name,
-        "KLoRACompose",
-        (380, height),
-        widgets,
-        model="model.MODEL",
-        clip="model.CLIP",
-        set=f"{source}.set",
-    )
+        name, "KLoRACompose", (320, FILL), widgets, title=title, collapsed=bool(title),
+        model="model.MODEL", clip="model.CLIP", set=f"{source}.set",
+    )  # fmt: skip
 
 
-def prompt(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:
+def prompt(canvas: Canvas, text: str, clip: str = "fuse.clip", height: int = 120) -> Json:
     """What to paint."""
-    return canvas.node("positive", "CLIPTextEncode", (420, 150), {"text": text}, title="Prompt", clip=clip)
+    return canvas.node("positive", "CLIPTextEncode", (280, height), {"text": text}, title="Prompt", clip=clip)
 
 
 def avoid(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:
     """What to avoid."""
-    return canvas.node("negative", "CLIPTextEncode", (420, 110), {"text": text}, title="Avoid", clip=clip)
+    return canvas.node("negative", "CLIPTextEncode", (280, 88), {"text": text}, title="Avoid", clip=clip)
 
 
 def nothing(canvas: Canvas) -> Json:
     """In the place of what to avoid where cfg is 1."""
-    return canvas.node("negative", "ConditioningZeroOut", (420, 36), conditioning="positive.CONDITIONING")
+    return canvas.node(
+        "negative", "ConditioningZeroOut", (280, 36), title="Avoid: nothing (cfg 1)", collapsed=True,
+        conditioning="positive.CONDITIONING",
+    )  # fmt: skip
 
 
 def empty(canvas: Canvas, kind: str, side: int) -> Json:
     """The empty latent of a square image."""
     size = {"width": side, "height": side, "batch_size": 1}
-    return canvas.node("size", kind, (420, 118), size, title="Image size")
+    return canvas.node("size", kind, (280, 106), size, title="Image size")
 
 
 def number(canvas: Canvas, name: str, value: int, title: str) -> Json:
     """One number for several nodes."""
-    return canvas.node(name, "PrimitiveInt", (420, 82), {"value": value}, title=title)
+    return canvas.node(name, "PrimitiveInt", (280, 82), {"value": value}, title=title)
 
 
 def sampler(
@@ -126,9 +144,10 @@ def sampler(
     *,
     name: str = "sampler",
     model: str = "fuse.model",
+    title: str = "",
     **wires: str,
 ) -> Json:
-    """A KSampler."""
+    """A KSampler; with a title it begins collapsed."""
     widgets = {"seed": SEED, "steps": sampling.steps, "cfg": sampling.cfg, "denoise": denoise}
     widgets |= {"sampler_name": sampling.sampler, "scheduler": sampling.scheduler}
     wires = {
@@ -138,9 +157,32 @@ def sampler(
         "steps": "steps.INT",
         "latent_image": "size.LATENT",
     } | wires
-    return canvas.node(name, "KSampler", (340, 262), widgets, **wires)
+    return canvas.node(name, "KSampler", (300, 262), widgets, title=title, collapsed=bool(title), **wires)
 
 
 def decode(canvas: Canvas, vae: str = "model.VAE", *, name: str = "decode", latent: str = "sampler") -> Json:
     """The picture of a latent."""
-    return canvas.node(name, "VAEDecode", (340, 56), samples=f"{latent}.LATENT", vae=vae)
+    wires = {"samples": f"{latent}.LATENT", "vae": vae}
+    return canvas.node(name, "VAEDecode", (300, 56), title="Decode", collapsed=True, **wires)
+
+
+def saved(canvas: Canvas, prefix: str, images: str = "decode.IMAGE", title: str = "Fused image") -> Json:
+    """The image, as large as there is room for it."""
+    widgets = {"filename_prefix": prefix}
+    return canvas.node("save", "SaveImage", (400, FILL), widgets, title=title, images=images)
+
+
+def details(canvas: Canvas, steps: int, sigmas: str = "") -> list[Json]:
+    """What the Fuse node shows itself, as nodes that can be kept and saved: collapsed."""
+    over = {"sigmas": sigmas} if sigmas else {"steps": "steps.INT"}
+    return [
+        canvas.node("report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="fuse.report"),
+        canvas.node(
+            "map", "KLoRASelectionMap", (320, 112), {"steps": steps}, title="Selection map", collapsed=True,
+            plan="fuse.plan", **over,
+        ),
+        canvas.node(
+            "shown", "PreviewImage", (640, 830), title="Map image", collapsed=True,
+            images="map.image",
+        ),
+    ]  # fmt: skip

@@ -6,12 +6,14 @@ from . import parts
 from .canvas import Canvas, Json
 from .families import SD15
 from .host_nodes import HostNodes
+from .layout import FILL, Box, lay_out
 
-_FILES = {
-    "subject": ("subject-sd15.safetensors", "Subject LoRA"),
-    "style": ("style-sd15.safetensors", "First style LoRA"),
-    "style2": ("style2-sd15.safetensors", "Second style LoRA"),
-}
+_LORAS = (
+    ("subject", "subject", "Subject LoRA"),
+    ("style", "style", "First style LoRA"),
+    ("style2", "second style", "Second style LoRA"),
+)
+"""Name, role in words, title."""
 
 _MANY_STYLES = """# Your subject in two styles at once
 
@@ -54,74 +56,66 @@ the strongest style. LoRA Switch lets all of them take turns.
 def many_styles(host: HostNodes) -> Json:
     """Two styles to one by Merge LoRAs, then fused with a subject."""
     canvas = Canvas(host)
-    start, models = _start(canvas, _MANY_STYLES)
+    start = _start(canvas, _MANY_STYLES)
     merge = [
         parts.member(canvas, "set1", "style.lora", "style", strength=0.7),
         parts.member(canvas, "set2", "style2.lora", "style", "set1", strength=0.7),
-        canvas.node("merge", "KLoRAMerge", (380, 200), model="model.MODEL", set="set2.set"),
-        canvas.node("merged", "PreviewAny", (380, 240), title="What was merged", source="merge.report"),
+        canvas.node("merge", "KLoRAMerge", (240, 126), model="model.MODEL", set="set2.set"),
+        canvas.node(
+            "merged", "PreviewAny", (380, 240), title="What was merged", collapsed=True, source="merge.report"
+        ),
     ]
     fuse = canvas.node(
-        "fuse", "KLoRAFuse", (380, parts.FUSE_WITH_MAP),
+        "fuse", "KLoRAFuse", (320, FILL),
         model="model.MODEL", subject="subject.lora", style="merge.lora", clip="model.CLIP",
     )  # fmt: skip
-    return _saved(canvas, start, models, merge, "2 · Merge the styles", fuse, "k-lora-many-styles", "51")
+    return _saved(canvas, start, merge, "2 · Merge", fuse, "k-lora-many-styles", "51")
 
 
 def lora_stack(host: HostNodes) -> Json:
     """Three LoRAs with their roles, composed by K-LoRA."""
     canvas = Canvas(host)
-    start, models = _start(canvas, _LORA_STACK)
+    start = _start(canvas, _LORA_STACK)
     sets = [
         parts.member(canvas, "set1", "subject.lora", "subject"),
         parts.member(canvas, "set2", "style.lora", "style", "set1"),
         parts.member(canvas, "set3", "style2.lora", "style", "set2"),
     ]
     fuse = parts.compose(canvas, "set3", {})
-    return _saved(canvas, start, models, sets, "2 · Roles", fuse, "k-lora-lora-stack", "52")
+    return _saved(canvas, start, sets, "2 · Roles", fuse, "k-lora-lora-stack", "52")
 
 
-def _start(canvas: Canvas, text: str) -> tuple[list[Json], list[Json]]:
-    """The note; the checkpoint and three LoRAs."""
-    note = parts.note(canvas, text, SD15.files, 620)
-    loras = [parts.lora(canvas, name, *file) for name, file in _FILES.items()]
-    return [note], [parts.loader(canvas, SD15.loaders[0]), *loras]
+def _start(canvas: Canvas, text: str) -> list[Json]:
+    """The note, the checkpoint and three LoRAs."""
+    note = parts.note(canvas, text, SD15.files)
+    loras = [parts.lora(canvas, *lora) for lora in _LORAS]
+    return [note, parts.loader(canvas, SD15.loaders[0]), *loras]
 
 
 def _saved(
-    canvas: Canvas,
-    start: list[Json],
-    models: list[Json],
-    before: list[Json],
-    title: str,
-    fuse: Json,
-    prefix: str,
-    last: str,
+    canvas: Canvas, start: list[Json], before: list[Json], title: str, fuse: Json, prefix: str, last: str
 ) -> Json:
-    """Groups from left to right, with the report and the selection map below."""
+    """Files, what is made of them, the fusion, the image; collapsed, what was chosen."""
     steps = SD15.sampling.steps
-    words = [
+    size = parts.empty(canvas, SD15.latent, SD15.size)
+    size["flags"] = {"collapsed": True}
+    image = [
         parts.prompt(canvas, SD15.prompt),
         parts.avoid(canvas, SD15.negative),
-        parts.empty(canvas, SD15.latent, SD15.size),
         parts.number(canvas, "steps", steps, "Steps"),
+        size,
+        parts.sampler(canvas, SD15.sampling, title="KSampler"),
+        parts.decode(canvas),
+        parts.saved(canvas, prefix, title="Image"),
     ]
-    image = [parts.sampler(canvas, SD15.sampling), parts.decode(canvas)]
-    save = canvas.node(
-        "save", "SaveImage", (560, 640), {"filename_prefix": prefix}, title="Image", images="decode.IMAGE"
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [
+            [Box(title, parts.BLUE, 250, before)],
+            [Box("Details", parts.GREY, 250, parts.details(canvas, steps))],
+        ],
+        [[Box("3 · Compose", parts.GREEN, 320, [fuse])]],
+        [[Box("4 · Prompt and image", parts.GOLD, 380, image)]],
     )
-    report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
-    map_ = canvas.node(
-        "map", "KLoRASelectionMap", (580, 92), {"steps": steps}, plan="fuse.plan", steps="steps.INT"
-    )
-    shown = canvas.node("shown", "PreviewImage", (640, 830), title="Selection map", images="map.image")
-    x, _ = canvas.group("Start here", parts.GREY, (0, 0), start)
-    x, _ = canvas.group("1 · Model and LoRAs", parts.BLUE, (x, 0), models)
-    x, _ = canvas.group(title, parts.BLUE, (x, 0), before)
-    x_right, _ = canvas.group("3 · Compose", parts.GREEN, (x, 0), [fuse])
-    x, below_prompt = canvas.group("4 · Prompt", parts.PURPLE, (x_right, 0), words)
-    x, below_image = canvas.group("5 · Image", parts.GOLD, (x, 0), image)
-    _, below_result = canvas.group("Result", parts.GOLD, (x, 0), [save])
-    row = max(below_prompt, below_image, below_result)
-    canvas.group("What was chosen", parts.GREEN, (x_right, row), [map_, report], [shown])
     return canvas.saved(f"0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d15{last}")

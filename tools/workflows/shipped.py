@@ -1,19 +1,71 @@
-"""Every shipped workflow by its file's stem."""
+"""Every shipped workflow: by the name that the code knows it by, its title and what lays it out.
+
+The page takes a template's title, and its description, from the file's name, and knows no order but the
+alphabet's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
-from . import several, sheets, single
+from ..host import REPO
+from . import several, sheets, single, two_parts
 from .canvas import Json
 from .host_nodes import HostNodes
 
-SHIPPED: Mapping[str, Callable[[HostNodes], Json]] = {
-    **{name: partial(single.build, workflow) for name, workflow in single.WORKFLOWS.items()},
-    "k-lora-compare": sheets.compare,
-    "k-lora-balance-sweep": sheets.balance_sweep,
-    "k-lora-methods": sheets.methods,
-    "k-lora-many-styles": several.many_styles,
-    "k-lora-lora-stack": several.lora_stack,
+FOLDER = REPO / "workflows"
+
+
+class Shipped(NamedTuple):
+    """A title, and what lays the workflow out."""
+
+    title: str
+    build: Callable[[HostNodes], Json]
+
+
+def _single(name: str, title: str) -> dict[str, Shipped]:
+    return {name: Shipped(title, partial(single.build, single.WORKFLOWS[name]))}
+
+
+SHIPPED: dict[str, Shipped] = {
+    **_single("k-lora-sd15", "01 Subject in style, SD1.5"),
+    **_single("k-lora-sdxl", "02 Subject in style, SDXL"),
+    **_single("k-lora-flux", "03 Subject in style, FLUX"),
+    **_single("k-lora-z-image", "04 Subject in style, Z-Image"),
+    **_single("k-lora-lightning", "05 Four steps, SDXL Lightning"),
+    **_single("k-lora-img2img", "06 Image to image, SD1.5"),
+    "k-lora-refiner": Shipped("07 SDXL base and refiner", two_parts.refiner),
+    "k-lora-wan": Shipped("08 Wan 2.2 video, one pair", two_parts.wan),
+    "k-lora-wan-pairs": Shipped("09 Wan 2.2 video, a pair for each model", two_parts.wan_pairs),
+    "k-lora-compare": Shipped("10 Compare with a plain sum", sheets.compare),
+    "k-lora-balance-sweep": Shipped("11 What balance does", sheets.balance_sweep),
+    "k-lora-methods": Shipped("12 Every method on one sheet", sheets.methods),
+    "k-lora-many-styles": Shipped("13 Two styles merged, one subject", several.many_styles),
+    "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role", several.lora_stack),
 }
+
+
+IN_API_FORMAT = (
+    "k-lora-sd15",
+    "k-lora-sdxl",
+    "k-lora-flux",
+    "k-lora-z-image",
+    "k-lora-img2img",
+    "k-lora-refiner",
+    "k-lora-wan",
+    "k-lora-wan-pairs",
+)
+"""Those that also ship as a script queues them: what makes one picture or one video."""
+
+
+def api_path_of(name: str) -> Path:
+    """The file of a workflow in the API format. The page lists only what is in FOLDER itself."""
+    return FOLDER / "api" / f"{name}.json"
+
+
+def path_of(name: str, kind: str = "json") -> Path:
+    """The file of a shipped workflow, or with ``jpg`` its thumbnail."""
+    return FOLDER / f"{SHIPPED[name].title}.{kind}"

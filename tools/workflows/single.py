@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import notes, parts
 from .canvas import Canvas, Json
-from .families import FLUX, HUGGING_FACE, SD15, SDXL, Z_IMAGE, Family, File, Sampling
+from .families import FLUX, HUGGING_FACE, OPEN_RAIL_PP, SD15, SDXL, Z_IMAGE, Family, File, Sampling
 from .host_nodes import HostNodes
+from .layout import Box, lay_out
 
 _LIGHTNING = File(
     "loras",
     "sdxl_lightning_4step_lora.safetensors",
     f"{HUGGING_FACE}/ByteDance/SDXL-Lightning/resolve/main/sdxl_lightning_4step_lora.safetensors",
+    OPEN_RAIL_PP,
 )
 
 
@@ -24,7 +25,6 @@ class OneImage:
     id: str
     family: Family
     note: str
-    note_height: int = 480
     prefix: str = "k-lora"
     sampling: Sampling | None = None
     always_on: File | None = None
@@ -40,46 +40,55 @@ WORKFLOWS = {
     "k-lora-lightning": OneImage(
         "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d4517",
         SDXL,
-        notes.LIGHTNING,
-        520,
+        notes.lightning(SDXL),
         "k-lora-lightning",
         Sampling(4, 1.0, "euler", "sgm_uniform"),
         _LIGHTNING,
     ),
     "k-lora-z-image": OneImage(
-        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d21a6", Z_IMAGE, notes.Z_IMAGE, prefix="k-lora-z-image"
+        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d21a6", Z_IMAGE, notes.z_image(Z_IMAGE), "k-lora-z-image"
     ),
     "k-lora-img2img": OneImage(
-        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1621", SD15, notes.IMG2IMG, 500, "k-lora-img2img", denoise=0.6
+        "0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1621", SD15, notes.img2img(SD15), "k-lora-img2img", denoise=0.6
     ),
 }
 
 
 def build(workflow: OneImage, host: HostNodes) -> Json:
-    """Lay it out: note, models, fuse, prompt, image; below, what K-LoRA chose."""
+    """Lay it out: note and models, fuse, prompt, image; collapsed, what K-LoRA chose."""
     canvas, family = Canvas(host), workflow.family
     sampling = workflow.sampling or family.sampling
     extra = [workflow.always_on] if workflow.always_on else []
-    start = parts.note(canvas, workflow.note, [*family.files, *extra], workflow.note_height)
-    models = [parts.loader(canvas, loader) for loader in family.loaders]
-    models += [_always_on(canvas, file) for file in extra]
-    models.append(parts.pair(canvas, family.slug))
+    start = [parts.note(canvas, workflow.note, [*family.files, *extra])]
+    start += [parts.loader(canvas, loader) for loader in family.loaders]
+    start += [_always_on(canvas, file) for file in extra]
+    start.append(parts.pair(canvas, family))
     model = "fast.MODEL" if extra else "model.MODEL"
     fuse = parts.fuse(canvas, model=model, clip=family.clip, widgets=family.schedule)
-    pictures = _picture(canvas) if workflow.denoise < 1 else []
-    words = _words(canvas, family, sampling)
-    if not pictures:
+    words = _picture(canvas) if workflow.denoise < 1 else []
+    title = "3 · Picture and prompt" if words else "3 · Prompt"
+    words += _words(canvas, family, sampling, 88 if words else 120)
+    if workflow.denoise == 1:
         words.append(parts.empty(canvas, family.latent, family.size))
-    words.append(parts.number(canvas, "steps", sampling.steps, "Steps"))
-    prompts = [pictures, words] if pictures else [words]
-    image = _image(canvas, family, sampling, workflow.denoise)
-    _lay_out(canvas, sampling.steps, start, models, fuse, prompts, image, workflow.prefix)
+    steps = parts.number(canvas, "steps", sampling.steps, "Steps")
+    image = [steps, *_image(canvas, family, sampling, workflow.denoise)]
+    image.append(parts.saved(canvas, workflow.prefix))
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [[Box("2 · Fuse", parts.GREEN, 320, [fuse])]],
+        [
+            [Box(title, parts.PURPLE, 280, words)],
+            [Box("Details", parts.GREY, 280, parts.details(canvas, sampling.steps))],
+        ],
+        [[Box("4 · Image", parts.GOLD, 360, image)]],
+    )
     return canvas.saved(workflow.id)
 
 
 def _always_on(canvas: Canvas, file: File) -> Json:
     node = canvas.node(
-        "fast", "LoraLoaderModelOnly", (380, 106), {"lora_name": file.name},
+        "fast", "LoraLoaderModelOnly", (300, 82), {"lora_name": file.name},
         title="Lightning LoRA (always on)", model="model.MODEL",
     )  # fmt: skip
     return parts.offered(node, [file])
@@ -89,22 +98,25 @@ def _picture(canvas: Canvas) -> list[Json]:
     """The picture to start from, as a latent of SD1.5's size."""
     size = {"upscale_method": "lanczos", "megapixels": 0.25, "resolution_steps": 8}
     return [
-        canvas.node("picture", "LoadImage", (380, 400), {"image": "example.png"}, title="Picture"),
+        canvas.node("picture", "LoadImage", (280, 328), {"image": "example.png"}, title="Picture"),
         canvas.node(
-            "scaled", "ImageScaleToTotalPixels", (380, 130), size,
-            title="Scale to SD1.5's size", image="picture.IMAGE",
+            "scaled", "ImageScaleToTotalPixels", (280, 130), size,
+            title="Scale to 0.25 megapixels", collapsed=True, image="picture.IMAGE",
         ),
-        canvas.node("size", "VAEEncode", (380, 56), pixels="scaled.IMAGE", vae="model.VAE"),
+        canvas.node(
+            "size", "VAEEncode", (280, 56), title="Encode", collapsed=True, pixels="scaled.IMAGE",
+            vae="model.VAE",
+        ),
     ]  # fmt: skip
 
 
-def _words(canvas: Canvas, family: Family, sampling: Sampling) -> list[Json]:
+def _words(canvas: Canvas, family: Family, sampling: Sampling, height: int) -> list[Json]:
     """Prompt, guidance where the model takes one, and what to avoid."""
-    words = [parts.prompt(canvas, family.prompt)]
+    words = [parts.prompt(canvas, family.prompt, height=height)]
     if family.guidance is not None:
         words.append(
             canvas.node(
-                "guided", "FluxGuidance", (420, 64), {"guidance": family.guidance},
+                "guided", "FluxGuidance", (280, 58), {"guidance": family.guidance},
                 conditioning="positive.CONDITIONING",
             )
         )  # fmt: skip
@@ -119,42 +131,14 @@ def _image(canvas: Canvas, family: Family, sampling: Sampling, denoise: float) -
     """Sampler and decoder, and the shift where the model's template sets one."""
     model, nodes = "fuse.model", []
     if family.shift is not None:
+        title = f"Shift {family.shift:g}"
         nodes.append(
-            canvas.node("shift", "ModelSamplingAuraFlow", (340, 60), {"shift": family.shift}, model=model)
-        )
+            canvas.node(
+                "shift", "ModelSamplingAuraFlow", (300, 60), {"shift": family.shift},
+                title=title, collapsed=True, model=model,
+            )
+        )  # fmt: skip
         model = "shift.MODEL"
     positive = "positive.CONDITIONING" if family.guidance is None else "guided.CONDITIONING"
     nodes.append(parts.sampler(canvas, sampling, denoise, model=model, positive=positive))
     return [*nodes, parts.decode(canvas, family.vae)]
-
-
-def _lay_out(
-    canvas: Canvas,
-    steps: int,
-    start: Json,
-    models: list[Json],
-    fuse: Json,
-    prompts: Iterable[list[Json]],
-    image: list[Json],
-    prefix: str,
-) -> None:
-    """Groups from left to right, with the report and the selection map below."""
-    prompts = list(prompts)
-    save = canvas.node(
-        "save", "SaveImage", (560, 640), {"filename_prefix": prefix},
-        title="Fused image", images="decode.IMAGE",
-    )  # fmt: skip
-    report = canvas.node("report", "PreviewAny", (580, 690), title="Report", source="fuse.report")
-    map_ = canvas.node(
-        "map", "KLoRASelectionMap", (580, 112), {"steps": steps}, plan="fuse.plan", steps="steps.INT"
-    )
-    shown = canvas.node("shown", "PreviewImage", (640, 830), title="Selection map", images="map.image")
-    x, _ = canvas.group("Start here", parts.GREY, (0, 0), [start])
-    x, _ = canvas.group("1 · Model and LoRAs", parts.BLUE, (x, 0), models)
-    x_right, _ = canvas.group("2 · Fuse", parts.GREEN, (x, 0), [fuse])
-    title = "3 · Prompt" if len(prompts) == 1 else "3 · Picture and prompt"
-    x, below_prompt = canvas.group(title, parts.PURPLE, (x_right, 0), *prompts)
-    x, below_image = canvas.group("4 · Image", parts.GOLD, (x, 0), image)
-    _, below_result = canvas.group("Result", parts.GOLD, (x, 0), [save])
-    row = max(below_prompt, below_image, below_result)
-    canvas.group("What K-LoRA chose", parts.GREEN, (x_right, row), [map_, report], [shown])

@@ -1,0 +1,111 @@
+"""The templates as the page opens them: readable in the classic renderer, in a small window too."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.live_page import SHOTS, page
+from tools.workflows.shipped import FOLDER, SHIPPED, path_of
+
+READABLE = 8 / 14
+"""The zoom below which the classic renderer draws no text."""
+WINDOWS = {(1500, 920): 0.6, (1100, 700): READABLE}
+"""The least zoom that a template opens with in a window."""
+_HOSTS_PICTURES = re.compile(r"/templates/.*\.(webp|png|jpg|mp3|mp4|webm)")
+OPEN = """async ([graph, name]) => {
+  await app.loadGraphData(graph, true, true, name, { openSource: 'template' })
+  const { ds, low_quality } = app.canvas
+  const note = app.rootGraph.nodes.find((node) => node.type === 'MarkdownNote')
+  const fuse = klora.fuse()
+  const on = (x, y) => app.canvas.ds.convertOffsetToCanvas([x, y])
+  const box = ({ pos, size }) => [...on(pos[0], pos[1]), ...on(pos[0] + size[0], pos[1] + size[1])]
+  return { zoom: ds.scale, low: low_quality, note: box(note), fuse: box(fuse) }
+}"""
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=["1500x920", "1100x700"])
+def test_every_template_opens_readable(chromium, server, window):
+    width, height = window
+    with page(chromium, server, width=width, height=height, VueNodes__Enabled=False) as opened:
+        for name in SHIPPED:
+            look = opened.evaluate(OPEN, [json.loads(path_of(name).read_text(encoding="utf-8")), name])
+            opened.wait_for_timeout(400)
+            assert look["zoom"] >= WINDOWS[window], name
+            assert not look["low"], name
+            shot = opened.screenshot()
+            SHOTS.mkdir(parents=True, exist_ok=True)
+            (SHOTS / f"template-{name}-{width}.png").write_bytes(shot)
+            pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("L"), np.float32)
+            # White text on black, and light text on the node's green.
+            for box in (look["note"], look["fuse"]):
+                left, top, right, bottom = (round(edge) for edge in box)
+                assert written(pixels[max(top, 0) : bottom, max(left, 0) : right]) > 0.01, (name, box)
+        assert opened.problems == []
+
+
+def written(pixels: np.ndarray) -> float:
+    """The share of pixels that are much lighter than the ground: letters."""
+    return float((pixels > np.median(pixels) + 70).mean())
+
+
+def test_the_page_lists_every_template_and_nothing_else(chromium, server):
+    listed = server.get("/api/workflow_templates")
+    (ours,) = (names for pack, names in listed.items() if pack == "k-lora")
+    assert sorted(ours) == sorted(shipped.title for shipped in SHIPPED.values())
+    assert all(path_of(name, "jpg").is_file() for name in SHIPPED)
+    assert {path.suffix for path in FOLDER.iterdir() if path.is_file()} == {".json", ".jpg"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_file_that_the_page_would_miss_can_be_had(name):
+    """Each file name in a widget is offered with an address, in the folder that its loader reads."""
+    workflow = json.loads(path_of(name).read_text(encoding="utf-8"))
+    for node in workflow["nodes"]:
+        offered = {file["name"]: file for file in node["properties"].get("models", [])}
+        wanted = {str(value) for value in node["widgets_values"] if is_model(value)}
+        assert wanted == set(offered), node["type"]
+        for file in offered.values():
+            assert file["url"].startswith("https://huggingface.co/")
+            assert file["url"].endswith(f"/{file['name']}")
+            assert file["directory"] in folders(node["type"]), node["type"]
+
+
+def is_model(value: Any) -> bool:
+    return str(value).endswith((".safetensors", ".ckpt", ".pt", ".sft", ".gguf")) and "\n" not in str(value)
+
+
+def folders(kind: str) -> tuple[str, ...]:
+    """Where a loader looks."""
+    if "Lora" in kind or kind == "KLoRALoadPair":
+        return ("loras",)
+    return {
+        "CheckpointLoaderSimple": ("checkpoints",),
+        "UNETLoader": ("diffusion_models",),
+        "VAELoader": ("vae",),
+    }.get(kind, ("text_encoders",))
+
+
+def test_the_template_browser_opens_one(chromium, server):
+    """By clicking only: Templates, our pack, the first of ours."""
+    with page(chromium, server, width=1500, height=920, VueNodes__Enabled=False) as opened:
+        # The host's own hundreds of moving pictures take a slow machine's page a minute.
+        opened.route(_HOSTS_PICTURES, lambda route: route.abort())
+        opened.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        opened.get_by_text("K-LoRA", exact=True).first.dispatch_event("click")
+        title = SHIPPED["k-lora-sdxl"].title
+        card = opened.get_by_text(title, exact=True).first
+        card.wait_for()
+        opened.wait_for_timeout(1500)
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        opened.screenshot(path=SHOTS / "template-browser.png")
+        card.dispatch_event("click")
+        opened.wait_for_function("app.rootGraph.nodes.some((node) => node.type === 'KLoRAFuse')")
+        assert opened.evaluate("app.canvas.ds.scale") >= WINDOWS[(1500, 920)]
+        assert opened.problems == []
