@@ -42,9 +42,9 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-wan-pairs": Shipped("09 Wan 2.2 video, a pair for each model", two_parts.wan_pairs),
     "k-lora-compare": Shipped("10 Compare with a plain sum", sheets.compare),
     "k-lora-balance-sweep": Shipped("11 What balance does", sheets.balance_sweep),
-    "k-lora-methods": Shipped("12 Every method on one sheet", sheets.methods),
-    "k-lora-many-styles": Shipped("13 Two styles merged, one subject", several.many_styles),
-    "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role", several.lora_stack),
+    "k-lora-methods": Shipped("12 All methods on one sheet", sheets.methods),
+    "k-lora-many-styles": Shipped("13 Two styles merged, one subject (many-styles)", several.many_styles),
+    "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
 }
 
 
