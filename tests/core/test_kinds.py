@@ -118,6 +118,29 @@ def test_a_layer_adds_it_while_it_is_shown(kind, layer, compiled):
     assert "forward" not in module.__dict__ and not module._forward_hooks
 
 
+def test_it_is_compiled_once_for_all_switches():
+    module = layer_of(LINEAR)
+    delta, expected = made("DoRA of columns", module)
+    plain = LowRank(torch.randn(16, 2), torch.randn(2, 8), 0.5)
+    buffers, x = Buffers((Target("0", None, (delta, plain)),), torch.float32), torch.randn(3, 8)
+    compiled, net = [], nn.Sequential(module)
+
+    def backend(graph, example):
+        compiled.append(graph)
+        return graph
+
+    gate = type("Gate", (), {"open": True})()
+    changes = {0: expected, 1: plain.dense().double(), -1: 0}
+    with torch.no_grad(), attach_all(net, buffers, gate, RULES, compiled=True):
+        run = torch.compile(net, backend=backend)
+        for who in (0, 1, -1, 0):
+            buffers.show(0, who)
+            weight = module.weight.double() + changes[who]
+            wanted = nn.functional.linear(x.double(), weight, module.bias.double())
+            torch.testing.assert_close(run(x).double(), wanted, rtol=1e-4, atol=1e-5)
+    assert len(compiled) == 1
+
+
 @pytest.mark.parametrize(("first", "second"), [("OFT", "DoRA of columns"), ("DoRA of columns", "OFT")])
 def test_each_is_a_change_of_the_layers_own_weight_whoever_else_is_there(first, second):
     """Two of them and a plain LoRA on one layer: their sum, not one of what the other made."""

@@ -82,7 +82,7 @@ def test_another_file_under_the_same_stamp_is_another_lora(pack, sd15, pair, sco
     for path, lora in zip(paths, pair, strict=True):
         save_file(lora, path)
     for _ in range(2):
-        before = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+        before = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result[:2])
     assert len(scored) == 1
     stamp = paths[0].stat()
     # Another size of every second row: a file as long, with other scores.
@@ -93,7 +93,7 @@ def test_another_file_under_the_same_stamp_is_another_lora(pack, sd15, pair, sco
     save_file(other, paths[0])
     os.utime(paths[0], ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert paths[0].stat().st_size == stamp.st_size and paths[0].stat().st_mtime_ns == stamp.st_mtime_ns
-    after = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result)
+    after = fuse(pack, sd15.model, *load.execute("a.safetensors", "b.safetensors").result[:2])
     fresh = fuse(pack, sd15.model, other, pair[1])
     assert after.plan.method == fresh.plan.method != before.plan.method
 

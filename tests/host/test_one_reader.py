@@ -224,7 +224,7 @@ def test_text_encoder_layers_that_do_not_fit_are_named(notes, sd15, read, subjec
 
 def test_a_list_of_thousands_of_unknown_layers_is_no_work(read, subject):
     many = {f"nobody.{i}.{end}": R(1, 1) for i in range(4000) for end in ("lora_A.weight", "lora_B.weight")}
-    start = time.perf_counter()
+    start = time.process_time()
     found = read({**subject, **many})
     assert len(found.unknown) == 4000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
