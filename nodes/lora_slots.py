@@ -112,6 +112,7 @@ class _Reader:
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
         self.seen: set[str] = set()
+        self.doubled: KLoraError | None = None
         self.misfits: list[Left] = []
         self.bound: Counter[str] = Counter()
         self.weights = BaseWeights(model)
@@ -134,6 +135,9 @@ class _Reader:
         for module in self.found.modules:
             self._text(module) if module.is_text else self._module(module)
         self._settle_misfits()
+        # After that: names of another base model can fall together in this one.
+        if self.doubled is not None:
+            raise self.doubled
         left = tuple(self._in_file(item) for item in self.left)
         lora = HostLora(
             printable(name),
@@ -177,7 +181,7 @@ class _Reader:
         target = self._target(module.raw, shape)
         if target is None or target.key not in self.network.shapes:
             if module.change is not None:
-                self._once(self.network.known_as(module.raw, shape), module)
+                self._is_new(self.network.known_as(module.raw, shape), module)
             self.left.append(Left(printable(module.raw), MISSING, What.LAYER, module.all_keys))
             return
         patches = self.before if self.network.runs_before_sampling(target.key) else self.vectors
@@ -189,7 +193,8 @@ class _Reader:
             patches.add_change(target, module, What.LAYER)
             return
         slot = _slot_of(target)
-        self._once(slot.name, module)
+        if not self._is_new(slot.name, module):
+            return
         if (reason := misfit(module, target, layer)) is not None:
             self.misfits.append(Left(printable(module.raw), reason, What.LAYER, module.keys))
         elif patches is self.before:
@@ -210,10 +215,12 @@ class _Reader:
             raise misfits(self.misfits, layers, self.base, self.model_name)
         self.left += self.misfits
 
-    def _once(self, layer: str, module: Module) -> None:
-        if layer in self.seen:
-            raise twice(module.raw)
+    def _is_new(self, layer: str, module: Module) -> bool:
+        is_new = layer not in self.seen
+        if not is_new and self.doubled is None:
+            self.doubled = twice(module.raw)
         self.seen.add(layer)
+        return is_new
 
     def _slot(self, slot: Slot, module: Module, target: Target, layer: tuple[int, int]) -> None:
         change = module.change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import urllib.request
+from urllib.parse import quote
 
 import http_graphs
 import pytest
@@ -104,5 +105,7 @@ def test_workflows_stand_in_the_templates_browser_with_pictures(server):
     shipped = {path.stem for path in (REPO / "workflows").glob("*.json")}
     assert set(server.get("/workflow_templates")["k-lora"]) == shipped
     for name in shipped:
-        picture = urllib.request.urlopen(f"{server.url}/api/workflow_templates/k-lora/{name}.jpg").read()
+        picture = urllib.request.urlopen(
+            f"{server.url}/api/workflow_templates/k-lora/{quote(name)}.jpg"
+        ).read()
         assert Image.open(io.BytesIO(picture)).format == "JPEG"
