@@ -5,6 +5,7 @@ import { wordsFor } from '../view/words.js'
 import { api, app, claimPage } from './comfy.js'
 import { allNodes, executionIdOf, nodeAt } from './graph.js'
 import { LiveMap } from './live_map.js'
+import { readOldOrders } from './old_orders.js'
 import { History, planIn } from './restore.js'
 
 // Whatever gives a plan gets a map.
@@ -28,6 +29,11 @@ const extension = {
     }
     listen('graphChanged', () => each((map) => map.update()))
     followZoom()
+  },
+
+  /** @param {any} nodeType @param {any} definition */
+  beforeRegisterNodeDef(nodeType, definition) {
+    readOldOrders(nodeType, definition.name)
   },
 
   /** @param {any} node */
