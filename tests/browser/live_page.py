@@ -231,10 +231,10 @@ def look_at_fuse(opened: Any, zoom: float = 1.0) -> None:
 
 
 def nothing_drawn(opened):
-    """No map, also after the page has cleared away the graph before this one."""
-    opened.wait_for_function("!klora.root()")
+    """A map that waits for a run, also after the page has cleared away the graph before this one."""
+    opened.wait_for_function("klora.root()?.hasAttribute('data-empty')")
     opened.wait_for_timeout(400)
-    assert opened.evaluate("klora.root()") is None
+    assert opened.evaluate("klora.root().hasAttribute('data-empty')")
 
 
 def settle(opened):

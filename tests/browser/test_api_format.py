@@ -46,7 +46,7 @@ BUILD = """() => {
 
 
 QUEUED = "app.graphToPrompt().then(({ output }) => output)"
-# Saved at version 0.1.0: K-LoRA Fuse with a linked balance, another one in a subgraph, no widget at its default;
+# Saved at version 0.1.0: K-LoRA Fuse with a linked balance and one in a subgraph, no widget at its default;
 # and what was queued for the two.
 OLD = json.loads((REPO / "tests" / "browser" / "saved_by_0_1.json").read_text())
 
