@@ -48,12 +48,14 @@ export class NodeRoom {
   fold(open, difference, change) {
     const { graph } = this.#node
     graph?.beforeChange?.()
-    const height = this.#node.size[1]
-    const folded = open ? (this.#kept.folded ?? difference) : difference
+    const before = this.#node.size[1]
+    const wanted = open ? before + (this.#kept.folded ?? difference) : before - difference
     change()
-    this.#resize(open ? height + folded : height - folded)
+    // No less than the host makes of it when it loads.
+    const height = this.#byElements ? wanted : Math.max(wanted, this.#node.computeSize()[1])
+    this.#resize(height)
     this.#node.properties ??= {}
-    this.#node.properties[PROPERTY] = open ? { open } : { open, folded }
+    this.#node.properties[PROPERTY] = open ? { open } : { open, folded: before - height }
     graph?.afterChange?.()
   }
 
