@@ -64,7 +64,6 @@ def test_workflow_file_is_what_the_tool_writes(served, name):
     assert saved == json.loads(json.dumps(SHIPPED[name].build(HostNodes(served.object_info()))))
 
 
-from tools.api_format import to_api
 def test_shipped_workflows_leave_progress_to_the_node():
     for name in SHIPPED:
         workflow = json.loads(path_of(name).read_text(encoding="utf-8"))

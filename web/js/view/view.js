@@ -11,7 +11,7 @@ import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
-export const OPEN_HEIGHT = 350
+export const OPEN_HEIGHT = 300
 const SHARPEST = 4
 
 /**
