@@ -20,7 +20,7 @@ help:
 	@echo "make test          all lanes; a lane whose host is missing says so"
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
-	@echo "make test-browser  in a real browser on a real ComfyUI"
+	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
@@ -72,7 +72,7 @@ test-host: $(READY)
 
 test-browser: $(READY)
 	@$(PY) -m tools.lane browser
-	@$(PY) -m pytest -q tests/browser
+	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/browser
 
 # What ran goes into docs/COMPATIBILITY.md.
 test-families: $(READY)

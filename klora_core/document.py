@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import palette
+from .account import NOT_APPLIED
 from .deltas import LORA
 from .progress import Columns
 from .roles import STYLE, SUBJECT
@@ -58,6 +59,7 @@ def for_page(plan: Plan, steps: int) -> dict[str, Any]:
     for candidate, (dark, light) in zip(head["candidates"], colours, strict=True):
         candidate.update(dark=dark, light=light)
     page = {"palette": palette.THEMES, "defaults": plan.method.defaults(), "steps": steps}
+    page["said"] = [*(note for note in plan.notes if NOT_APPLIED in note), *plan.warnings]
     return {**head, "page": page, "slots": slots}
 
 

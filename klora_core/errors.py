@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _LONGEST = 240
 
 
@@ -13,6 +15,17 @@ class KLoraError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_escaped(message))
+
+    def __reduce__(self) -> tuple[Callable[[str], KLoraError], tuple[str]]:
+        return _again, (str(self),)
+
+
+# Hosts show the type with its module before the message, and a pack's modules are named by its path.
+KLoraError.__module__ = "builtins"
+
+
+def _again(message: str) -> KLoraError:
+    return KLoraError(message)
 
 
 def printable(name: object) -> str:

@@ -28,7 +28,9 @@ T = TypeVar("T")
 KLoraPlan = io.Custom("KLORA_PLAN")
 
 COLUMNS = 30
-OTHER_LAYERS_TOOLTIP = "What happens to layers that do not compete: keep applies each LoRA there as usual."
+OTHER_LAYERS_TOOLTIP = (
+    "What happens to layers that do not compete. keep: each LoRA is applied there as usual. drop: no LoRA is."
+)
 PROGRESS_TOOLTIP = (
     "auto: by steps where a run goes from pure noise to the finished image, by noise level "
     "where it is a part of that (img2img, several samplers in a row). steps: always counted "

@@ -41,6 +41,7 @@ class KLoRAFuse(io.ComfyNode):
             search_aliases=["klora", "lora fusion", "merge lora", "subject style", "combine lora"],
             # The page gets the plan again when the result comes from the host's cache.
             has_intermediate_output=True,
+            # Another order needs a line in web/js/host/old_orders.js: saved workflows hold values by place.
             inputs=[
                 io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
                 io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
@@ -50,18 +51,17 @@ class KLoRAFuse(io.ComfyNode):
                     optional=True,
                     tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
                 ),
-                _strength("subject"),
-                _strength("style"),
                 klora_inputs.balance(),
                 klora_inputs.schedule(),
+                _strength("subject"),
+                _strength("style"),
                 klora_inputs.gamma(),
                 klora_inputs.layers(),
-                klora_inputs.advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
-                klora_inputs.advanced("progress", MODES, PROGRESS_TOOLTIP),
-                # Last: saved workflows know widgets by their place.
                 klora_inputs.score(),
                 klora_inputs.loser(),
                 klora_inputs.outside(),
+                klora_inputs.advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
+                klora_inputs.advanced("progress", MODES, PROGRESS_TOOLTIP),
             ],
             outputs=outputs("The model with both LoRAs fused in.", "both"),
             hidden=[io.Hidden.unique_id],

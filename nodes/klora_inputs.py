@@ -54,6 +54,7 @@ def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
             io.Float.Input(
                 "alpha",
                 optional=True,
+                advanced=True,
                 default=klora.DEFAULT_ALPHA,
                 min=0.01,
                 max=10.0,
@@ -63,6 +64,7 @@ def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
             io.Float.Input(
                 "beta",
                 optional=True,
+                advanced=True,
                 default=klora.DEFAULT_BETA[name],
                 min=0.0,
                 max=10.0,
@@ -75,20 +77,30 @@ def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
 
 def gamma() -> io.Combo.Input:
     return advanced(
-        "gamma", klora.GAMMA_MODES, "How the two LoRAs are brought to one size before they compete."
+        "gamma",
+        klora.GAMMA_MODES,
+        "How the two LoRAs are brought to one size before they compete. paper: by their total "
+        "size. reference: by the mean of the layers' own ratios, as in the published code. "
+        "none: as they are, so the larger LoRA wins more.",
     )
 
 
 def layers() -> io.Combo.Input:
-    return advanced("layers", LAYERS, "Which layers compete: all that both LoRAs change, or attention only.")
+    return advanced(
+        "layers",
+        LAYERS,
+        "Which layers compete. shared: all that both LoRAs change. attention: of those the "
+        "attention layers alone; the rest is left to other_layers.",
+    )
 
 
 def score() -> io.Combo.Input:
     return advanced(
         "score",
         klora.SCORES,
-        "What is compared in a layer. top-k: the largest entries, as in the paper. energy: all of them, "
-        "squared (EST-LoRA); needs no scoring pass.",
+        "What is compared in a layer. top-k: the sum of the largest entries, as many as rank "
+        "times rank, as in the paper. energy: the sum of the squares of all entries, as "
+        "EST-LoRA does; needs no scoring pass.",
     )
 
 
@@ -96,8 +108,9 @@ def loser() -> io.Combo.Input:
     return advanced(
         "loser",
         klora.LOSERS,
-        "What the loser of a layer does. off: nothing, as in the paper. outside: it acts where the winner "
-        "does not look. Its factors take twice the memory.",
+        "What the loser of a layer does. off: nothing, as in the paper. outside: it acts on "
+        "the inputs that the winner does not look at, as strongly as outside says. Its "
+        "factors take twice the memory.",
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from comfy_execution.utils import get_executing_context
+
 from ..klora_core.progress import Columns
 
 EVENT = "klora.run"
@@ -18,4 +20,7 @@ def announce(node: str | None, mode: str, columns: Columns) -> None:
     if node is None or running is None:
         return
     detail = {"node": node, "mode": mode, "x": [moment.x for moment in columns.moments]}
+    # Which node samples it, and for which prompt: the page may show another workflow with the same node ids.
+    if (context := get_executing_context()) is not None:
+        detail |= {"sampler": context.node_id, "prompt": context.prompt_id}
     running.send_sync(EVENT, detail, running.client_id)

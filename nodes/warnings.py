@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..klora_core.deltas import Delta
+from .base_model import of_model
 from .lora_slots import HostLora
 
 _LOG = logging.getLogger("klora")
@@ -23,7 +24,7 @@ NOT_SAVED = (
 
 def of(model: Any, loras: Sequence[HostLora], names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     """Warnings about LoRAs for ``model``, a ModelPatcher."""
-    lines = []
+    lines = [*_bases(of_model(model), loras, labels)]
     for (one, first), (other, second) in combinations(zip(loras, labels, strict=True), 2):
         if _same(one, other):
             lines.append(
@@ -36,6 +37,17 @@ def of(model: Any, loras: Sequence[HostLora], names: Sequence[str], labels: Sequ
                 "from before that loader."
             )
     return tuple(lines)
+
+
+def _bases(model: str, loras: Sequence[HostLora], labels: Sequence[str]) -> Iterator[str]:
+    """One line where a LoRA was made for another base model than the one that is loaded, by name."""
+    others = [
+        f"{label} was made for {lora.base}"
+        for label, lora in zip(labels, loras, strict=True)
+        if lora.base not in (None, model)
+    ]
+    if others:
+        yield f"{', '.join(others)}, the model is {model}: load LoRAs and a checkpoint of one base model."
 
 
 def warn_on_save(model: Any) -> None:

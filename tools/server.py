@@ -89,9 +89,10 @@ def serving(
     extra_nodes: Iterable[Path] = (),
     loras: Path | None = None,
     models: Path = tiny.MODELS_DIR,
+    front_end: Path | None = None,
 ) -> Iterator[Server]:
-    """A server with the pack, the named tiny families' models or those of another models folder, and a
-    folder's LoRA files; gone afterwards.
+    """A server with the pack, the named tiny families' models or those of another models folder, a folder's
+    LoRA files, and the page of another folder than the host's; gone afterwards.
     """
     host = require_host()
     tiny.build_with(host, *families)
@@ -103,7 +104,7 @@ def serving(
             shutil.copy2(host.path / "input" / "example.png", base / "input")
         for source in loras.iterdir() if loras else ():
             _link(source.absolute(), base / "models" / "loras" / source.name)
-        with Server(host, base) as server:
+        with Server(host, base, front_end) as server:
             yield server
 
 
@@ -116,8 +117,8 @@ def _free_port() -> int:
 class Server:
     """Context manager: `with Server(host, base) as server: server.run(prompt)`."""
 
-    def __init__(self, host: Host, base: Path) -> None:
-        self.host, self.base = host, base
+    def __init__(self, host: Host, base: Path, front_end: Path | None = None) -> None:
+        self.host, self.base, self.front_end = host, base, front_end
         self.log = base / "server.log"
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -125,6 +126,8 @@ class Server:
     def __enter__(self) -> Server:
         command = [str(self.host.python), "main.py", "--cpu", "--port", self.url.rsplit(":", 1)[1]]
         command += ["--base-directory", str(self.base), "--disable-auto-launch", "--disable-api-nodes"]
+        if self.front_end is not None:
+            command += ["--front-end-root", str(self.front_end)]
         # A database of its own: the user's must not see tests.
         command += ["--database-url", "sqlite:///:memory:"]
         # PYTHONPATH would put this repository's folders before the host's modules of the same names.

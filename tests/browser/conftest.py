@@ -1,10 +1,14 @@
-"""The browser lane: one real server with the pack and a tiny SD1.5, one Chromium, for all tests."""
+"""The browser lane: one real server with the pack and a tiny SD1.5, one Chromium, for all tests.
+
+KLORA_FRONTEND=newest runs all of it on the newest page of the package registry in place of the host's.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
+from tools import front_end
 from tools.lane import missing
 
 _WHY_NOT = missing("browser")
@@ -16,7 +20,8 @@ def server():
         pytest.skip(_WHY_NOT)
     from tools.server import serving
 
-    with serving("sd15") as running:
+    wanted = front_end.named()
+    with serving("sd15", front_end=front_end.root(wanted) if wanted else None) as running:
         yield running
 
 

@@ -72,5 +72,5 @@ def recorded(
         "facts": ["odd slots subject, even slots style"],
         "slots": slots,
         "unmatched": {"subject": [], "style": [], "applied": True, "notes": []},
-        "page": {"palette": {"dark": DARK, "light": LIGHT}, "defaults": {}, "steps": 30},
+        "page": {"palette": {"dark": DARK, "light": LIGHT}, "defaults": {}, "steps": 30, "said": []},
     }

@@ -18,6 +18,8 @@ from tools.workflows.shipped import path_of
 WORKFLOW = path_of("k-lora-sd15")
 SHOTS = REPO / "build" / "screenshots"
 FUSE, STEPS_NODE = 4, 8
+SUBJECT_STRENGTH = 4
+"""The widget's place on K-LoRA Fuse."""
 STEPS = 6
 _TINY = {
     "CheckpointLoaderSimple": ["tiny-sd15.safetensors"],
@@ -35,6 +37,8 @@ HELPERS = """
 window.klora = {
   gives: (node, type) => node.outputs?.some((output) => output.type === type),
   fuse: () => app.rootGraph.nodes.find((node) => klora.gives(node, 'KLORA_PLAN')),
+  // As a file: without what is undefined, which would arrive as null.
+  saved: () => JSON.parse(JSON.stringify(app.rootGraph.serialize())),
   root: () => document.querySelector('.klora-map'),
   widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
   turn(name, value) {
@@ -96,7 +100,7 @@ def fresh(steps: int = 6) -> dict[str, Any]:
         if node["type"] == "KSampler":
             node["widgets_values"][0] = random.randrange(2**32)
         if node["id"] == FUSE:
-            node["widgets_values"][0] = round(random.uniform(1, 1.1), 6)
+            node["widgets_values"][SUBJECT_STRENGTH] = round(random.uniform(1, 1.1), 6)
     return graph
 
 
@@ -227,10 +231,10 @@ def look_at_fuse(opened: Any, zoom: float = 1.0) -> None:
 
 
 def nothing_drawn(opened):
-    """No map, also after the page has cleared away the graph before this one."""
-    opened.wait_for_function("!klora.root()")
+    """A map that waits for a run, also after the page has cleared away the graph before this one."""
+    opened.wait_for_function("klora.root()?.hasAttribute('data-empty')")
     opened.wait_for_timeout(400)
-    assert opened.evaluate("klora.root()") is None
+    assert opened.evaluate("klora.root().hasAttribute('data-empty')")
 
 
 def settle(opened):

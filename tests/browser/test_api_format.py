@@ -1,11 +1,14 @@
-"""The headless converter gives the prompt that the editor itself would queue."""
+"""What the editor queues: the converter gives the same, and files of older versions keep their values."""
 
 from __future__ import annotations
 
+import copy
+import json
+
 import pytest
 
-from tests.browser.live_page import page
 from tools.api_format import to_api
+from tools.host import REPO
 
 BUILD = """() => {
   const graph = app.rootGraph
@@ -42,14 +45,18 @@ BUILD = """() => {
 }"""
 
 
-@pytest.mark.parametrize("vue", [False, True], ids=["classic", "vue"])
-def test_agrees_with_the_editor(chromium, server, vue):
-    with page(chromium, server, VueNodes__Enabled=vue) as opened:
-        opened.evaluate(BUILD)
-        opened.wait_for_timeout(300)
-        saved = opened.evaluate("app.rootGraph.serialize()")
-        theirs = opened.evaluate("app.graphToPrompt().then(({ output }) => output)")
-        ours = to_api(saved, server.object_info())
+QUEUED = "app.graphToPrompt().then(({ output }) => output)"
+# Saved at version 0.1.0: K-LoRA Fuse with a linked balance and one in a subgraph, no widget at its default;
+# and what was queued for the two.
+OLD = json.loads((REPO / "tests" / "browser" / "saved_by_0_1.json").read_text())
+
+
+def test_agrees_with_the_editor(opened, server):
+    opened.evaluate(BUILD)
+    opened.wait_for_timeout(300)
+    saved = opened.evaluate("klora.saved()")
+    theirs = opened.evaluate(QUEUED)
+    ours = to_api(saved, server.object_info())
     assert {"LoraLoader", "Note", "Reroute", "PrimitiveNode"} <= {node["type"] for node in saved["nodes"]}
     assert what_runs(ours) == what_runs(theirs)
     fuse = next(node["inputs"] for node in ours.values() if node["class_type"] == "KLoRAFuse")
@@ -61,3 +68,43 @@ def test_agrees_with_the_editor(chromium, server, vue):
 
 def what_runs(prompt):
     return {key: (node["class_type"], node["inputs"]) for key, node in prompt.items()}
+
+
+def old_fuses(workflow):
+    inside = workflow["definitions"]["subgraphs"][0]["nodes"]
+    return [node for node in (*workflow["nodes"], *inside) if node["type"] == "KLoRAFuse"]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "by place"])
+def test_a_workflow_of_an_older_order_keeps_every_value(opened, named):
+    workflow = copy.deepcopy(OLD["workflow"])
+    for node in old_fuses(workflow):
+        if not named:
+            del node["widgets_values_named"]
+    opened.evaluate("(graph) => app.loadGraphData(graph)", workflow)
+    opened.wait_for_function(f"app.rootGraph.id === '{workflow['id']}'")
+    for _ in range(2):
+        queued = opened.evaluate(QUEUED)
+        assert what_runs({key: queued[key] for key in OLD["prompt"]}) == what_runs(OLD["prompt"])
+        # Saved by this version and loaded again, the same.
+        opened.evaluate("(graph) => app.loadGraphData(graph)", opened.evaluate("klora.saved()"))
+
+
+def test_a_widget_younger_than_the_file_keeps_its_default(opened):
+    workflow = copy.deepcopy(OLD["workflow"])
+    for node in old_fuses(workflow):
+        del node["widgets_values_named"]
+        node["widgets_values"] = node["widgets_values"][:10]
+    opened.evaluate("(graph) => app.loadGraphData(graph)", workflow)
+    queued = opened.evaluate(QUEUED)
+    for key, node in OLD["prompt"].items():
+        defaults = {"score": "top-k", "loser": "off", "outside": 0.5}
+        assert queued[key]["inputs"] == node["inputs"] | defaults
+
+
+def test_an_api_prompt_is_read_by_name(opened):
+    prompt = OLD["prompt"]["17:16"]
+    inputs = {key: value for key, value in prompt["inputs"].items() if not isinstance(value, list)}
+    opened.evaluate("(prompt) => app.loadApiJson(prompt, 'old')", {"1": {**prompt, "inputs": inputs}})
+    opened.wait_for_function("app.rootGraph.nodes.length === 1")
+    assert opened.evaluate(QUEUED)["1"]["inputs"] == inputs

@@ -120,6 +120,31 @@ def test_current_step_is_marked_while_sampling(opened):
     assert set(steps) <= set(range(1, 9))
 
 
+def test_only_the_sampler_of_this_nodes_model_is_marked(ran):
+    tell = """async ([kind, detail]) => {
+      const { api } = await import('/scripts/api.js')
+      api.dispatchEvent(new CustomEvent(kind, { detail }))
+    }"""
+    column = "klora.root().dataset.column ?? null"
+
+    def at(**states):
+        nodes = {key[1:]: {"state": state, "value": 2, "max": STEPS} for key, state in states.items()}
+        ran.evaluate(tell, ["progress_state", {"prompt_id": "none", "nodes": nodes}])
+        return ran.evaluate(column)
+
+    ran.evaluate(tell, ["execution_start", {"prompt_id": "none"}])
+    assert at(_9="running") is None, "no run of this node's model has been told in this prompt"
+    xs = [(step + 0.5) / STEPS for step in range(STEPS)]
+    ran.evaluate(tell, ["klora.run", {"node": str(FUSE), "mode": "steps", "x": xs, "sampler": "9"}])
+    # The page asks the server first whose prompt that is.
+    for _ in range(50):
+        if at(_9="running") is not None:
+            break
+        ran.wait_for_timeout(100)
+    assert at(_9="running") == "3"
+    assert at(_9="finished", _12="running") is None
+
+
 def test_keyboard_walks_and_folds(ran):
     ran.focus(".klora-map button")
     ran.keyboard.press("Tab")
@@ -172,11 +197,16 @@ def test_wheel_and_middle_button_reach_the_canvas(ran):
 def test_a_warning_is_said_on_the_node(ran):
     line = "klora.root().querySelector('.klora-warning')"
     assert ran.evaluate(f"{line}.offsetHeight") == 0
-    text = "subject and style are the same LoRA: whichever wins, the image is that of one LoRA."
-    show(ran, {**recorded(lambda slot, column, number: slot % 2), "warnings": [text]})
+    said = ["subject: 8 text-encoder layers, NOT applied: connect clip to apply them.", "one LoRA twice"]
+    plan = recorded(lambda slot, column, number: slot % 2)
+    show(ran, {**plan, "page": {**plan["page"], "said": said}})
     frames(ran)
-    assert ran.evaluate(f"{line}.textContent") == text
-    assert ran.evaluate(f"{line}.offsetHeight") > 10
+    assert ran.evaluate(f"{line}.textContent") == f"{said[0]} (+1)"
+    height = ran.evaluate(f"{line}.offsetHeight")
+    assert height > 10
+    ran.evaluate(f"{line}.click()")
+    assert ran.evaluate(f"{line}.textContent") == "\n".join(said)
+    assert ran.evaluate(f"{line}.offsetHeight") > 1.5 * height
     shot(ran, "warning")
     ran.evaluate("klora.root().querySelector('button').click()")
     frames(ran)

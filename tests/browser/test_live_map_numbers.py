@@ -9,7 +9,7 @@ import pytest
 from klora_core.methods.klora import Schedule, rho
 from klora_core.progress import Columns, Moment, in_steps, over_progress
 from tests.browser.documents import CANDIDATES, recorded
-from tests.browser.live_page import frames, fresh, load, page, run, show, workflow
+from tests.browser.live_page import frames, fresh, load, nothing_drawn, page, run, show, workflow
 from tests.core.test_page_maths import made_up, sent
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
@@ -124,11 +124,11 @@ def test_three_candidates_in_two_passes_draw_in_stripes(opened):
 
 def test_documents_of_older_versions_draw_no_map(opened):
     load(opened, workflow(6))
-    opened.wait_for_function("!klora.root()")
+    nothing_drawn(opened)
     old = {key: value for key, value in sent(made_up(40)).items() if key not in ("method", "page", "gammas")}
     opened.evaluate("(document) => klora.show(document)", old)
     opened.wait_for_timeout(500)
-    assert opened.evaluate("klora.root()") is None
+    nothing_drawn(opened)
     show(opened, sent(made_up(40)))
 
 

@@ -90,6 +90,7 @@ def test_the_whole_page(plan):
         "palette": palette.THEMES,
         "defaults": {"alpha": 1.5, "beta": {"s": 0.5, "s*": 1.3}},
         "steps": 3,
+        "said": ["Look."],
     }
     scores = ({"score_subject": 3.0, "score_style": 1.0}, {"score_subject": 1.0, "score_style": 0.0})
     slots = [{**slot, **score} for slot, score in zip(SLOTS, scores, strict=True)]
@@ -157,3 +158,9 @@ def test_a_bad_value_in_a_document_keeps_its_own_words(plan):
     found["progress"]["mode"] = "never"
     with pytest.raises(KLoraError, match="^Unknown progress 'never'"):
         from_json(found)
+
+
+def test_the_page_says_first_what_is_not_applied(plan):
+    left = "style: 2 layers that this model does not have, NOT applied: a, b"
+    whole = replace(plan, notes=("a bias, applied as usual", left))
+    assert document.for_page(whole, 3)["page"]["said"] == [left, "Look."]

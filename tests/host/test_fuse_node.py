@@ -163,6 +163,21 @@ def test_a_lora_that_the_model_already_carries_is_said(pack, sd15, pair):
     assert "applied already" not in fuse(pack, baked(sd15.model, pair[1]), pair[0], pair[0]).report
 
 
+def test_loras_of_another_base_than_the_models_are_said(pack, sd15, pair):
+    def of(base):
+        metadata = {"modelspec.architecture": f"{base}/lora"} if base else {}
+        return part(pack, "nodes.lora_file").LoraStateDict(pair[0], "x.safetensors", ("", 0, 0), metadata)
+
+    def said(base):
+        return fuse(pack, sd15.model, of(base), pair[1]).plan.warnings
+
+    other = part(pack, "klora_core.base_names").of_lora({}, {"modelspec.architecture": "stable-diffusion-v2"})
+    assert other == "SD2"
+    (line,) = said("stable-diffusion-v2")
+    assert line.startswith("subject was made for SD2, the model is SD1.5:")
+    assert said("stable-diffusion-v1") == said("") == ()
+
+
 def test_saving_a_fused_model_says_in_the_log_that_the_file_lacks_the_fusion(
     pack, sd15, pair, tmp_path, caplog
 ):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from shipped_runs import SIDE, execute, picture
 
-from tools.api_format import to_api, widget_values
+from tools.api_format import to_api
 from tools.workflows.host_nodes import HostNodes
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
@@ -62,25 +62,6 @@ def test_workflow_file_is_what_the_tool_writes(served, name):
         queued = json.loads(api_path_of(name).read_text(encoding="utf-8"))
         assert queued == to_api(saved, served.object_info())
     assert saved == json.loads(json.dumps(SHIPPED[name].build(HostNodes(served.object_info()))))
-
-
-@pytest.mark.parametrize("progress", ["steps", "noise level"])
-def test_a_node_saved_by_version_0_1_0_means_the_same(served, progress):
-    values = [1.0, 0.8, -0.25, "s*", 1.4, 1.2, "reference", "attention", "drop", progress]
-    node = {"id": 4, "type": "KLoRAFuse", "widgets_values": values}
-    found = widget_values(node, served.object_info()["KLoRAFuse"])
-    assert found == {
-        "subject_strength": 1.0,
-        "style_strength": 0.8,
-        "balance": -0.25,
-        "schedule": "s*",
-        "schedule.alpha": 1.4,
-        "schedule.beta": 1.2,
-        "gamma": "reference",
-        "layers": "attention",
-        "other_layers": "drop",
-        "progress": progress,
-    }
 
 
 def test_shipped_workflows_leave_progress_to_the_node():

@@ -8,8 +8,9 @@
  * @typedef {{
  *   kind: 'steps' | 'progress', count: number, xs: Float64Array, run: string | null, parts?: number[]
  * }} Columns
- * A run as the server tells it: x of each step, and the mode that gave it; `parts` where several were joined.
- * @typedef {{ mode: string, x: number[], parts?: number[] }} Run
+ * A run as the server tells it: x of each step, the mode that gave it, and the node that samples it; `parts` where
+ * several were joined.
+ * @typedef {{ mode: string, x: number[], sampler?: string, parts?: number[] }} Run
  * What the graph says of the first sampler: its steps (null if unknown), and whether it is known to run from
  * the model's full noise to the end.
  * @typedef {{ steps: number | null, whole: boolean }} Sampler
@@ -73,5 +74,5 @@ export function joined(runs) {
 export function readRun(value) {
   const isX = (/** @type {any} */ x) => Number.isFinite(x) && x >= 0 && x <= 1
   const whole = typeof value?.mode === 'string' && Array.isArray(value.x) && value.x.length && value.x.every(isX)
-  return whole ? { mode: value.mode, x: value.x } : null
+  return whole ? { mode: value.mode, x: value.x, sampler: value.sampler } : null
 }

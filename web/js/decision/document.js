@@ -17,7 +17,9 @@ const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursor
  *   candidates: Candidate[],
  *   facts: string[],
  *   slots: Slot[],
- *   page: { palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number }
+ *   page: {
+ *     palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number, said?: string[]
+ *   }
  * } & Record<string, any>} PlanDocument
  */
 

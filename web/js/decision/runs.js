@@ -11,6 +11,11 @@ export class Runs {
   /** Progress mode and shape of the graph that the runs belong to. */
   #of = ''
 
+  /** The node that samples the last run of this prompt, null before the first. */
+  get sampler() {
+    return this.#fresh ? null : (this.#runs.at(-1)?.sampler ?? null)
+  }
+
   /** Runs told from now on belong to another prompt. */
   begin() {
     this.#fresh = true

@@ -1,20 +1,30 @@
-// The page's side of the pack: a live map on every fusing node, once it has run.
+// The page's side of the pack: a live map on every fusing node.
 
 import { readRun } from '../decision/columns.js'
 import { wordsFor } from '../view/words.js'
 import { api, app, claimPage } from './comfy.js'
+import { Toasts, sayOn, sentenceOf } from './errors.js'
 import { allNodes, executionIdOf, nodeAt } from './graph.js'
 import { LiveMap } from './live_map.js'
+import { readOldOrders } from './old_orders.js'
+import { Prompts } from './prompts.js'
 import { History, planIn } from './restore.js'
 
 // Whatever gives a plan gets a map.
 const PLAN = 'KLORA_PLAN'
 const RUN = 'klora.run'
-const ZOOM_SETTLES = 150
+const SETTLES = 150
+const SUCCEEDS = 2000
 
-/** @type {WeakMap<object, LiveMap>} */
-const maps = new WeakMap()
+/** @type {Map<object, LiveMap>} */
+const maps = new Map()
 const history = new History(api)
+const prompts = new Prompts(api)
+const toasts = new Toasts(app)
+/** @type {(() => void) | null} */
+let forgive = null
+/** @type {string | undefined} */
+let prompt
 
 const extension = {
   name: 'KLoRA.LiveMap',
@@ -22,24 +32,47 @@ const extension = {
   setup() {
     listen('progress_state', (detail) => follow(detail.nodes))
     listen(RUN, began)
-    listen('execution_start', () => each((map) => map.prompted()))
+    listen('execution_start', (detail) => {
+      prompt = detail?.prompt_id
+      each((map) => map.prompted())
+      toasts.clear()
+      forgive?.()
+      forgive = null
+    })
+    listen('execution_error', failed)
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
       listen(end, () => each((map) => map.sampled()))
     }
     listen('graphChanged', () => each((map) => map.update()))
-    followZoom()
+    followHands()
+  },
+
+  /** @param {any} nodeType @param {any} definition */
+  beforeRegisterNodeDef(nodeType, definition) {
+    readOldOrders(nodeType, definition.name)
   },
 
   /** @param {any} node */
   nodeCreated(node) {
-    if (!node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
+    // A subgraph only passes on what a node in it gives.
+    if (node.subgraph || !node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
     const locale = app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
     const map = new LiveMap(app, node, wordsFor(locale))
     maps.set(node, map)
     chain(node, 'onExecuted', (output) => receive(map, output))
-    chain(node, 'onRemoved', () => map.destroy())
+    chain(node, 'onAdded', () => {
+      maps.set(node, map)
+      map.added()
+    })
+    chain(node, 'onRemoved', () => {
+      map.destroy()
+      forgetGone()
+    })
     // The node gets its id, graph and properties after this call, and its outputs later still.
-    chain(node, 'onConfigure', () => setTimeout(() => restore(node, map)))
+    chain(node, 'onConfigure', (saved) => {
+      map.configured(saved)
+      setTimeout(() => restore(node, map))
+    })
   },
 
   /** @param {any} outputs */
@@ -65,31 +98,55 @@ function receive(map, output) {
 async function restore(node, map) {
   if (!map.locator || map.hasPlan) return
   receive(map, app.nodeOutputs?.[map.locator])
-  if (map.hasPlan) return
+  if (map.hasPlan || map.succeed(gone())) return
   const plan = await history.planOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
-  if (map.hasPlan || !node.graph) return
-  if (plan) map.recall(plan)
-  else map.release()
+  if (plan && !map.hasPlan && node.graph) map.recall(plan)
+}
+
+/** Maps whose node has just left the graph. */
+function gone() {
+  const there = new Set(allNodes(app.rootGraph))
+  return [...maps.values()].filter((map) => !there.has(map.node))
+}
+
+function forgetGone() {
+  setTimeout(() => {
+    for (const map of gone()) {
+      map.destroy()
+      maps.delete(map.node)
+    }
+  }, SUCCEEDS)
 }
 
 /** A sampler run of a fused model begins, and tells the x of its steps. @param {any} detail */
-function began(detail) {
+async function began(detail) {
   const run = readRun(detail)
-  const node = nodeAt(app.rootGraph, detail?.node)
-  if (run && node) maps.get(node)?.running(run)
+  if (!run || !(await prompts.areOf(detail.prompt ?? prompt, app.rootGraph.id))) return
+  const node = nodeAt(app.rootGraph, detail.node)
+  if (node) maps.get(node)?.running(run)
 }
 
-/** Marks the step on the maps whose node feeds a sampler that runs. @param {any} states */
+/** One of our nodes refused what it was given. @param {any} error */
+async function failed(error) {
+  const sentence = sentenceOf(error)
+  if (!sentence) return
+  const here = await prompts.areOf(error.prompt_id, app.rootGraph.id)
+  const node = here ? nodeAt(app.rootGraph, error.node_id) : null
+  toasts.show(node?.title || 'K-LoRA', sentence)
+  if (!node) return
+  const map = maps.get(node)
+  const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, text))
+  say(sentence)
+  forgive = () => say('')
+}
+
+/** Marks the step on each map whose model is the one that a sampler runs now. @param {any} states */
 function follow(states) {
-  for (const [id, { state, value, max, display_node_id: shown }] of Object.entries(states ?? {})) {
-    if (max <= 1) continue
-    const node = nodeAt(app.rootGraph, shown ?? id)
-    each((map) => {
-      if (!map.feeds(node)) return
-      if (state === 'running') map.sampling(Math.min(value, max - 1), max)
-      else map.sampled()
-    })
-  }
+  each((map) => {
+    const { state, value, max } = states?.[map.sampler ?? ''] ?? {}
+    if (state === 'running' && max > 1) map.sampling(Math.min(value, max - 1), max)
+    else map.sampled()
+  })
 }
 
 /** @param {(map: LiveMap) => void} act */
@@ -110,13 +167,17 @@ function chain(node, name, then) {
   }
 }
 
-function followZoom() {
+/** Whatever a person does can zoom, or set what the map shows: also on other nodes, and outside of a subgraph. */
+function followHands() {
   let timer = 0
   const settle = () => {
     clearTimeout(timer)
-    timer = window.setTimeout(() => each((map) => map.refit()), ZOOM_SETTLES)
+    timer = window.setTimeout(() => each((map) => {
+      map.refit()
+      map.update()
+    }), SETTLES)
   }
-  for (const kind of ['wheel', 'keyup', 'pointerup']) {
+  for (const kind of ['wheel', 'keyup', 'pointerup', 'change']) {
     window.addEventListener(kind, settle, { passive: true, capture: true })
   }
 }

@@ -3,6 +3,8 @@
 const MUTED = 2
 const BYPASSED = 4
 const CARRIERS = ['MODEL', 'GUIDER', 'SIGMAS', '*']
+// Nodes that pass the value of their one widget on as it is: `PrimitiveNode`, `PrimitiveFloat`, ...
+const PLAIN = /^Primitive/
 
 /** Nodes of every graph, subgraphs included. @param {any} graph @returns {Generator<any>} */
 export function* allNodes(graph) {
@@ -47,6 +49,18 @@ export function executionIdOf(node, rootGraph) {
 export const isActive = (node) => node.mode !== MUTED && node.mode !== BYPASSED
 
 /**
+ * What keeps a node out of every run: itself or a subgraph around it; null where nothing does.
+ * @param {any} node @param {any} rootGraph @returns {'muted' | 'bypassed' | null}
+ */
+export function asideBy(node, rootGraph) {
+  for (let at = node; at; at = at.graph === rootGraph ? null : hostOf(at.graph, rootGraph)) {
+    if (at.mode === MUTED) return 'muted'
+    if (at.mode === BYPASSED) return 'bypassed'
+  }
+  return null
+}
+
+/**
  * Every node that the MODEL output of `start` reaches through models, guiders and sigmas.
  * @param {any} start @param {any} rootGraph
  */
@@ -85,9 +99,10 @@ export function upstreamOf(node, rootGraph, follows = () => true) {
 
 /**
  * What feeds input `slot` of a node: a node that executes (or a primitive), or, where nothing is linked to a
- * widget that a subgraph shows outside, the subgraph's node and that widget's name; null without a link.
+ * widget that a subgraph shows outside, the subgraph's node and that widget's name; null without a link. `output`
+ * names the output of a node that executes.
  * @param {any} node @param {number} slot @param {any} rootGraph
- * @returns {{ node: any, widget: string | null } | null}
+ * @returns {{ node: any, widget: string | null, output?: string } | null}
  */
 export function sourceOf(node, slot, rootGraph) {
   const link = linkOf(node.graph, node.inputs?.[slot]?.link)
@@ -102,13 +117,9 @@ export function widgetValue(node, name, rootGraph) {
   const linked = (/** @type {any} */ input) => input.widget?.name === name && input.link != null
   const slot = node.inputs?.findIndex(linked) ?? -1
   const source = slot < 0 ? { node, widget: name } : sourceOf(node, slot, rootGraph)
-  const wanted = source?.widget ?? 'value'
+  const wanted = source?.widget ?? (PLAIN.test(source?.node.type) ? 'value' : null)
   return source?.node.widgets?.find((/** @type {any} */ widget) => widget.name === wanted)?.value
 }
-
-/** Whether a link sets a widget. @param {any} node @param {string} name */
-export const isLinked = (node, name) =>
-  node.inputs?.some((/** @type {any} */ input) => input.widget?.name === name && input.link != null) ?? false
 
 /** @param {any} graph @param {any} id */
 const linkOf = (graph, id) => (id == null ? null : (graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? null))
@@ -118,7 +129,7 @@ const hostOf = (graph, rootGraph) => [...allNodes(rootGraph)].find((node) => nod
 
 /**
  * @param {any} graph @param {any} link @param {any} rootGraph
- * @returns {{ node: any, widget: string | null } | null}
+ * @returns {{ node: any, widget: string | null, output?: string } | null}
  */
 function originOf(graph, link, rootGraph) {
   const origin = graph.getNodeById(link.origin_id)
@@ -127,7 +138,7 @@ function originOf(graph, link, rootGraph) {
     return inside ? originOf(origin.subgraph, inside, rootGraph) : null
   }
   if (origin?.type === 'Reroute') return sourceOf(origin, 0, rootGraph)
-  if (origin) return { node: origin, widget: null }
+  if (origin) return { node: origin, widget: null, output: origin.outputs?.[link.origin_slot]?.name }
   // From the input side of the subgraph that this graph is.
   const host = hostOf(graph, rootGraph)
   const input = host?.inputs?.[link.origin_slot]

@@ -1,14 +1,14 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
 import { columnAt, columnsFor } from '../decision/columns.js'
+import { Runs } from '../decision/runs.js'
 import { deciderOf } from '../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
 import { passGestures } from './gestures.js'
-import { locatorOf, modelReach } from './graph.js'
+import { asideBy, locatorOf } from './graph.js'
 import { NodeRoom } from './node_room.js'
-import { Runs } from '../decision/runs.js'
 import { samplersOf } from './samplers.js'
-import { loadsFilesOf, readerOf, settingsText, watchWidgets } from './widgets.js'
+import { loadsFilesOf, ownSettings, readerOf, settingsText, watchWidgets } from './widgets.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
@@ -23,9 +23,9 @@ export class LiveMap {
   #app
   #node
   #words
-  /** @type {MapView | null} */
-  #view = null
   #room
+  /** @type {MapView} */
+  #view
   /** @type {PlanDocument | null} */
   #plan = null
   /**
@@ -33,6 +33,10 @@ export class LiveMap {
    * @type {string | null}
    */
   #setTo = null
+  /** The workflow that the document belongs to. */
+  #workflow = ''
+  /** The node's own widgets when it was last looked at. */
+  #own = ''
   /** @type {WeakSet<object>} */
   #watched = new WeakSet()
   #runs = new Runs()
@@ -48,6 +52,8 @@ export class LiveMap {
     this.#node = node
     this.#words = words
     this.#room = new NodeRoom(app, node)
+    this.#view = this.#attach()
+    this.#room.take()
   }
 
   get hasPlan() {
@@ -58,42 +64,72 @@ export class LiveMap {
     return this.#node.graph ? locatorOf(this.#node, this.#app.rootGraph) : null
   }
 
-  /** What a run decided; the map appears with the first document. @param {PlanDocument} plan */
+  get node() {
+    return this.#node
+  }
+
+  /** The node was loaded from a file. @param {any} saved */
+  configured(saved) {
+    if (this.#view.open !== this.#room.open) this.#view.fold(this.#room.open)
+    this.#room.restore(saved?.size?.[1])
+    this.update()
+  }
+
+  /** The node is on a graph, for the first time or again. */
+  added() {
+    if (this.#end.signal.aborted) {
+      this.#view = this.#attach()
+      this.#seen = ''
+    }
+    this.update()
+  }
+
+  /** What a run decided. @param {PlanDocument} plan */
   receive(plan) {
     const decider = deciderOf(plan)
     if (!decider) return
-    this.#setTo = settingsText(this.#node, decider.fixed)
+    this.#setTo = settingsText(this.#node, this.#app.rootGraph, decider.fixed)
     this.#take(plan)
   }
 
   /** What an earlier run decided, if this node still stands for it. @param {PlanDocument} plan */
   recall(plan) {
     if (deciderOf(plan) && loadsFilesOf(this.#node, plan, this.#app.rootGraph)) this.#take(plan)
-    else this.release()
   }
 
-  /** No document is to be had: gives back the room that a saved workflow kept for the map. */
-  release() {
-    if (!this.#view) this.#room.giveBack()
+  /**
+   * Goes on with what the map of a node showed that has just gone, if this node is what became of it: the host makes
+   * nodes anew when it converts them to a subgraph or unpacks one. Of several the one with the same settings.
+   * @param {LiveMap[]} gone
+   */
+  succeed(gone) {
+    const { title, type } = this.#node
+    const alike = gone.filter((map) => {
+      const { title: its, type: kind } = map.#node
+      return map.hasPlan && map.#workflow === this.#app.rootGraph.id && its === title && kind === type
+    })
+    const own = ownSettings(this.#node)
+    const before = alike.find((map) => map.#own === own) ?? (alike.length === 1 ? alike[0] : null)
+    if (!before || !before.#plan) return false
+    this.#setTo = before.#setTo
+    this.#runs = before.#runs
+    this.#take(before.#plan)
+    return true
   }
 
   /** Looks at the node's widgets and the graph on the next frame, and draws if anything has changed. */
   update() {
-    if (!this.#view || this.#frame) return
+    if (this.#frame || this.#end.signal.aborted) return
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0
       this.#show()
     })
   }
 
-  /** Whether a node takes the model that this node fused. @param {any} node */
-  feeds(node) {
-    return this.hasPlan && modelReach(this.#node, this.#app.rootGraph).has(node)
-  }
-
   /** Another prompt begins: runs told from now on belong to it. */
   prompted() {
     this.#runs.begin()
+    this.#view.mark(null)
   }
 
   /** A sampler run of this node's model begins. @param {Run} run */
@@ -102,71 +138,91 @@ export class LiveMap {
     this.update()
   }
 
-  /** A sampler fed by this node is at `step` (from 0) of `steps`. @param {number} step @param {number} steps */
+  /** The sampler of this node's model that the present prompt has come to, by its execution id; or null. */
+  get sampler() {
+    return this.#runs.sampler
+  }
+
+  /** That sampler is at `step` (from 0) of `steps`. @param {number} step @param {number} steps */
   sampling(step, steps) {
-    this.#view?.mark(this.#columnOf(step, steps))
+    this.#view.mark(this.#columnOf(step, steps))
   }
 
   sampled() {
-    this.#view?.mark(null)
+    this.#view.mark(null)
+  }
+
+  /** Why the last run failed at this node, or ''. @param {string} sentence */
+  fail(sentence) {
+    this.#view.fail(sentence)
   }
 
   refit() {
-    this.#view?.refit()
+    this.#view.refit()
   }
 
   destroy() {
     cancelAnimationFrame(this.#frame)
+    this.#frame = 0
     this.#end.abort()
-    this.#view?.destroy()
-    this.#view = null
+    this.#view.destroy()
   }
 
   /** @param {PlanDocument} plan */
   #take(plan) {
     this.#plan = plan
+    this.#workflow = this.#app.rootGraph.id
     this.#seen = ''
-    if (!this.#view) this.#attach()
     this.update()
   }
 
   #attach() {
     const node = this.#node
-    const onFold = (/** @type {boolean} */ open, /** @type {() => void} */ change) => this.#room.fold(open, change)
-    this.#view = new MapView({ words: this.#words, open: this.#room.open, onFold })
+    const view = new MapView({
+      words: this.#words,
+      open: this.#room.open,
+      onFold: (open, change) => {
+        const difference = Math.max(view.element.offsetHeight, OPEN_HEIGHT) - FOLDED_HEIGHT
+        this.#room.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
+      }
+    })
     this.#end = new AbortController()
-    passGestures(this.#view.element, this.#app, this.#end.signal)
+    passGestures(view.element, this.#app, this.#end.signal)
     // A node that was removed and put back still has the widget of its first life.
     const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === WIDGET)
     if (old) node.removeWidget(old)
-    const widget = node.addDOMWidget(WIDGET, WIDGET, this.#view.element, {
+    const height = () => (view.open ? OPEN_HEIGHT : FOLDED_HEIGHT)
+    const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
       serialize: false,
+      hideOnZoom: false,
       getValue: () => '',
       setValue: () => {},
-      getMinHeight: () => this.#height() + 2 * widget.margin,
-      getMaxHeight: () => (this.#view?.open === false ? this.#height() + 2 * widget.margin : undefined)
+      getMinHeight: () => height() + 2 * widget.margin,
+      getMaxHeight: () => (view.open ? undefined : height() + 2 * widget.margin)
     })
     widget.serialize = false
-    this.#room.take(widget)
-  }
-
-  #height() {
-    return this.#view?.open === false ? FOLDED_HEIGHT : OPEN_HEIGHT
+    return view
   }
 
   #mode() {
-    return String(readerOf(this.#node)(PROGRESS, this.#plan?.progress.mode))
+    return String(readerOf(this.#node, this.#app.rootGraph)(PROGRESS, this.#plan?.progress.mode))
   }
 
   #show() {
     const node = this.#node
+    const { rootGraph } = this.#app
+    if (!node.graph) return
+    this.#own = ownSettings(node)
     const plan = this.#plan
     const decider = plan && deciderOf(plan)
-    if (!this.#view || !node.graph || !decider) return
+    if (!plan || !decider) {
+      this.#view.wait(asideBy(node, rootGraph))
+      return
+    }
     watchWidgets(node, this.#watched, () => this.update())
-    const settings = decider.settings(readerOf(node), plan)
+    const settings = decider.settings(readerOf(node, rootGraph), plan)
     const mode = this.#mode()
-    const sampler = samplersOf(node, this.#app.rootGraph)
+    const sampler = samplersOf(node, rootGraph)
     const run = this.#runs.shown(mode, sampler.shape)
     const asked = columnsFor({ mode, run, sampler, resolution: plan.page.steps })
     const hint = this.#hint(plan, settings, mode)
@@ -180,10 +236,13 @@ export class LiveMap {
 
   /** @param {PlanDocument} plan @param {any} settings @param {string} mode */
   #hint(plan, settings, mode) {
-    if (!loadsFilesOf(this.#node, plan, this.#app.rootGraph)) return 'stale'
+    const { rootGraph } = this.#app
+    const aside = asideBy(this.#node, rootGraph)
+    if (aside) return aside
+    if (!loadsFilesOf(this.#node, plan, rootGraph)) return 'stale'
     const decider = deciderOf(plan)
     if (!decider) return null
-    if (this.#setTo !== null && this.#setTo !== settingsText(this.#node, decider.fixed)) return 'changed'
+    if (this.#setTo !== null && this.#setTo !== settingsText(this.#node, rootGraph, decider.fixed)) return 'changed'
     if (!decider.fixed) return null
     return decider.same(settings, decider.settingsOf(plan)) && mode === plan.progress.mode ? null : 'preview'
   }

@@ -1,14 +1,10 @@
-// The room that the map takes on its node, and what the workflow remembers of it.
+// How high the node is with its map folded and unfolded, and what the workflow remembers of it.
 
 const PROPERTY = 'klora_map'
-// What the canvas puts between two widgets.
-const SPACING = 4
 
 export class NodeRoom {
   #app
   #node
-  /** @type {any} */
-  #widget = null
 
   /** @param {any} app @param {any} node */
   constructor(app, node) {
@@ -29,75 +25,43 @@ export class NodeRoom {
     return this.#app.extensionManager?.setting?.get?.('Comfy.VueNodes.Enabled') === true
   }
 
-  /** Grows the node for its map, unless the saved node is as high already. @param {any} widget */
-  take(widget) {
-    this.#widget = widget
-    // The host may have lost the saved height: choosing a schedule, as loading does, resets it.
-    const { height } = this.#kept
-    if (!this.#byElements) this.#resize(height ? Math.max(0, height - this.#taken()) : this.#wanted())
-    this.#keep({ ...this.#kept, open: this.open, height: height ?? this.#wanted() })
-    widget.options.afterResize = () => this.#keep({ ...this.#kept, height: this.#taken() })
-    this.#app.canvas?.setDirty(true, true)
-  }
-
-  /** Shrinks the node by the room that was kept for a map that does not come. */
-  giveBack() {
-    const { height, ...rest } = this.#kept
-    if (!height) return
-    this.#resize(-height)
-    this.#keep(rest)
+  /** Room for a map that has just been put on the node. */
+  take() {
+    if (!this.#byElements) this.#resize(Math.max(this.#node.size[1], this.#node.computeSize()[1]))
   }
 
   /**
-   * Folds or unfolds with `change()`: the node loses or gains what the map does.
-   * @param {boolean} open @param {() => void} change
+   * The saved height, once all else of a node was loaded: the host loses it, since choosing a schedule, as
+   * loading does, resets it.
+   * @param {number | undefined} height
    */
-  fold(open, change) {
+  restore(height) {
+    if (!height) return
+    this.#resize(this.#byElements ? height : Math.max(height, this.#node.computeSize()[1]))
+  }
+
+  /**
+   * Folds or unfolds with `change()`, by which the map loses or gains `difference` of its height, or what it lost
+   * when it was folded: the node does the same.
+   * @param {boolean} open @param {number} difference @param {() => void} change
+   */
+  fold(open, difference, change) {
     const { graph } = this.#node
     graph?.beforeChange?.()
-    const before = this.#taken()
+    const before = this.#node.size[1]
+    const wanted = open ? before + (this.#kept.folded ?? difference) : before - difference
     change()
-    const after = this.#wanted()
-    const changed = this.#resize(open ? (this.#kept.folded ?? after - before) : after - before)
-    this.#keep({ open, height: before + changed, ...(open ? {} : { folded: -changed }) })
+    // No less than the host makes of it when it loads.
+    const height = this.#byElements ? wanted : Math.max(wanted, this.#node.computeSize()[1])
+    this.#resize(height)
+    this.#node.properties ??= {}
+    this.#node.properties[PROPERTY] = open ? { open } : { open, folded: before - height }
     graph?.afterChange?.()
   }
 
-  /** The least height of the map. */
-  #wanted() {
-    const { minHeight } = this.#widget.computeLayoutSize(this.#node)
-    return this.#byElements ? minHeight - 2 * this.#widget.margin : minHeight + SPACING
-  }
-
-  /** What the map has of the node's height now. */
-  #taken() {
-    if (this.#byElements) return Math.max(this.#widget.element.offsetHeight, this.#wanted())
-    return this.#node.size[1] - (this.#node.computeSize()[1] - this.#wanted())
-  }
-
-  /**
-   * Changes the node's height, not below its content, and returns by how much it did.
-   * @param {number} difference
-   */
-  #resize(difference) {
-    const [width, height] = this.#node.size
-    const wanted = Math.max(this.#least(), height + difference)
-    this.#node.setSize([width, wanted])
+  /** @param {number} height */
+  #resize(height) {
+    this.#node.setSize([this.#node.size[0], height])
     this.#app.canvas?.setDirty(true, true)
-    return wanted - height
-  }
-
-  /** What the host makes of the node's height when it loads: never less than the canvas would need. */
-  #least() {
-    const canvas = this.#node.computeSize()[1]
-    if (!this.#byElements || !this.#widget) return canvas
-    // There it has no map yet.
-    return canvas - this.#widget.computeLayoutSize(this.#node).minHeight - SPACING
-  }
-
-  /** @param {Record<string, any>} kept */
-  #keep(kept) {
-    this.#node.properties ??= {}
-    this.#node.properties[PROPERTY] = kept
   }
 }

@@ -1,6 +1,6 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { isLinked, sourceOf, upstreamOf } from './graph.js'
+import { sourceOf, upstreamOf, widgetValue } from './graph.js'
 
 /** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
 const widgetOf = (node, name) =>
@@ -8,22 +8,26 @@ const widgetOf = (node, name) =>
   node.widgets?.find((/** @type {any} */ one) => one.name.endsWith(`.${name}`))
 
 /**
- * Reads a widget of `node`; what a link supplies can't be read here.
- * @param {any} node @returns {(name: string, otherwise: any) => any}
+ * Reads a widget of `node`, or what a primitive or a subgraph's own widget sets it to.
+ * @param {any} node @param {any} rootGraph @returns {(name: string, otherwise: any) => any}
  */
-export const readerOf = (node) => (name, otherwise) => {
+export const readerOf = (node, rootGraph) => (name, otherwise) => {
   const widget = widgetOf(node, name)
-  return widget && !isLinked(node, widget.name) ? widget.value : otherwise
+  return (widget && widgetValue(node, widget.name, rootGraph)) ?? otherwise
 }
+
+/** The node's own widgets as one text, whatever is linked to them. @param {any} node */
+export const ownSettings = ({ widgets = [] }) =>
+  JSON.stringify(widgets.filter(isSaved).map((/** @type {any} */ { name, value }) => [name, value]))
 
 /**
  * Settings of a node as one text: those of `names`, or all.
- * @param {any} node @param {string[]} [names]
+ * @param {any} node @param {any} rootGraph @param {string[]} [names]
  */
-export function settingsText(node, names) {
-  if (names) return JSON.stringify(names.map((name) => widgetOf(node, name)?.value ?? null))
-  const saved = (node.widgets ?? []).filter(isSaved)
-  return JSON.stringify(saved.map((/** @type {any} */ { name, value }) => [name, value]))
+export function settingsText(node, rootGraph, names) {
+  const asked = names ?? (node.widgets ?? []).filter(isSaved).map((/** @type {any} */ { name }) => name)
+  const read = readerOf(node, rootGraph)
+  return JSON.stringify(asked.map((/** @type {string} */ name) => [name, read(name, null)]))
 }
 
 /** @param {any} widget */
@@ -57,7 +61,7 @@ const ASIDE = ['MODEL', 'CLIP']
 export function loadsFilesOf(node, plan, rootGraph) {
   return plan.loras.every(({ name, role }) => {
     const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === role) ?? -1
-    const files = slot < 0 ? filesAbove(node, rootGraph) : filesIn([sourceOf(node, slot, rootGraph)?.node])
+    const files = slot < 0 ? filesAbove(node, rootGraph) : filesOf(sourceOf(node, slot, rootGraph))
     return !files.length || !isFile(name) || files.includes(name)
   })
 }
@@ -65,6 +69,15 @@ export function loadsFilesOf(node, plan, rootGraph) {
 /** @param {any} node @param {any} rootGraph */
 const filesAbove = (node, rootGraph) =>
   filesIn([...upstreamOf(node, rootGraph, (input) => !input.widget && !ASIDE.includes(input.type))])
+
+/**
+ * The files behind one output: of a loader of several the one that the output is named after.
+ * @param {{ node: any, output?: string } | null} source
+ */
+function filesOf(source) {
+  const named = source?.node.widgets?.filter((/** @type {any} */ { name }) => name.startsWith(`${source.output}_`)) ?? []
+  return named.length ? filesIn([{ widgets: named }]) : filesIn([source?.node])
+}
 
 /** @param {any[]} nodes @returns {string[]} */
 const filesIn = (nodes) =>

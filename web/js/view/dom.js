@@ -17,7 +17,13 @@ export function build() {
   header.append(chevron(), title, hint, share)
 
   const warning = element('div', 'klora-warning')
-  warning.setAttribute('role', 'note')
+  warning.setAttribute('role', 'button')
+  warning.tabIndex = 0
+
+  const error = element('div', 'klora-error')
+  error.setAttribute('role', 'alert')
+
+  const place = element('div', 'klora-place')
 
   const canvas = element('canvas')
   canvas.tabIndex = 0
@@ -27,8 +33,8 @@ export function build() {
   const where = element('div', 'klora-where')
   const when = element('div', 'klora-when')
   status.append(where, when)
-  root.append(stylesheet(), header, warning, canvas, status)
-  return { root, header, title, hint, bar, shareText, warning, canvas, where, when }
+  root.append(stylesheet(), header, error, warning, place, canvas, status)
+  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when }
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */

@@ -5,11 +5,12 @@ import { nameInBlock } from '../decision/document.js'
 import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
 
 /**
- * `hint` names the word that says why no run has used the decision yet, or is null.
+ * `hint` names the word that says why no run uses the decision, or is null.
+ * @typedef {'preview' | 'stale' | 'changed' | 'muted' | 'bypassed'} Hint
  * @typedef {{
  *   plan: import('../decision/document.js').PlanDocument,
  *   decision: import('../decision/decision.js').Decision,
- *   hint: 'preview' | 'stale' | 'changed' | null
+ *   hint: Hint | null
  * }} Shown
  * The same with each candidate's shares and name.
  * @typedef {Shown & { shares: Float64Array[], names: string[] }} State

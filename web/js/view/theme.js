@@ -6,10 +6,11 @@
  * @typedef {Record<string, string> & { candidates: string[] }} Colours
  */
 
-// The page marks its root; older front ends mark the body.
+// The page marks its root: by a class, newer front ends by the colour scheme alone; older ones mark the body.
 const marked = () => [document.documentElement, document.body]
 
-export const isDark = () => marked().some((element) => element.classList.contains('dark-theme'))
+export const isDark = () =>
+  marked().some((element) => element.classList.contains('dark-theme') || element.style.colorScheme === 'dark')
 
 /** @param {PlanDocument} plan @returns {Colours} */
 export function coloursNow({ page: { palette }, candidates }) {
@@ -32,6 +33,6 @@ export function watchTheme(changed) {
     dark = !dark
     changed()
   })
-  for (const element of marked()) observer.observe(element, { attributes: true, attributeFilter: ['class'] })
+  for (const element of marked()) observer.observe(element, { attributes: true, attributeFilter: ['class', 'style'] })
   return () => observer.disconnect()
 }

@@ -4,20 +4,21 @@
 import { mean, sharesOf } from '../decision/decision.js'
 import { build } from './dom.js'
 import { drawMap, drawOverlay, fontOf } from './drawing.js'
+import { walked } from './keys.js'
 import { cellAt, layout } from './layout.js'
 import { coloursNow, watchTheme } from './theme.js'
 import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
-export const OPEN_HEIGHT = 350
+export const OPEN_HEIGHT = 300
 const SHARPEST = 4
-const PAGE = 10
 
 /**
  * @typedef {import('./telling.js').Shown} Shown
  * @typedef {import('./telling.js').State} State
  * @typedef {import('./telling.js').Cell} Cell
+ * @typedef {import('./telling.js').Hint} Hint
  */
 
 export class MapView {
@@ -26,6 +27,11 @@ export class MapView {
   #onFold
   /** @type {State | null} */
   #state = null
+  /** @type {Hint | null} */
+  #hint = null
+  #error = ''
+  /** Whether all that is said is shown, not its first line alone. */
+  #unfolded = false
   /** @type {import('./layout.js').Place | null} */
   #place = null
   #base = document.createElement('canvas')
@@ -47,6 +53,12 @@ export class MapView {
   constructor({ words, open, onFold }) {
     this.#words = words
     this.#onFold = onFold
+    const { place } = this.#parts
+    place.append(...[words.place, words.placeMore].map((text) => {
+      const line = document.createElement('p')
+      line.textContent = text
+      return line
+    }))
     this.#listen()
     this.fold(open)
   }
@@ -59,9 +71,23 @@ export class MapView {
     return this.#open
   }
 
+  /** Nothing has run yet: says what will be shown here. @param {Hint | null} hint */
+  wait(hint) {
+    this.#state = null
+    this.#hint = hint
+    this.#header()
+  }
+
+  /** Says why the last run failed, or no longer where that is ''. @param {string} error */
+  fail(error) {
+    this.#error = error
+    this.#header()
+  }
+
   /** @param {Shown} shown */
   show(shown) {
     const { decision, plan } = shown
+    this.#hint = shown.hint
     const shares = sharesOf(decision, plan.candidates.length)
     this.#state = { ...shown, shares, names: namesOf(plan.candidates, this.#words) }
     if (this.#cursor) {
@@ -114,8 +140,19 @@ export class MapView {
   }
 
   #listen() {
-    const { root, header, canvas } = this.#parts
+    const { root, header, warning, canvas } = this.#parts
     const { signal } = this.#end
+    const unfold = () => {
+      this.#unfolded = !this.#unfolded
+      this.#header()
+    }
+    warning.addEventListener('click', unfold, { signal })
+    warning.addEventListener('keydown', (event) => {
+      if (event.key !== ' ' && event.key !== 'Enter') return
+      event.preventDefault()
+      event.stopPropagation()
+      unfold()
+    }, { signal })
     header.addEventListener('click', () => this.#toggle(), { signal })
     header.addEventListener('keydown', (event) => {
       // Else the page's own shortcuts hear Space and Enter too.
@@ -128,7 +165,7 @@ export class MapView {
     const resized = new ResizeObserver(() => this.refit())
     resized.observe(root)
     const endTheme = watchTheme(() => {
-      if (this.#state) this.#header()
+      this.#header()
       this.refresh()
     })
     signal.addEventListener('abort', () => {
@@ -155,33 +192,17 @@ export class MapView {
     const count = this.#state?.plan.slots.length ?? 0
     const columns = this.#state?.decision.columns.count ?? 0
     if (event.ctrlKey || event.metaKey || event.altKey || !count) return
-    const { slot, column } = this.#cursor ?? { slot: -1, column: -1 }
-    const within = (/** @type {number} */ at, /** @type {number} */ length) => Math.min(length - 1, Math.max(0, at))
-    const to = (/** @type {number} */ s, /** @type {number} */ c) =>
-      this.#moveTo({ slot: within(s, count), column: within(c, columns) })
-    const fold = () => {
-      this.#parts.header.focus()
-      this.#toggle()
-    }
-    /** @type {Record<string, () => void>} */
-    const moves = {
-      ArrowDown: () => to(slot + 1, column),
-      ArrowUp: () => to(slot - 1, column),
-      ArrowRight: () => to(slot, column + 1),
-      ArrowLeft: () => to(slot, column - 1),
-      PageDown: () => to(slot + PAGE, column),
-      PageUp: () => to(slot - PAGE, column),
-      Home: () => to(slot, 0),
-      End: () => to(slot, columns - 1),
-      Escape: () => this.#moveTo(null),
-      Enter: fold,
-      ' ': fold
-    }
-    const move = moves[event.key]
-    if (!move) return
+    const folds = event.key === 'Enter' || event.key === ' '
+    const cell = walked(event.key, this.#cursor, count, columns)
+    if (!folds && cell === undefined) return
     event.preventDefault()
     event.stopPropagation()
-    move()
+    if (folds) {
+      this.#parts.header.focus()
+      this.#toggle()
+    } else {
+      this.#moveTo(cell ?? null)
+    }
   }
 
   /** @param {Cell | null} cell */
@@ -194,18 +215,30 @@ export class MapView {
   }
 
   #header() {
-    if (!this.#state) return
-    const { plan, shares, hint: why } = this.#state
-    const { root, title, hint, bar, shareText, header, warning } = this.#parts
-    const { candidates, background, text, muted, band } = coloursNow(plan)
+    const { root, title, hint, error, header, warning } = this.#parts
+    const said = this.#state?.plan.page.said ?? []
+    const inside = this.#error ? this.#words.failed : said.length ? this.#words.warning : ''
     title.textContent = this.#words.title
-    const warnings = plan.warnings ?? []
-    hint.textContent = why ? this.#words[why] : warnings.length && !this.#open ? this.#words.warning : ''
-    warning.textContent = warnings[0] ?? ''
-    warning.title = warnings.join('\n')
+    hint.textContent = this.#hint ? this.#words[this.#hint] : this.#open ? '' : inside
+    header.title = hint.textContent
+    error.textContent = error.title = this.#error
+    const more = said.length > 1 ? ` (+${said.length - 1})` : ''
+    warning.textContent = this.#unfolded ? said.join('\n') : said.length ? said[0] + more : ''
+    warning.title = said.join('\n')
+    warning.setAttribute('aria-expanded', String(this.#unfolded))
+    root.toggleAttribute('data-empty', !this.#state)
+    root.toggleAttribute('data-aside', this.#hint === 'muted' || this.#hint === 'bypassed')
+    this.#colours()
+  }
+
+  /** What comes with the document: its colours, and what the first candidate holds. */
+  #colours() {
+    if (!this.#state) return
+    const { root, bar, shareText } = this.#parts
+    const { plan, shares } = this.#state
+    const { candidates, background, text, muted, band } = coloursNow(plan)
     shareText.textContent = leading(this.#state, this.#words)
     bar.style.background = stripes(shares.map(mean), candidates, band)
-    header.title = hint.textContent
     const hinted = { hint: candidates[0], 'hint-text': plan.page.palette.dark.background }
     for (const [name, colour] of Object.entries({ background, text, muted, band, ...hinted })) {
       root.style.setProperty(`--klora-${name}`, colour)
