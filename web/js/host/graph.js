@@ -110,16 +110,23 @@ export function sourceOf(node, slot, rootGraph) {
 }
 
 /**
- * A widget's value, or that of the primitive or outer widget linked to it; undefined where it can't be told.
- * @param {any} node @param {string} name @param {any} rootGraph
+ * A widget, or the primitive's or outer widget that a link takes its value from; null where that can't be told.
+ * @param {any} node @param {string} name @param {any} rootGraph @returns {{ node: any, widget: any } | null}
  */
-export function widgetValue(node, name, rootGraph) {
+export function sourceWidget(node, name, rootGraph) {
   const linked = (/** @type {any} */ input) => input.widget?.name === name && input.link != null
   const slot = node.inputs?.findIndex(linked) ?? -1
   const source = slot < 0 ? { node, widget: name } : sourceOf(node, slot, rootGraph)
   const wanted = source?.widget ?? (PLAIN.test(source?.node.type) ? 'value' : null)
-  return source?.node.widgets?.find((/** @type {any} */ widget) => widget.name === wanted)?.value
+  const widget = source?.node.widgets?.find((/** @type {any} */ widget) => widget.name === wanted)
+  return source && widget ? { node: source.node, widget } : null
 }
+
+/**
+ * A widget's value, or that of the one linked to it; undefined where it can't be told.
+ * @param {any} node @param {string} name @param {any} rootGraph
+ */
+export const widgetValue = (node, name, rootGraph) => sourceWidget(node, name, rootGraph)?.widget.value
 
 /** @param {any} graph @param {any} id */
 const linkOf = (graph, id) => (id == null ? null : (graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? null))

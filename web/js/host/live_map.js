@@ -8,10 +8,12 @@ import { passGestures } from './gestures.js'
 import { asideBy, locatorOf } from './graph.js'
 import { NodeRoom } from './node_room.js'
 import { samplersOf } from './samplers.js'
-import { loadsFilesOf, ownSettings, readerOf, settingsText, watchWidgets } from './widgets.js'
+import { loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from './widgets.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
+const BALANCE = 'balance'
+const HALF = 0.5
 
 /**
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
@@ -184,6 +186,10 @@ export class LiveMap {
       onFold: (open, change) => {
         const difference = Math.max(view.element.offsetHeight, OPEN_HEIGHT) - FOLDED_HEIGHT
         this.#room.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
+      },
+      onEven: (balance) => {
+        setWidget(node, BALANCE, balance, this.#app)
+        this.update()
       }
     })
     this.#end = new AbortController()
@@ -231,7 +237,8 @@ export class LiveMap {
     this.#seen = seen
     const decision = decider.decide(plan, settings, asked)
     this.#columns = decision.columns
-    this.#view.show({ plan, decision, hint })
+    const even = decider.even?.(plan, settings, decision.columns, HALF) ?? null
+    this.#view.show({ plan, decision, hint, even })
   }
 
   /** @param {PlanDocument} plan @param {any} settings @param {string} mode */

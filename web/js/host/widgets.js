@@ -1,6 +1,6 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { sourceOf, upstreamOf, widgetValue } from './graph.js'
+import { sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
 
 /** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
 const widgetOf = (node, name) =>
@@ -14,6 +14,21 @@ const widgetOf = (node, name) =>
 export const readerOf = (node, rootGraph) => (name, otherwise) => {
   const widget = widgetOf(node, name)
   return (widget && widgetValue(node, widget.name, rootGraph)) ?? otherwise
+}
+
+/**
+ * Sets a widget of `node`, or the one that a link takes its value from, as a hand would.
+ * @param {any} node @param {string} name @param {any} value @param {any} app
+ */
+export function setWidget(node, name, value, app) {
+  const own = widgetOf(node, name)
+  const found = own && sourceWidget(node, own.name, app.rootGraph)
+  if (!found) return
+  node.graph?.beforeChange?.()
+  found.widget.value = value
+  found.widget.callback?.(value, app.canvas, found.node)
+  node.graph?.afterChange?.()
+  app.canvas?.setDirty?.(true, true)
 }
 
 /** The node's own widgets as one text, whatever is linked to them. @param {any} node */

@@ -32,9 +32,11 @@ export function build() {
   status.setAttribute('aria-live', 'polite')
   const where = element('div', 'klora-where')
   const when = element('div', 'klora-when')
-  status.append(where, when)
+  const even = element('button', 'klora-even')
+  even.type = 'button'
+  status.append(where, when, even)
   root.append(stylesheet(), header, error, warning, place, canvas, status)
-  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when }
+  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even }
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */

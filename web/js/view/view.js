@@ -25,6 +25,7 @@ export class MapView {
   #parts = build()
   #words
   #onFold
+  #onEven
   /** @type {State | null} */
   #state = null
   /** @type {Hint | null} */
@@ -45,14 +46,17 @@ export class MapView {
   #end = new AbortController()
 
   /**
-   * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`.
+   * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`; when they ask for
+   * equal shares, `onEven` with the balance that gives them.
    * @param {{
-   *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void
+   *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void,
+   *   onEven?: (balance: number) => void
    * }} asked
    */
-  constructor({ words, open, onFold }) {
+  constructor({ words, open, onFold, onEven = () => {} }) {
     this.#words = words
     this.#onFold = onFold
+    this.#onEven = onEven
     const { place } = this.#parts
     place.append(...[words.place, words.placeMore].map((text) => {
       const line = document.createElement('p')
@@ -140,7 +144,7 @@ export class MapView {
   }
 
   #listen() {
-    const { root, header, warning, canvas } = this.#parts
+    const { root, header, warning, canvas, even } = this.#parts
     const { signal } = this.#end
     const unfold = () => {
       this.#unfolded = !this.#unfolded
@@ -154,6 +158,8 @@ export class MapView {
       unfold()
     }, { signal })
     header.addEventListener('click', () => this.#toggle(), { signal })
+    even.addEventListener('click', () => this.#state?.even != null && this.#onEven(this.#state.even), { signal })
+    even.addEventListener('keydown', (event) => event.stopPropagation(), { signal })
     header.addEventListener('keydown', (event) => {
       // Else the page's own shortcuts hear Space and Enter too.
       if (event.key === ' ' || event.key === 'Enter') event.stopPropagation()
@@ -248,8 +254,10 @@ export class MapView {
   /** The two lines below the map, and the same for those who can't see it. */
   #tell() {
     if (!this.#state) return
-    const { where, when, canvas } = this.#parts
+    const { where, when, canvas, even } = this.#parts
     const { lines, told } = tell(this.#state, this.#cursor, this.#words)
+    even.textContent = this.#state.even == null ? '' : this.#words.even(this.#state.even)
+    even.title = this.#words.evenMore
     where.textContent = lines[0]
     when.textContent = lines[1]
     canvas.setAttribute('aria-label', told)

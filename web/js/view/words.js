@@ -18,6 +18,9 @@ const EN = {
   muted: 'muted, not in use',
   bypassed: 'bypassed, not in use',
   place: 'After a run this map shows which LoRA each layer uses in each step.',
+  /** @param {number} balance */
+  even: (balance) => `auto: balance ${number(balance)}`,
+  evenMore: 'Sets balance so that subject and style each have half of the layers over the run.',
   placeMore: 'Rows: layers, from input to output. Columns: steps. It then follows the settings at once.',
   step: 'step',
   x: 'x',
@@ -64,6 +67,8 @@ const ZH = {
   muted: '已静音，不起作用',
   bypassed: '已绕过，不起作用',
   place: '运行一次后，这里显示每一层在每一步用哪个 LoRA。',
+  even: (balance) => `自动：平衡 ${number(balance)}`,
+  evenMore: '把平衡设为让主体和风格各占一半的值。',
   placeMore: '行是层，从输入到输出；列是步数。之后改设置，图立即跟着变。',
   step: '步',
   shares: '占比',
