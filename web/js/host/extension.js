@@ -6,6 +6,7 @@ import { api, app, claimPage } from './comfy.js'
 import { Toasts, sayOn, sentenceOf } from './errors.js'
 import { allNodes, executionIdOf, nodeAt } from './graph.js'
 import { LiveMap } from './live_map.js'
+import { tellFiles } from './lora_files.js'
 import { readOldOrders } from './old_orders.js'
 import { Prompts } from './prompts.js'
 import { History, planIn } from './restore.js'
@@ -54,6 +55,11 @@ const extension = {
 
   /** @param {any} node */
   nodeCreated(node) {
+    const look = tellFiles(node, api, app)
+    if (look) {
+      setTimeout(look)
+      chain(node, 'onConfigure', () => setTimeout(look))
+    }
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
     const locale = app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'

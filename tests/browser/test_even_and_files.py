@@ -1,0 +1,43 @@
+"""The map's button for equal shares, and what the loader tells of its files, in both renderers."""
+
+from __future__ import annotations
+
+from tests.browser.live_page import frames, shot
+
+EVEN = "klora.root().querySelector('.klora-even')"
+BALANCE = "klora.fuse().widgets.find((widget) => widget.name === 'balance')"
+SHARE = "Number.parseInt(klora.root().querySelector('.klora-share').innerText)"
+LABEL = """(name) => app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair')
+  .outputs.find((output) => output.name === name).label"""
+
+
+def test_the_button_sets_the_balance_of_equal_shares(ran):
+    ran.evaluate("klora.turn('balance', -0.8)")
+    frames(ran)
+    far = ran.evaluate(SHARE)
+    said = ran.evaluate(f"{EVEN}.textContent")
+    ran.evaluate(f"{EVEN}.click()")
+    frames(ran)
+    balance = ran.evaluate(f"{BALANCE}.value")
+    assert said == f"auto: balance {balance:g}" and -0.8 < balance < 1
+    assert abs(ran.evaluate(SHARE) - 50) < min(10, abs(far - 50))
+    shot(ran, "even")
+    ran.evaluate("klora.turn('balance', 0)")
+    frames(ran)
+    assert ran.evaluate(f"{BALANCE}.value") == 0, "it stays a slider that a hand can turn"
+
+
+def test_the_loader_tells_the_base_model_of_its_files(ran):
+    ran.wait_for_function(f"({LABEL})('base_model') === 'base_model: SD1.5'")
+    assert ran.evaluate(LABEL, "subject_words") is None, "its file has no metadata"
+    ran.evaluate(
+        """() => {
+          const node = app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair')
+          const { ds, canvas } = app.canvas
+          ds.scale = 1
+          ds.offset = [canvas.clientWidth / 3 - node.pos[0], canvas.clientHeight / 3 - node.pos[1]]
+          app.canvas.setDirty(true, true)
+        }"""
+    )
+    ran.wait_for_timeout(400)
+    shot(ran, "loader")
