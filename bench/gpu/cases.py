@@ -14,6 +14,7 @@ from .. import models
 from ..models import Case, random_lora
 
 RANK = 16
+STRONG = 3
 # No loader has to recognise them: smaller still than the tiny models.
 _TINY_SDXL = {
     **SDXL_UNET,
@@ -57,9 +58,13 @@ def small(case: Case, side: int) -> Case:
 
 
 def pair(model: Any, case: Case) -> tuple[Lora, Lora]:
-    """Two LoRAs of all attention layers."""
-    subject, style = (random_lora(model.model, RANK, seed, case.dtype) for seed in (1, 2))
-    return subject, style
+    """Two LoRAs of all attention layers, strong enough to stand out from the noise of 16 bits."""
+
+    def one(seed: int) -> Lora:
+        lora = random_lora(model.model, RANK, seed, case.dtype)
+        return {name: STRONG * t if "lora_B" in name else t for name, t in lora.items()}
+
+    return one(1), one(2)
 
 
 def _tiny(case: Case, config: Mapping[str, Any], conditioning: tuple[int, int, int]) -> Case:

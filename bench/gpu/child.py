@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from tools.inprocess import enter_host
 
@@ -40,9 +41,10 @@ def main(arguments: list[str]) -> int:
     enter_host()
     if name == "dynamic-vram" and not rehearse:
         # It has to be there before torch, as in the host's main.py.
-        import comfy_aimdo.control
+        with suppress(ImportError):
+            import comfy_aimdo.control
 
-        comfy_aimdo.control.init()
+            comfy_aimdo.control.init()
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = rehearse

@@ -166,14 +166,17 @@ def _crowded(model: Any, weights: int, rehearse: bool) -> Iterator[int]:
 
 def _elsewhere(patcher: Any, kind: Any) -> Any:
     """A patcher of ``kind`` for the same model, whose weights lie in the host's memory."""
+    comfy.model_management.unload_all_models()
     model = patcher.model.to("cpu")
     return kind(model, load_device=patcher.load_device, offload_device=torch.device("cpu"))
 
 
 def _enable_dynamic() -> bool:
     """What the host's main.py does where its manager works; the models here are built before."""
-    import comfy_aimdo.control
-
+    try:
+        import comfy_aimdo.control
+    except ImportError:
+        return False
     devices = comfy.model_management.get_all_torch_devices()
     if not comfy_aimdo.control.init_devices(device.index for device in devices):
         return False
