@@ -148,7 +148,8 @@ def _crowded(model: Any, weights: int, rehearse: bool) -> Iterator[int]:
         room = weights + int(manager.minimum_inference_memory())
 
         def free(dev: Any = None, torch_free_too: bool = False) -> Any:
-            return (room, room) if torch_free_too else room
+            left = room - int(model.loaded_size())
+            return (left, left) if torch_free_too else left
 
         with (
             patch.object(manager, "is_device_cpu", lambda device: False),
