@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -21,6 +22,7 @@ LEAST = 10.0
 """Seconds; with less of the budget left no check is begun."""
 
 _END = None
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Unsupported|Interrupt)\b")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def run_all(
             why = f"needs {check.gib:g} GiB of free GPU memory, {free_gib:.1f} are there"
             yield Answer(check, {check.asks: Row(check.asks, why, "", SKIPPED)})
         elif left < least:
-            why = f"the {budget:g} s were spent"
+            why = f"the {budget:.0f} s were spent"
             yield Answer(check, {check.asks: Row(check.asks, why, "", SKIPPED)})
         else:
             yield _run(check, command(check), left, budget, logs / f"{check.name}.log")
@@ -82,7 +84,7 @@ def _run(check: Check, command: Sequence[str], left: float, budget: float, log: 
     status = _listen(command, start + limit, log, answer.add)
     took = time.monotonic() - start
     if status is None and left < check.limit:
-        answer.add(Row(check.asks, f"stopped after {took:.0f} s: the {budget:g} s were spent", "", SKIPPED))
+        answer.add(Row(check.asks, f"stopped after {took:.0f} s: the {budget:.0f} s were spent", "", SKIPPED))
     elif status is None:
         answer.add(Row(check.asks, f"stopped: no end after {took:.0f} s; see {log.name}", "", FAILED))
     elif status:
@@ -153,5 +155,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _last_line(log: Path) -> str:
+    """What it said of its end: the last exception's line, since torch writes advice below it."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "ended without a word"
+    errors = [line for line in lines if _EXCEPTION.match(line)]
+    return (errors or lines or ["ended without a word"])[-1][:200]

@@ -26,6 +26,8 @@ FAKES = {
         """,
     "fails": """
         print('["before", "known", "", ""]', flush=True)
+        import atexit, sys
+        atexit.register(lambda: print('You can set A_VARIABLE to see more', file=sys.stderr))
         raise ValueError('the | reason')
         """,
     "hangs": """
