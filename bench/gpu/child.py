@@ -50,6 +50,9 @@ def main(arguments: list[str]) -> int:
     comfy.cli_args.args.cpu = rehearse
     import torch
 
+    if rehearse:
+        # Tiny layers gain nothing from a second thread, which waits by spinning where cores are shared.
+        torch.set_num_threads(1)
     with torch.inference_mode():
         for row in check(name)(rehearse):
             print(json.dumps(row), flush=True)
