@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host test test-core test-host test-browser test-families bench mutation lint lint-js world quality pictures \
+.PHONY: help setup demo host test test-core test-host test-browser test-families bench bench-gpu mutation lint lint-js world quality pictures \
 	lane-core lane-host lane-browser
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
+	@echo "make bench-gpu     what only a GPU can answer, into bench/GPU.md (ten minutes; skips without one)"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
 	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (50 minutes on two busy cores)"
 	@echo "make pictures      hero, banner, thumbnails and help pictures on the small world"
@@ -85,6 +86,10 @@ test-families: $(READY)
 # With OpenMP's own way of waiting, as users run it: needs an idle machine.
 bench: $(READY)
 	@env -u OMP_WAIT_POLICY $(PY) -m bench $(BENCH)
+
+# Python alone starts it, the host's interpreter does the rest: nothing is installed on a borrowed machine.
+bench-gpu:
+	@env -u OMP_WAIT_POLICY $(PYTHON) -m bench.gpu $(BENCH)
 
 # One thread a process: the stages run two processes side by side.
 world: $(READY)

@@ -169,9 +169,13 @@ def build(case: Case) -> Any:
             weight.uniform_(-1, 1).mul_((3 / weight[0].numel()) ** 0.5)
         else:
             weight.fill_(1.0 if name.endswith(("weight", "scale")) else 0.0)
-    return comfy.model_patcher.ModelPatcher(
+    patcher = comfy.model_patcher.ModelPatcher(
         model, load_device=device, offload_device=comfy.model_management.unet_offload_device()
     )
+    if device.type == "cuda":
+        # It lies there already: the host would look for room for a second one, and load a part of it.
+        comfy.model_management.load_models_gpu([patcher], force_full_load=True)
+    return patcher
 
 
 def attention_layers(model: Any) -> list[str]:

@@ -78,7 +78,7 @@ def _agree(found: Sequence[Evidence], theirs: Sequence[list[float]]) -> None:
         assert all(abs(a - b) <= 1e-3 * abs(b) for a, b in zip(mine, numbers, strict=True)), slot
 
 
-def _interleaved(groups: Sequence[list[Row]], device: str = "cpu") -> list[tuple[float, float]]:
+def interleaved(groups: Sequence[list[Row]], device: str = "cpu") -> list[tuple[float, float]]:
     """(seconds of ours, seconds of the plain way) of each group; who goes first alternates."""
     _agree(ours(groups[0][:2], device), plain(groups[0][:2]))
     times = []
@@ -91,7 +91,7 @@ def _interleaved(groups: Sequence[list[Row]], device: str = "cpu") -> list[tuple
 
 
 def _row(name: str, groups: Sequence[list[Row]], timed: str) -> tuple[str, ...]:
-    times = _interleaved(groups)
+    times = interleaved(groups)
     seconds = (f"{sum(both[who] for both in times):.2f}" for who in (0, 1))
     return name, spread([theirs / mine for mine, theirs in times], ".1f"), *seconds, timed
 
@@ -190,8 +190,8 @@ def on_gpu() -> Table:
     rows = []
     for name, rank in _GPU_CASES:
         pairs = slots.random_rows(slots.sdxl(), (rank, rank), device="cuda")
-        _interleaved([pairs], "cuda")
-        times = _interleaved([pairs] * 5, "cuda")
+        interleaved([pairs], "cuda")
+        times = interleaved([pairs] * 5, "cuda")
         ratios = spread([theirs / mine for mine, theirs in times], ".1f")
         rows.append((name, ratios, *(spread([t[who] for t in times], ".3f") for who in (0, 1))))
     return Table(title, _GPU_HEAD, tuple(rows), (f"{SPREAD} of 5 interleaved runs over all 560 slots.",))

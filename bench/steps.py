@@ -32,10 +32,10 @@ _MIB = 1 << 20
 
 def measure(case: Case) -> list[Table]:
     """The tables of one case."""
-    return _Bench(case).tables()
+    return Bench(case).tables()
 
 
-class _Bench:
+class Bench:
     """One model, the contenders on it, and their times so far."""
 
     def __init__(self, case: Case) -> None:
@@ -60,11 +60,15 @@ class _Bench:
         """Check the contenders, run the rounds, and say what came out."""
         self._check()
         for turn in range(self.case.rounds):
-            at = turn % len(self.names)
-            for name in self.names[at:] + self.names[:at]:
-                if name != LITERAL or turn == 0:
-                    self._time(name)
+            self.round(turn)
         return [self._step_times(), self._added()] if self.on_cpu else [self._step_times()]
+
+    def round(self, turn: int) -> None:
+        """Time each contender; the published algorithm in the first round alone."""
+        at = turn % len(self.names)
+        for name in self.names[at:] + self.names[:at]:
+            if name != LITERAL or turn == 0:
+                self._time(name)
 
     def run(self, name: str, case: Case, evaluations: int) -> torch.Tensor:
         """One sampler run of a contender."""
@@ -76,10 +80,21 @@ class _Bench:
             return run(case, clock.patched, evaluations)
         return clock.run(lambda patched: run(case, patched, evaluations))
 
-    def _check(self) -> None:
-        """All do what their names say: on a small latent images agree or differ as they must."""
+    def images(self, names: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+        """What the contenders, or those named, make on a small latent."""
         small = shrunk(self.case)
-        images = {name: self.run(name, small, self.case.evaluations).float() for name in self.names}
+        images = {n: self.run(n, small, self.case.evaluations).float() for n in names or self.names}
+        for name in images.keys() & self.clocks.keys():
+            self.clocks[name].forget(self.case.evaluations)
+        return images
+
+    def ratios(self, name: str, to: str) -> list[float]:
+        """Times of one contender over another's, evaluation by evaluation."""
+        return [a / b for a, b in zip(self.times[name], self.times[to], strict=False)]
+
+    def _check(self) -> None:
+        """All do what their names say: images agree or differ as they must."""
+        images = self.images()
 
         def apart(a: str, b: str) -> float:
             return float((images[a] - images[b]).norm() / images[b].norm())
@@ -87,8 +102,6 @@ class _Bench:
         precise = 1e-3 if self.case.dtype.itemsize == 4 else 0.1
         assert apart(OURS, LITERAL) < precise, apart(OURS, LITERAL)
         assert all(apart(a, b) > 1e-2 for a, b in combinations((BARE, BAKED, BYPASS_ONE, OURS), 2))
-        for clock in self.clocks.values():
-            clock.forget(self.case.evaluations)
 
     def _time(self, name: str) -> None:
         if BAKED in (name, self.last):
@@ -105,16 +118,13 @@ class _Bench:
         if not self.on_cpu:
             self.peaks[name] = torch.cuda.max_memory_allocated() / _MIB
 
-    def _ratio(self, name: str, to: str) -> str:
-        return spread([a / b for a, b in zip(self.times[name], self.times[to], strict=False)])
-
     def _step_times(self) -> Table:
         head = ("contender", "/ baked", "/ bypass, one LoRA", "s an evaluation")
         if not self.on_cpu:
             head += ("peak above bare, MiB",)
 
         def row(name: str) -> tuple[str, ...]:
-            ratios = self._ratio(name, BAKED), self._ratio(name, BYPASS_ONE)
+            ratios = spread(self.ratios(name, BAKED)), spread(self.ratios(name, BYPASS_ONE))
             cells = name, *ratios, spread(self.times[name], ".3f")
             return cells if self.on_cpu else (*cells, f"{self.peaks[name] - self.peaks[BARE]:.0f}")
 
