@@ -41,3 +41,5 @@ def test_the_loader_tells_the_base_model_of_its_files(ran):
     )
     ran.wait_for_timeout(400)
     shot(ran, "loader")
+    if ran.renderer == "vue":
+        assert ran.get_by_text("base_model: SD1.5").count() == 1

@@ -4,6 +4,7 @@ import { watchWidgets } from './widgets.js'
 
 const ROUTE = '/klora/lora?name='
 const LONGEST = 40
+const OUTPUT = 2
 
 /**
  * The loaders: the widgets of their files, and the output that shows each one's words.
@@ -29,6 +30,8 @@ export function tellFiles(node, api, app) {
     Object.values(files).forEach((output, i) => label(node, output, told[i]?.trigger_words))
     const bases = told.map((each) => each?.base_model).filter(Boolean)
     label(node, BASE, [...new Set(bases)].join(' / '))
+    // Nodes 2.0 looks at labels when it is told to, the canvas when it draws.
+    node.graph?.trigger?.('node:slot-label:changed', { nodeId: node.id, slotType: OUTPUT })
     app.canvas?.setDirty?.(true, true)
   }
   return look
@@ -51,8 +54,11 @@ async function fileOf(api, name) {
 
 /** @param {any} node @param {string} name @param {string | undefined} value */
 function label(node, name, value) {
-  const output = node.outputs?.find((/** @type {any} */ one) => one.name === name)
-  if (!output) return
+  const slot = node.outputs?.findIndex((/** @type {any} */ one) => one.name === name) ?? -1
+  if (slot < 0) return
+  const output = node.outputs[slot]
   const short = value && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value
   output.label = short ? `${output.localized_name ?? name}: ${short}` : undefined
+  // Nodes 2.0 draws an output again where it is another object.
+  if (output.constructor !== Object) node.outputs[slot] = new output.constructor(output, node)
 }
