@@ -165,7 +165,8 @@ export function formulaOf(schedule) {
 /** @type {Record<string, { always: string, never: string }>} */
 const WORDS = {
   en: { always: 'rho ∞, the style LoRA is zero here', never: 'rho 0, the subject LoRA is zero here' },
-  zh: { always: 'rho ∞，风格 LoRA 在此层为零', never: 'rho 0，主体 LoRA 在此层为零' }
+  zh: { always: 'rho ∞，风格 LoRA 在此层为零', never: 'rho 0，主体 LoRA 在此层为零' },
+  ja: { always: 'rho ∞、スタイル LoRA はここで 0', never: 'rho 0、被写体 LoRA はここで 0' }
 }
 
 /** @param {number} rho @param {{ always: string, never: string }} words */

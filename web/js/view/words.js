@@ -89,11 +89,47 @@ const ZH = {
   empty: '这些 LoRA 没有共同的层，无可竞争。'
 }
 
+/** @type {Words} */
+const JA = {
+  ...EN,
+  locale: 'ja',
+  title: '選択マップ',
+  preview: 'プレビュー中、実行すると反映',
+  stale: 'LoRA が変わりました。実行すると採点します',
+  warning: '警告あり',
+  failed: '実行に失敗しました',
+  changed: '設定が変わりました。実行すると更新します',
+  muted: 'ミュート中、使われません',
+  bypassed: 'バイパス中、使われません',
+  place: '実行すると、各レイヤーが各ステップでどの LoRA を使うかをここに表示します。',
+  placeMore: '行はレイヤー(入力から出力へ)、列はステップ。その後は設定の変更にすぐ追従します。',
+  step: 'ステップ',
+  shares: '割合',
+  candidates: { subject: '被写体', style: 'スタイル' },
+  nobody: 'LoRA なし',
+  share: (name, percent) => `${name} ${percent} %`,
+  throughout: (name) => `常に${name}`,
+  from: (name, start) => `${start} から${name}`,
+  atStep: (step) => `ステップ ${step}`,
+  atProgress: (x) => `x = ${x}`,
+  slots: (count) => `${count} スロット`,
+  steps: (count) => `${count} ステップ`,
+  byProgress: '進行度 x',
+  ofRun: (count, byNoise) => `前回の実行の ${count} ステップ${byNoise ? '(ノイズ量)' : ''}`,
+  summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの ${share}。`,
+  keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
+  map: '選択マップ',
+  empty: 'LoRA に共通のレイヤーがなく、競うものがありません。'
+}
+
+/** @type {Record<string, Words>} */
+const TRANSLATED = { zh: ZH, 'zh-CN': ZH, ja: JA }
+
 /**
  * The words for a locale of the page such as `en`, `zh` or `zh-TW` (which falls back to English).
  * @param {string} locale @returns {Words}
  */
-export const wordsFor = (locale) => (locale === 'zh' || locale === 'zh-CN' ? ZH : EN)
+export const wordsFor = (locale) => TRANSLATED[locale] ?? EN
 
 /** The candidates' names. @param {{ label: string }[]} candidates @param {Words} words */
 export const namesOf = (candidates, words) => candidates.map(({ label }) => words.candidates[label] ?? label)

@@ -1,0 +1,99 @@
+"""No language of the page falls behind English: names, tooltips, help pages and the map's words."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+DOCS = REPO / "web" / "docs"
+LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir() if path.name != "en")
+NODES = sorted(path.stem for path in DOCS.glob("*.md"))
+GROUPS = "inputs", "outputs"
+IMAGE = re.compile(r"!\[[^]]+]\(([^)]+)\)")
+
+
+def words(language: str, file: str = "nodeDefs") -> Any:
+    return json.loads((REPO / "locales" / language / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def page(node: str, language: str = "en") -> str:
+    name = f"{node}.md" if language == "en" else f"{node}/{language}.md"
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def keys(told: Any, at: str = "") -> set[str]:
+    """Every path through the words, down to the texts, such as ``/KLoRAFuse/inputs/clip/name``."""
+    if not isinstance(told, dict):
+        assert told, f"{at} is empty"
+        return {at}
+    return {path for key, inner in told.items() for path in keys(inner, f"{at}/{key}")}
+
+
+def tables(text: str) -> list[list[str]]:
+    """The first cell of each row, table by table, without the two rows of its head."""
+    blocks = re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE)
+    return [[line.split("|")[1].strip() for line in block.splitlines()[2:]] for block in blocks]
+
+
+def columns(text: str) -> list[int]:
+    return [line.count("|") for line in text.splitlines() if line.startswith("|")]
+
+
+def names_of(node: str, language: str) -> dict[str, set[str]]:
+    """What an English name of an input or output can be called in a language: ``model`` is both."""
+    english, told = words("en")[node], words(language)[node]
+    found: dict[str, set[str]] = {}
+    for group in GROUPS:
+        for key, text in english[group].items():
+            found.setdefault(text["name"], set()).add(told[group][key]["name"])
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_the_nodes_inputs_outputs_and_options_of_english(language):
+    english, told = words("en"), words(language)
+    # A tooltip may be told where English leaves it to each option's own; none may be missing.
+    extra = keys(told) - keys(english)
+    assert keys(english) - keys(told) == set()
+    assert {path for path in extra if not path.endswith("/tooltip")} == set()
+    assert keys(words("en", "main")) == keys(words(language, "main"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("node", NODES)
+def test_a_help_page_has_the_sections_pictures_and_tables_of_the_english_one(node, language):
+    english, told = page(node), page(node, language)
+    assert re.findall(r"^#+ ", told, re.MULTILINE) == re.findall(r"^#+ ", english, re.MULTILINE)
+    assert IMAGE.findall(told) == IMAGE.findall(english)
+    assert columns(told) == columns(english)
+    assert [len(rows) for rows in tables(told)] == [len(rows) for rows in tables(english)]
+    assert told.splitlines()[0] == f"# {words(language)[node]['display_name']}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("node", NODES)
+def test_a_help_page_calls_inputs_and_outputs_as_the_node_does(node, language):
+    names = names_of(node, language)
+    for english, told in zip(tables(page(node)), tables(page(node, language)), strict=True):
+        for cell, row in zip(english, told, strict=True):
+            for name in re.findall(r"`([^`]+)`", cell):
+                assert any(called in row for called in names[name]), f"{name} in {row!r}: {names[name]}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("node", NODES)
+def test_a_help_page_names_the_environment_variables_of_the_english_one(node, language):
+    variables = re.compile(r"\bKLORA_[A-Z_]+")
+    assert set(variables.findall(page(node, language))) == set(variables.findall(page(node)))
+
+
+@pytest.mark.parametrize("file", ["view/words.js", "methods/klora.js"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_map_speaks_the_language(language, file):
+    text = (REPO / "web" / "js" / file).read_text(encoding="utf-8")
+    assert re.search(rf"^  (?:locale: '{language}',|{language}: \{{)", text, re.MULTILINE)
