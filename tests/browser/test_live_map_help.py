@@ -40,7 +40,7 @@ def schema_inputs(groups: dict, prefix: str = "") -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "ja", "zh"])
 def test_every_input_and_output_is_translated(server, language):
     english, told, info = locale("en"), locale(language), server.object_info()
     ours = {name: node for name, node in info.items() if name.startswith("KLoRA")}
@@ -85,7 +85,7 @@ def test_help_opens_in_the_page(chromium, server, language):
             )
             show_help(opened)
             title = (
-                REPO / "web" / "docs" / (f"{name}/zh.md" if language == "zh" else f"{name}.md")
+                REPO / "web" / "docs" / (f"{name}.md" if language == "en" else f"{name}/{language}.md")
             ).read_text(encoding="utf-8")
             opened.wait_for_function(
                 "(title) => document.querySelector('.node-help-content h1')?.textContent === title",

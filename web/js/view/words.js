@@ -116,7 +116,7 @@ const JA = {
   steps: (count) => `${count} ステップ`,
   byProgress: '進行度 x',
   ofRun: (count, byNoise) => `前回の実行の ${count} ステップ${byNoise ? '(ノイズ量)' : ''}`,
-  summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの ${share}。`,
+  summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの割合は${share}。`,
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
   map: '選択マップ',
   empty: 'LoRA に共通のレイヤーがなく、競うものがありません。'
