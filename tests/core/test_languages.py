@@ -14,6 +14,8 @@ DOCS = REPO / "web" / "docs"
 LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir() if path.name != "en")
 NODES = sorted(path.stem for path in DOCS.glob("*.md"))
 GROUPS = "inputs", "outputs"
+# A heading, a point of a list, a numbered one.
+MARKS = re.compile(r"^(?:#+|-|\d+\.) ", re.MULTILINE)
 IMAGE = re.compile(r"!\[[^]]+]\(([^)]+)\)")
 
 
@@ -70,9 +72,9 @@ def test_a_language_has_the_nodes_inputs_outputs_and_options_of_english(language
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("node", NODES)
-def test_a_help_page_has_the_sections_pictures_and_tables_of_the_english_one(node, language):
+def test_a_help_page_has_the_sections_lists_pictures_and_tables_of_the_english_one(node, language):
     english, told = page(node), page(node, language)
-    assert re.findall(r"^#+ ", told, re.MULTILINE) == re.findall(r"^#+ ", english, re.MULTILINE)
+    assert MARKS.findall(told) == MARKS.findall(english)
     assert IMAGE.findall(told) == IMAGE.findall(english)
     assert columns(told) == columns(english)
     assert [len(rows) for rows in tables(told)] == [len(rows) for rows in tables(english)]
