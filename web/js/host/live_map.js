@@ -8,11 +8,10 @@ import { passGestures } from './gestures.js'
 import { asideBy, locatorOf } from './graph.js'
 import { NodeRoom } from './node_room.js'
 import { samplersOf } from './samplers.js'
-import { loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from './widgets.js'
+import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from './widgets.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
-const BALANCE = 'balance'
 const HALF = 0.5
 
 /**
@@ -187,8 +186,8 @@ export class LiveMap {
         const difference = Math.max(view.element.offsetHeight, OPEN_HEIGHT) - FOLDED_HEIGHT
         this.#room.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
       },
-      onEven: (balance) => {
-        setWidget(node, BALANCE, balance, this.#app)
+      onEven: ({ dial, value }) => {
+        setWidget(node, dial, value, this.#app)
         this.update()
       }
     })
@@ -237,7 +236,9 @@ export class LiveMap {
     this.#seen = seen
     const decision = decider.decide(plan, settings, asked)
     this.#columns = decision.columns
-    const even = decider.even?.(plan, settings, decision.columns, HALF) ?? null
+    const value = decider.even?.(plan, settings, decision.columns, HALF) ?? null
+    const dial = decider.dial ?? ''
+    const even = value === null ? null : { dial, label: labelOf(node, dial), value }
     this.#view.show({ plan, decision, hint, even })
   }
 

@@ -16,6 +16,9 @@ export const readerOf = (node, rootGraph) => (name, otherwise) => {
   return (widget && widgetValue(node, widget.name, rootGraph)) ?? otherwise
 }
 
+/** What the page calls a widget. @param {any} node @param {string} name @returns {string} */
+export const labelOf = (node, name) => widgetOf(node, name)?.label ?? name
+
 /**
  * Sets a widget of `node`, or the one that a link takes its value from, as a hand would.
  * @param {any} node @param {string} name @param {any} value @param {any} app

@@ -7,8 +7,8 @@ import { inPasses, inTurn } from './whole.js'
 /**
  * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
  * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
- * the widgets that decide too and can't be followed; without it no widget can. `even` is the balance that gives
- * the style a share of the layers.
+ * the widgets that decide too and can't be followed; without it no widget can. `even` is the value of the
+ * widget `dial` that gives the second candidate a share of the layers.
  * @typedef {import('../decision/columns.js').Columns} Columns
  * @typedef {import('../decision/decision.js').Decision} Decision
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
@@ -20,6 +20,7 @@ import { inPasses, inTurn } from './whole.js'
  *   settingsOf: (document: PlanDocument) => any,
  *   same: (one: any, other: any) => boolean,
  *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,
+ *   dial?: string,
  *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null
  * }} Decider
  */

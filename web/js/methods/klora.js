@@ -88,6 +88,7 @@ export const klora = {
   settings,
   settingsOf: ({ schedule, gamma }) => ({ schedule: { ...schedule }, gammaMode: gamma.mode }),
   same,
+  dial: 'balance',
   even: (document, { schedule, gammaMode }, columns, share) =>
     balanceFor(rhos(document.slots, gammaOf(document, gammaMode)), schedule, columns.xs, share),
   decide(document, { schedule, gammaMode }, columns) {

@@ -5,14 +5,15 @@ import { nameInBlock } from '../decision/document.js'
 import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
 
 /**
- * `hint` names the word that says why no run uses the decision, or is null; `even` is the balance that would give
+ * `hint` names the word that says why no run uses the decision, or is null; `even` is the setting that would give
  * both roles half of the cells, null where there is none.
  * @typedef {'preview' | 'stale' | 'changed' | 'muted' | 'bypassed'} Hint
+ * @typedef {{ dial: string, label: string, value: number }} Even
  * @typedef {{
  *   plan: import('../decision/document.js').PlanDocument,
  *   decision: import('../decision/decision.js').Decision,
  *   hint: Hint | null,
- *   even?: number | null
+ *   even?: Even | null
  * }} Shown
  * The same with each candidate's shares and name.
  * @typedef {Shown & { shares: Float64Array[], names: string[] }} State

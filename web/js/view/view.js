@@ -47,10 +47,10 @@ export class MapView {
 
   /**
    * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`; when they ask for
-   * equal shares, `onEven` with the balance that gives them.
+   * equal shares, `onEven` with the setting that gives them.
    * @param {{
    *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void,
-   *   onEven?: (balance: number) => void
+   *   onEven?: (even: import('./telling.js').Even) => void
    * }} asked
    */
   constructor({ words, open, onFold, onEven = () => {} }) {
@@ -158,7 +158,7 @@ export class MapView {
       unfold()
     }, { signal })
     header.addEventListener('click', () => this.#toggle(), { signal })
-    even.addEventListener('click', () => this.#state?.even != null && this.#onEven(this.#state.even), { signal })
+    even.addEventListener('click', () => this.#state?.even && this.#onEven(this.#state.even), { signal })
     even.addEventListener('keydown', (event) => event.stopPropagation(), { signal })
     header.addEventListener('keydown', (event) => {
       // Else the page's own shortcuts hear Space and Enter too.
@@ -256,7 +256,8 @@ export class MapView {
     if (!this.#state) return
     const { where, when, canvas, even } = this.#parts
     const { lines, told } = tell(this.#state, this.#cursor, this.#words)
-    even.textContent = this.#state.even == null ? '' : this.#words.even(this.#state.even)
+    const half = this.#state.even
+    even.textContent = half ? this.#words.even(half.label, half.value) : ''
     even.title = this.#words.evenMore
     where.textContent = lines[0]
     when.textContent = lines[1]
