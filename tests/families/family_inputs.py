@@ -74,7 +74,7 @@ FAMILIES: dict[str, Inputs] = {
     "kandinsky5": Inputs(3584),
     "ernie": Inputs(3072),
     "wan": Inputs(64),
-    "wan_i2v": Inputs(4096),
+    "wan_i2v": Inputs(64),
     "cosmos_predict2": Inputs(1024),
     "anima": Inputs(1024),
     "hunyuan_dit": Inputs(

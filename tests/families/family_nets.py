@@ -38,6 +38,10 @@ def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtyp
         keeps = in_8_bits and parameter.ndim != 2
         # Some networks keep a layer in float32 whatever the others are in.
         parameter.data = data.to(torch.float32 if keeps else parameter.dtype)
+    for name, buffer in model.named_buffers():
+        # Positions that a checkpoint holds: nothing else sets them.
+        if name.endswith("pos_embed"):
+            buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.1)
     cpu = torch.device("cpu")
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
 
