@@ -110,7 +110,7 @@ quality: $(READY)
 pictures: $(READY)
 	@$(PY) -m tools.lane browser
 	@$(PY) -m tests.browser.hero && $(PY) -m tools.brand && $(PY) -m tests.browser.thumbnails && \
-		$(PY) -m tests.browser.help_pictures
+		$(PY) -m tests.browser.help_pictures && $(PY) -m tests.browser.add_picture
 
 # Into mutants/, which git ignores. One thread: the children fork.
 mutation: $(READY)
