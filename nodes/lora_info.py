@@ -45,5 +45,6 @@ async def _answer(request: Any) -> web.Response:
 def serve() -> None:
     """Answer the page's ``GET /klora/lora?name=FILE``, where a server runs."""
     server = getattr(PromptServer, "instance", None)
-    if server is not None:
+    if server is not None and not any(getattr(route, "path", None) == ROUTE for route in server.routes):
+        # A server with two copies of the pack would not start with the same route twice.
         server.routes.get(ROUTE)(_answer)

@@ -123,7 +123,7 @@ def test_three_candidates_in_two_passes_draw_in_stripes(opened):
 
 
 def test_documents_of_older_versions_draw_no_map(opened):
-    load(opened, workflow(6))
+    load(opened, fresh(6))
     nothing_drawn(opened)
     old = {key: value for key, value in sent(made_up(40)).items() if key not in ("method", "page", "gammas")}
     opened.evaluate("(document) => klora.show(document)", old)
