@@ -100,8 +100,8 @@ def test_every_choice_but_the_users_files_exists(opened, name):
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_nothing_overlaps_and_everything_fits(opened, name):
-    load(opened, shipped(name))
     _known(opened)
+    load(opened, shipped(name))
     for node in check_layout(opened):
         if node["collapsed"]:
             continue
@@ -110,7 +110,7 @@ def test_nothing_overlaps_and_everything_fits(opened, name):
 
 
 def _known(opened: Any) -> None:
-    """Not right yet: Nodes 2.0 makes nodes up to 24 higher than the canvas, and a note as high as its text."""
+    """Not right yet: Nodes 2.0 makes nodes up to 24 higher than the canvas, a note as high as its text."""
     if opened.renderer == "vue":
         pytest.xfail("templates are laid out for the classic renderer; in Nodes 2.0 some nodes touch")
 

@@ -54,6 +54,11 @@ FAMILIES: dict[str, Inputs] = {
     "krea2": Inputs(12 * 128),
     "qwen_image": Inputs(64),
     "hunyuan_video": Inputs(4096),
+    "hunyuan_video15": Inputs(4096, config={"in_channels": 65, "out_channels": 32}),
+    "hunyuan_image": Inputs(4096, config={"in_channels": 64, "out_channels": 64}),
+    "flux2": Inputs(4096, config={"in_channels": 128, "out_channels": 128}),
+    "cogvideox": Inputs(96),
+    "wan_vace": Inputs(64),
     "hidream": Inputs(
         64, 2048, {"axes_dims_rope": (64, 32, 32)}, more={"conditioning_llama3": (1, 2, TOKENS, 64)}
     ),
