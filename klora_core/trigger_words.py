@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 from .errors import printable
 
-# What people and tools put there by hand, the most deliberate first: Stability's modelspec, OneTrainer and
-# Civitai's trainer (the same key), ai-toolkit.
+# Keys that name a trigger as such: that of Stability's modelspec first.
 _WRITTEN = ("modelspec.trigger_phrase", "trigger_phrase", "trigger_word", "ss_trigger_words")
 _TAGS = "ss_tag_frequency"
 # A tag that is on nearly every picture is what calls the LoRA; of more than a few, the rest is description.

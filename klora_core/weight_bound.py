@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .adapters import Change, glora_rank, is_old_glora
+from .adapter_kinds import glora_rank, is_old_glora
+from .adapters import Change
 from .base_weight import BaseWeight
 from .checks import AGAIN
 from .deltas import Additive, Delta, LowRank, Remapped

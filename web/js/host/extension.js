@@ -35,6 +35,8 @@ const extension = {
     listen(RUN, began)
     listen('execution_start', (detail) => {
       prompt = detail?.prompt_id
+      // Asked for at once: the first steps of a run would else wait for the answer without a mark.
+      if (prompt) prompts.workflowOf(prompt)
       each((map) => map.prompted())
       toasts.clear()
       forgive?.()

@@ -3,16 +3,15 @@
 
 import { mean, sharesOf } from '../decision/decision.js'
 import { build } from './dom.js'
-import { drawMap, drawOverlay, fontOf } from './drawing.js'
 import { walked } from './keys.js'
-import { cellAt, layout } from './layout.js'
+import { cellAt } from './layout.js'
+import { Painter } from './painter.js'
 import { coloursNow, watchTheme } from './theme.js'
 import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
 export const OPEN_HEIGHT = 300
-const SHARPEST = 4
 
 /**
  * @typedef {import('./telling.js').Shown} Shown
@@ -33,10 +32,7 @@ export class MapView {
   #error = ''
   /** Whether all that is said is shown, not its first line alone. */
   #unfolded = false
-  /** @type {import('./layout.js').Place | null} */
-  #place = null
-  #base = document.createElement('canvas')
-  #stale = true
+  #painter = new Painter(this.#parts.canvas)
   #frame = 0
   /** @type {Cell | null} */
   #cursor = null
@@ -100,7 +96,7 @@ export class MapView {
       this.#cursor = slot < 0 ? null : { slot, column }
     }
     this.#parts.root.dataset.columns = decision.columns.run ? 'run' : decision.columns.kind
-    this.#stale = true
+    this.#painter.spoil()
     this.#header()
     this.#tell()
     this.#schedule()
@@ -128,14 +124,13 @@ export class MapView {
 
   /** Draws again at the present size, zoom and theme. */
   refresh() {
-    this.#stale = true
+    this.#painter.spoil()
     this.#schedule()
   }
 
   /** Draws again if size or zoom ask for another bitmap. */
   refit() {
-    const { width, height } = this.#size()
-    if (this.#place?.width !== width || this.#place?.height !== height) this.refresh()
+    if (this.#painter.outgrown) this.refresh()
   }
 
   destroy() {
@@ -187,10 +182,11 @@ export class MapView {
 
   /** @param {PointerEvent} event */
   #point(event) {
-    if (!this.#place) return
+    const { place } = this.#painter
+    if (!place) return
     const box = this.#parts.canvas.getBoundingClientRect()
-    const scale = this.#place.width / box.width
-    this.#moveTo(cellAt(this.#place, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale))
+    const scale = place.width / box.width
+    this.#moveTo(cellAt(place, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale))
   }
 
   /** @param {KeyboardEvent} event */
@@ -272,53 +268,10 @@ export class MapView {
     })
   }
 
-  /** Device pixels per CSS pixel, the graph's zoom included. */
-  #density() {
-    const { canvas } = this.#parts
-    const zoom = canvas.offsetWidth ? canvas.getBoundingClientRect().width / canvas.offsetWidth : 1
-    return Math.min(SHARPEST, Math.max(1, devicePixelRatio * zoom))
-  }
-
-  #size() {
-    const { canvas } = this.#parts
-    const k = this.#density()
-    return { k, width: Math.round(canvas.offsetWidth * k), height: Math.round(canvas.offsetHeight * k) }
-  }
-
   #draw() {
-    const { canvas, root } = this.#parts
-    if (!this.#state?.plan.slots.length || !this.#open || !canvas.offsetWidth || !canvas.offsetHeight) return
-    const colours = coloursNow(this.#state.plan)
-    if (this.#stale) {
-      this.#rebuild(this.#state, colours)
-      this.#stale = false
-      root.dataset.draws = String(Number(root.dataset.draws ?? 0) + 1)
-    }
-    const ctx = canvas.getContext('2d')
-    if (!ctx || !this.#place) return
-    ctx.clearRect(0, 0, canvas.width, canvas.height)
-    ctx.drawImage(this.#base, 0, 0)
-    const last = this.#state.decision.columns.count - 1
-    const current = this.#current === null ? null : Math.min(this.#current, last)
-    drawOverlay(ctx, { place: this.#place, colours, current, cursor: this.#cursor })
-  }
-
-  /** @param {State} state @param {import('./theme.js').Colours} colours */
-  #rebuild({ plan, decision, shares, names }, colours) {
-    const { canvas } = this.#parts
-    const { k, width, height } = this.#size()
-    for (const target of [canvas, this.#base]) {
-      if (target.width !== width) target.width = width
-      if (target.height !== height) target.height = height
-    }
-    const ctx = this.#base.getContext('2d')
-    if (!ctx) return
-    const family = getComputedStyle(canvas).fontFamily
-    ctx.font = fontOf(k, family)
-    const measure = (/** @type {string} */ text) => ctx.measureText(text).width
-    this.#place = layout({ slots: plan.slots, count: decision.columns.count, width, height, k, measure })
-    const { step, x, shares: share } = this.#words
-    const labels = { step, x, share, candidates: names }
-    drawMap(ctx, { place: this.#place, decision, shares, colours, family, labels })
+    const { root } = this.#parts
+    if (!this.#state?.plan.slots.length || !this.#open) return
+    const made = this.#painter.draw(this.#state, { current: this.#current, cursor: this.#cursor }, this.#words)
+    if (made) root.dataset.draws = String(Number(root.dataset.draws ?? 0) + 1)
   }
 }
