@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -12,7 +11,7 @@ import comfy.sample
 import comfy.sd
 import torch
 
-from tools.host import REPO
+from tools.inprocess import load_pack
 
 from .literal import Literal
 from .models import Case, attention_layers, conditioning
@@ -24,18 +23,6 @@ OURS = "K-LoRA Fuse"
 LITERAL = "K-LoRA, the algorithm as published"
 
 Lora = Mapping[str, torch.Tensor]
-
-
-def load_pack() -> ModuleType:
-    """The pack, imported as the host imports a folder of custom_nodes."""
-    name = str(REPO).replace(".", "_x_")
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _nodes() -> ModuleType:

@@ -75,8 +75,7 @@ def _form(delta: Delta) -> tuple[Any, ...]:
         pairs = isinstance(delta.w1, tuple), isinstance(delta.w2, tuple)
         return (*form, delta.window, pairs)
     if isinstance(delta, Remapped):
-        left = delta.left
-        maps = None if left is None else (left.turns is None, left.gains is None, left.butterfly)
+        maps = None if delta.left is None else delta.left.form
         inner = None if delta.inner is None else _form(delta.inner)
         return (*form, delta.base.mark, delta.base.kernel, maps, delta.columns is None, inner)
     return form

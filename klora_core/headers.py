@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from . import names
-from .parts import split
+from .adapters import change
+from .errors import KLoraError
+from .parts import ALPHA, BIAS, GATE, LORA_BIAS, WHOLE, split
 
 Shape = Sequence[int]
+# What is beside the tensors that make a change.
+_BESIDE = {ALPHA, BIAS, LORA_BIAS, GATE, WHOLE}
 
 
 def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
@@ -22,22 +26,22 @@ def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
     """
     parts: dict[str, dict[str, Shape]] = defaultdict(dict)
     for key, shape in shapes.items():
-        if (found := split(key)) is not None and not names.is_text_encoder(found[0]):
-            parts[found[0]][found[1]] = tuple(shape)
-    sizes = {raw: size for raw, there in parts.items() if (size := _size(there)) is not None}
+        found = split(key)
+        if found is not None and found[1] not in _BESIDE and not names.is_text_encoder(found[0]):
+            parts[found[0]][found[1]] = shape
+    sizes = {raw: size for raw, there in parts.items() if (size := _size(raw, there)) is not None}
     return {names.module(raw)[0]: size for raw, size in sizes.items()}
 
 
-def _size(parts: Mapping[str, Shape]) -> tuple[int, int] | None:
-    for up, down in (("up", "down"), ("hada_w1_a", "hada_w1_b")):
-        if up in parts and down in parts and parts[up] and parts[down]:
-            return parts[up][0], math.prod(parts[down][1:])
-    if "diff" in parts and len(parts["diff"]) > 1:
-        return parts["diff"][0], math.prod(parts["diff"][1:])
-    if "lokr_w1" in parts and "lokr_w2" in parts and len(parts["lokr_w2"]) > 1:
-        (m1, n1), w2 = parts["lokr_w1"][:2], parts["lokr_w2"]
-        return m1 * w2[0], n1 * math.prod(w2[1:])
-    return None
+def _size(raw: str, parts: Mapping[str, Shape]) -> tuple[int, int] | None:
+    """As :func:`klora_core.adapters.change` finds it, which needs no numbers but alpha's."""
+    tensors = {part: torch.empty(tuple(shape), device="meta") for part, shape in parts.items()}
+    try:
+        out, n = change(raw, tensors).shape
+    except KLoraError:
+        return None
+    # An OFT does not know its inputs.
+    return (out, n) if n else None
 
 
 def read(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:

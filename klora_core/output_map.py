@@ -25,6 +25,11 @@ class OutputMap:
     butterfly: bool = False
 
     @property
+    def form(self) -> tuple[bool, bool, bool]:
+        """What tells maps of one build from others: whether turns and gains are there, and butterfly."""
+        return self.turns is not None, self.gains is not None, self.butterfly
+
+    @property
     def tensors(self) -> tuple[Tensor, ...]:
         """The turns and the gains, as far as they are there."""
         return tuple(t for t in (self.turns, self.gains) if t is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import comfy.lora
@@ -34,7 +35,7 @@ class BaseWeights:
             self._patches = self._model.get_key_patches("diffusion_model.")
         (stored, convert), *patches = self._patches[key]
         weight = self._plain(key, stored, convert)
-        if weight.numel() != _count(shape) or not weight.is_floating_point():
+        if weight.numel() != math.prod(shape) or not weight.is_floating_point():
             raise KLoraError(
                 f"the model's weight {key} is stored in a way that can't be read here ({weight.dtype}, "
                 f"{tuple(weight.shape)}). Use a version of the checkpoint in bf16, fp16, fp8 or GGUF."
@@ -57,10 +58,3 @@ class BaseWeights:
 
 def _is_plain(weight: Tensor) -> bool:
     return type(weight) in (torch.Tensor, torch.nn.Parameter)
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from ..klora_core.account import NOT_APPLIED, What, grouped
-from ..klora_core.base_names import is_of
 from ..klora_core.report import abbreviated
 from .lora_patches import MISSING
 from .lora_slots import HostLora
@@ -28,8 +27,6 @@ def notes(
     fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
     on_clip = strength if clip_strength is None else clip_strength
     lines = [f"{role}: {note}." for note in lora.notes]
-    if lora.base and not is_of(lora.base, lora.model):
-        lines.append(f"{role}: {lora.base} LoRA, {lora.model} checkpoint.")
     if lora.vectors:
         lines.append(f"{role}: {_count(lora.vectors, What.VECTOR.value)}, {fate}.")
     if lora.before:

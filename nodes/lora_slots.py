@@ -42,8 +42,8 @@ class HostLora:
     patches can carry (biases, norms, embeddings), by host key; ``before`` the patches of layers that the host
     runs before sampling; ``clip`` the text-encoder patches. ``left`` names all that is not applied, and why;
     ``applied`` the file's tensors that the other four are made of; ``base`` is the base model that it was
-    trained on, where its layers or its metadata tell, ``model`` the one that is loaded; ``notes`` say what
-    else was done; ``bound`` whether a change was worked out with the model's weights.
+    trained on, where its layers or its metadata tell; ``notes`` say what else was done; ``bound`` whether a
+    change was worked out with the model's weights.
     """
 
     name: str
@@ -54,7 +54,6 @@ class HostLora:
     left: tuple[Left, ...] = ()
     applied: frozenset[str] = frozenset()
     base: str | None = None
-    model: str = ""
     notes: tuple[str, ...] = ()
     bound: bool = False
 
@@ -148,7 +147,6 @@ class _Reader:
             left,
             frozenset(self.origin.get(key, key) for key in self.applied),
             self.base,
-            self.model_name,
             (*self.found.notes, *(_worked_out(kind, count) for kind, count in self.bound.items())),
             bool(self.bound),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..klora_core.base_names import is_of
 from ..klora_core.deltas import Delta
 from .base_model import of_model
 from .lora_slots import HostLora
@@ -44,7 +45,7 @@ def _bases(model: str, loras: Sequence[HostLora], labels: Sequence[str]) -> Iter
     others = [
         f"{label} was made for {lora.base}"
         for label, lora in zip(labels, loras, strict=True)
-        if lora.base not in (None, model)
+        if lora.base is not None and not is_of(lora.base, model)
     ]
     if others:
         yield f"{', '.join(others)}, the model is {model}: load LoRAs and a checkpoint of one base model."

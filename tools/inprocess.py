@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from types import ModuleType
 
-from .host import Host, HostError, require_host
+from .host import REPO, Host, HostError, require_host
 
 
 def enter_host() -> Host:
@@ -20,3 +22,15 @@ def enter_host() -> Host:
 
     comfy.cli_args.args.cpu = True
     return host
+
+
+def load_pack() -> ModuleType:
+    """The pack, imported as the host imports a folder of custom_nodes."""
+    name = str(REPO).replace(".", "_x_")
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

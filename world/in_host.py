@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tools.host import REPO
 from tools.inprocess import enter_host
 
 from .places import BASE_FILE, VAE_FILE, WORDS_FILE
@@ -23,20 +19,6 @@ import comfy.sample  # noqa: E402
 import comfy.sd  # noqa: E402
 import comfy.utils  # noqa: E402
 from comfy.patcher_extension import WrappersMP  # noqa: E402, F401
-
-
-def load_pack() -> ModuleType:
-    """The pack, imported as the host imports a folder of custom_nodes."""
-    name = str(REPO).replace(".", "_x_")
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
-    if spec is None or spec.loader is None:
-        raise RuntimeError(f"{REPO} has no __init__.py: run this from a checkout of the pack")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def load_model(path: Path = BASE_FILE) -> Any:

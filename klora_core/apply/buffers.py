@@ -138,8 +138,7 @@ def _form(delta: Delta) -> Hashable:
     if isinstance(delta, Kron):
         return Kron, isinstance(delta.w1, tuple), isinstance(delta.w2, tuple), delta.window, shapes
     if isinstance(delta, Remapped):
-        left = delta.left
-        maps = None if left is None else (left.turns is None, left.gains is None, left.butterfly)
+        maps = None if delta.left is None else delta.left.form
         inner = None if delta.inner is None else _form(delta.inner)
         return Remapped, maps, delta.columns is None, inner, shapes
     return type(delta), shapes

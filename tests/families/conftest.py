@@ -5,9 +5,7 @@ In the host's interpreter alone, as the host lane. What ran is written to docs/C
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from types import ModuleType
 
 import pytest
@@ -18,7 +16,7 @@ _HOST = find_host()
 if _HOST is None or not _HOST.runs_here():
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tools.inprocess import enter_host
+    from tools.inprocess import enter_host, load_pack
 
     enter_host()
     import torch
@@ -38,13 +36,7 @@ def record():
 @pytest.fixture(scope="session")
 def pack() -> ModuleType:
     """The pack, imported as the host imports a folder of custom_nodes."""
-    name = str(REPO).replace(".", "_x_")
-    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_pack()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -5,16 +5,14 @@ Run by the host's interpreter (`make test-host`). Under any other interpreter no
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
-from tools.host import REPO, find_host
+from tools.host import find_host
 
 _HOST = find_host()
 _INSIDE = _HOST is not None and _HOST.runs_here()
@@ -22,7 +20,7 @@ _INSIDE = _HOST is not None and _HOST.runs_here()
 if not _INSIDE:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tools.inprocess import enter_host
+    from tools.inprocess import enter_host, load_pack
 
     # At import, not in a fixture: the tests' own module-level imports need the host.
     enter_host()
@@ -87,13 +85,7 @@ def _as_the_host_runs_nodes() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pack() -> ModuleType:
     """The pack, imported as the host imports a folder of custom_nodes."""
-    name = str(REPO).replace(".", "_x_")
-    spec = importlib.util.spec_from_file_location(name, REPO / "__init__.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_pack()
 
 
 def _load_checkpoint(name: str, with_clip: bool) -> Loaded:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from lora_accounts import lora, patcher
@@ -45,6 +47,25 @@ def test_a_layer_of_another_size_names_both_too(pack):
     at = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"
     text = refused(pack, lora(at, 320, 1024), "sd15")
     assert "another base model (SD2 LoRA, SD1.5 checkpoint)" in text
+
+
+def test_a_lora_that_may_be_of_two_base_models_is_no_stranger_to_either(pack):
+    """Attention layers alone are those of FLUX and of Chroma."""
+    layers = ("transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.attn.to_q")
+    tensors = {}
+    for name in layers:
+        tensors |= lora(f"transformer.{name}", 256, 256)
+    for network in ("flux", "chroma"):
+        model = patcher(network)
+        found = part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", model, None)
+
+        def said(base, found=found, model=model):
+            of = part(pack, "nodes.warnings").of
+            return of(model, [replace(found, base=base)], ["odd.safetensors"], ["subject"])
+
+        assert said("FLUX or Chroma") == ()
+        (line,) = said("SDXL")
+        assert line.startswith("subject was made for SDXL, the model is ")
 
 
 def test_names_that_nobody_knows_are_shown(pack):
