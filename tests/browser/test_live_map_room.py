@@ -25,8 +25,6 @@ def test_folding_is_remembered_by_the_workflow(ran):
     saved = ran.evaluate("klora.saved()")
     load(ran, saved)
     ran.wait_for_function("klora.root()?.querySelector('button').ariaExpanded === 'false'")
-    if ran.renderer == "vue":
-        pytest.xfail("a template's folded node comes back higher than it was in Nodes 2.0")
     assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(folded, abs=2)
     ran.click(".klora-map button")
     frames(ran)

@@ -37,7 +37,7 @@ export class NodeRoom {
    */
   restore(height) {
     if (!height) return
-    this.#resize(this.#byElements ? height : Math.max(height, this.#node.computeSize()[1]))
+    this.#resize(this.#possible(height))
   }
 
   /**
@@ -51,12 +51,16 @@ export class NodeRoom {
     const before = this.#node.size[1]
     const wanted = open ? before + (this.#kept.folded ?? difference) : before - difference
     change()
-    // No less than the host makes of it when it loads.
-    const height = this.#byElements ? wanted : Math.max(wanted, this.#node.computeSize()[1])
+    const height = this.#possible(wanted)
     this.#resize(height)
     this.#node.properties ??= {}
     this.#node.properties[PROPERTY] = open ? { open } : { open, folded: before - height }
     graph?.afterChange?.()
+  }
+
+  /** No less than the host makes of it when it loads, Vue nodes included. @param {number} height */
+  #possible(height) {
+    return Math.max(height, this.#node.computeSize()[1])
   }
 
   /** @param {number} height */
