@@ -45,9 +45,9 @@ BUILD = """async () => {
   wire(avoid, 'CONDITIONING', sampler, 'negative')
   wire(latent, 'LATENT', sampler, 'latent_image')
   for (const node of [pair, fuse]) Object.assign(node, { color: '#233', bgcolor: '#2f6b3a' })
-  loader.widgets[0].value = 'sd15.safetensors'
-  pair.widgets[0].value = 'my_dog.safetensors'
-  pair.widgets[1].value = 'my_style.safetensors'
+  // Files that are there: the page frames nodes in red whose files are missing.
+  pair.widgets[0].value = 'tiny-subject-sd15.safetensors'
+  pair.widgets[1].value = 'tiny-style-sd15.safetensors'
   prompt.widgets[0].value = 'photo of sks dog, in the style of xyz'
   const { ds, canvas } = app.canvas
   ds.scale = 0.86
