@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .names_base import OTHER, UNET, Base, Shapes, base_of
+from .names_table import flat
 
 # What trainers write: Stability's modelspec, kohya and those after it (ai-toolkit, musubi-tuner); then what
 # PEFT and OneTrainer keep of a training's settings, as JSON.
@@ -19,7 +20,8 @@ _SETTINGS = (
 )
 
 
-EITHER = "FLUX or Chroma"
+_OR = " or "
+_FLUX_OR_CHROMA = f"FLUX{_OR}Chroma"
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ def of_lora(shapes: Shapes, metadata: Mapping[str, str] | None = None) -> str | 
     written = _written(metadata or {})
     if written is not None and (base.network is None or base.network in written.layouts):
         return written.name
-    return _by_layers(base, {path.replace(".", "_"): shape for path, shape in shapes.items()})
+    return _by_layers(base, {flat(path): shape for path, shape in shapes.items()})
 
 
 def is_of(base: str, model: str) -> bool:
-    """Whether a LoRA of ``base``, which may be one of two, was made for ``model``."""
-    return model in base.split(" or ")
+    """Whether a LoRA of ``base`` was made for ``model``, each of which may be one of two."""
+    return not set(base.split(_OR)).isdisjoint(model.split(_OR))
 
 
 def is_understood(shapes: Shapes) -> bool:
@@ -158,7 +160,7 @@ def _flux(shapes: Shapes) -> str | None:
     return (
         "FLUX"
         if _has(shapes, r"(mod_lin|modulation_lin|norm_linear|norm1(_context)?_linear)$|_in_")
-        else EITHER
+        else _FLUX_OR_CHROMA
     )
 
 
@@ -183,7 +185,7 @@ def _cosmos2(shapes: Shapes) -> str:
     # Anima is Cosmos Predict 2's network with a text adapter before it.
     if _has(shapes, r"^llm_adapter_"):
         return "Anima"
-    return "Cosmos Predict 2 or Anima"
+    return f"Cosmos Predict 2{_OR}Anima"
 
 
 def _ltx(shapes: Shapes) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from . import checks, names, reading
 from .account import Left, What
 from .adapters import Change, unbound
-from .base_names import of_lora
+from .base_names import is_of, of_lora
 from .deltas import Delta, Slot
 from .errors import KLoraError, printable
 from .names_base import Base, base_of
@@ -180,8 +180,8 @@ def _unequal(
     layer: str, first: LoraFile, ours: tuple[int, int], second: LoraFile, theirs: tuple[int, int]
 ) -> KLoraError:
     sizes = [f"{out} x {n} in {file.name}" for file, (out, n) in ((first, ours), (second, theirs))]
-    bases = [f"{file.base} LoRA" for file in (first, second) if file.base]
-    named = f" ({', '.join(bases)})" if len(set(bases)) == 2 else ""
+    one, other = first.base, second.base
+    named = f" ({one} LoRA, {other} LoRA)" if one and other and not is_of(one, other) else ""
     return KLoraError(
         f"Layer {layer} is {' and '.join(sizes)}: they were trained on different base models{named}. "
         "Use two LoRAs of the same base model."
@@ -216,8 +216,12 @@ def _respelled(file: LoraFile, base: Base, sure: Mapping[str, str]) -> dict[Slot
 
 def swapped(change: Delta) -> Delta:
     """dW with the two halves of its rows in each other's place."""
-    rows = torch.arange(change.shape[0])
-    return change.reordered(rows.roll(change.shape[0] // 2))
+    return change.reordered(swap_order(change.shape[0]))
+
+
+def swap_order(out: int) -> Tensor:
+    """The order of ``out`` rows that puts their halves in each other's place."""
+    return torch.arange(out).roll(out // 2)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .deltas import Slot
 from .names_base import UNET, Base
+from .names_table import flat as flat
 from .names_tables import TABLES
 from .names_unet import unet
 from .names_vocabulary import COMPOUNDS
@@ -53,11 +54,6 @@ def dotted(flat: str) -> str:
         parts.append("_".join(words[at : at + size]))
         at += size
     return ".".join(parts)
-
-
-def flat(path: str) -> str:
-    """The spelling that all dotted and flattened forms of one path have in common."""
-    return path.replace(".", "_")
 
 
 @dataclass(frozen=True)

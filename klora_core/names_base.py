@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .names_table import flat
 from .names_tables import TABLES
 
 UNET, FLUX, OTHER = "unet", "flux", "other"
@@ -81,13 +82,7 @@ class Base:
 
 def base_of(shapes: Shapes) -> Base:
     """What the paths of a file (with the shape [out, n] of each) tell about its base model."""
-    return Base(
-        _network({_flat(path): shape for path, shape in shapes.items()}), _has_early_attention(shapes)
-    )
-
-
-def _flat(path: str) -> str:
-    return path.replace(".", "_")
+    return Base(_network({flat(path): shape for path, shape in shapes.items()}), _has_early_attention(shapes))
 
 
 def _network(shapes: Shapes) -> str | None:

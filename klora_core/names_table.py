@@ -53,11 +53,11 @@ class Table:
 
     def find(self, path: str, shape: tuple[int, int] = (1, 1)) -> Found | None:
         """Where the module ``path`` belongs, dotted or flattened, for a change of ``shape`` [out, inputs]."""
-        flat = _flat(path)
-        if (target := self.top.get(flat)) is not None:
+        name = flat(path)
+        if (target := self.top.get(name)) is not None:
             return target.found("", shape)
         for before, rest in self.blocks.items():
-            if flat.startswith(before) and (found := _NUMBER.fullmatch(flat, len(before))):
+            if name.startswith(before) and (found := _NUMBER.fullmatch(name, len(before))):
                 target = rest.get(found[2])
                 if target is not None:
                     return target.found(found[1], shape)
@@ -79,7 +79,7 @@ def table(*texts: str) -> Table:
         for line in text.strip().splitlines():
             if " = " in line:
                 theirs, place = line.split(" = ")
-                rows = blocks.setdefault(_flat(theirs.removesuffix("#")), {})
+                rows = blocks.setdefault(flat(theirs.removesuffix("#")), {})
                 continue
             theirs, ours = line.split()
             found = _TARGET.fullmatch(ours)
@@ -87,10 +87,11 @@ def table(*texts: str) -> Table:
                 raise ValueError(f"no row of a table of names: {line}")
             weight = f"{place}.{found['weight']}" if place else found["weight"]
             target = _Target(weight, found["part"], found["swap"])
-            if rows.setdefault(_flat(theirs), target) != target:
+            if rows.setdefault(flat(theirs), target) != target:
                 raise ValueError(f"two rows of a table of names for one module: {line}")
     return Table(top, blocks)
 
 
-def _flat(path: str) -> str:
+def flat(path: str) -> str:
+    """The spelling that all dotted and flattened forms of one path have in common."""
     return path.replace(".", "_")

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from .. import names
 from ..account import Left, What
 from ..adapters import Change
-from ..base_names import of_lora
+from ..base_names import is_of, of_lora
 from ..base_weight import BaseWeight
 from ..checks import few_misfits
 from ..deltas import Delta, Slot
 from ..errors import KLoraError, printable
-from ..files import LoraFile, swapped
+from ..files import LoraFile, swap_order, swapped
 from ..names import Place
 from ..weight_bound import bound, hindered
 from .places import Places, inner
@@ -52,7 +52,7 @@ def fit(file: LoraFile, places: Places, model: nn.Module | None = None) -> LoraF
                 f"{file.name}: layer {slot.name} is there twice, in two spellings. "
                 "Save it again from the trainer."
             )
-        order = _swap(change.shape[0]) if place.swap_halves else None
+        order = swap_order(change.shape[0]) if place.swap_halves else None
         if isinstance(change, Change):
             if (reason := hindered(change, order)) is not None:
                 left[path] = reason
@@ -79,10 +79,6 @@ def fit(file: LoraFile, places: Places, model: nn.Module | None = None) -> LoraF
     there = {path: change for path, change in file.modules.items() if path not in gone}
     waiting = {path: change for path, change in file.waiting.items() if path not in gone}
     return replace(file, slots=slots, modules=there, waiting=waiting, left=(*file.left, *more))
-
-
-def _swap(out: int) -> Tensor:
-    return torch.arange(out).roll(out // 2)
 
 
 def _bound(
@@ -158,7 +154,7 @@ def _misfit(places: Places, slot: Slot, change: _Found) -> str | None:
 def _named(base: str | None, places: Places) -> str:
     """`` (FLUX LoRA, SD1.5 model)`` where both are known and are two."""
     model = of_lora({weight: (1, pieces[0].inputs) for weight, pieces in places.pieces.items()})
-    return f" ({base} LoRA, {model} model)" if base and model and base != model else ""
+    return f" ({base} LoRA, {model} model)" if base and model and not is_of(base, model) else ""
 
 
 def _examples(layers: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from klora_core.base_names import is_understood, of_lora
+from klora_core.base_names import is_of, is_understood, of_lora
 
 _LAYERS = {
     "SD1.5": {"input_blocks.1.1.transformer_blocks.0.attn2.to_k": (320, 768)},
@@ -101,3 +101,17 @@ def test_the_layers_are_right_where_the_metadata_says_otherwise():
     assert (
         of_lora(_LAYERS["Cosmos Predict 2 or Anima"], {"modelspec.architecture": "anima-preview"}) == "Anima"
     )
+
+
+@pytest.mark.parametrize(
+    ("base", "model", "one"),
+    [
+        ("FLUX", "FLUX", True),
+        ("FLUX or Chroma", "Chroma", True),
+        ("FLUX", "FLUX or Chroma", True),
+        ("SDXL", "FLUX or Chroma", False),
+        ("SD1.5", "SDXL", False),
+    ],
+)
+def test_what_may_be_one_of_two_is_of_either(base, model, one):
+    assert is_of(base, model) is one
