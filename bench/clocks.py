@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 from comfy.weight_adapter import LoRAAdapter
 
-from .contenders import load_pack
+from tools.inprocess import load_pack
+
 from .literal import Literal
 from .probes import Added
 

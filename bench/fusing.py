@@ -51,7 +51,8 @@ def measure(rank: int, folder: str) -> Sequence[Table]:
     import folder_paths
     import safetensors.torch
 
-    from .contenders import load_pack
+    from tools.inprocess import load_pack
+
     from .models import kohya_lora, sdxl_without_weights
 
     folder_paths.set_user_directory(folder)

@@ -39,9 +39,11 @@ def run() -> Made:
     """All that the demo shows: what is no fusion by the host's own LoRA loader."""
     from world import in_host
 
+    from .inprocess import load_pack
+
     # Importable from here on: the world enters the host.
     importlib.import_module("folder_paths").add_model_folder_path("loras", str(WEIGHTS))
-    nodes = importlib.import_module(f"{in_host.load_pack().__name__}.nodes")
+    nodes = importlib.import_module(f"{load_pack().__name__}.nodes")
     reader = importlib.import_module(f"{nodes.__name__}.lora_file")
     model, vae = in_host.load_model(), in_host.load_vae()
     negative = in_host.conditioning("")

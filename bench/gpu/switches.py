@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ..contenders import fused, load_pack, run
+from tools.inprocess import load_pack
+
+from ..contenders import fused, run
 from ..models import build
 from ..tables import spread
 from . import cases

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ..in_host import comfy, load_pack
+from tools.inprocess import load_pack
+
+from ..in_host import comfy
 from ..lora import SLOTS, Factors, read_diffusers_file
 from ..pairs import Pair
 from ..sampling import STEPS
