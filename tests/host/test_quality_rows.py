@@ -21,8 +21,7 @@ def test_a_row_makes_its_model(measure, row):
     with torch.inference_mode():
         negative = measure.host.conditioning("", measure.table)
         positive = measure.host.conditioning(case.pair.prompt, measure.table)
-        made, base = (
-            measure.host.sample(model, positive, negative, 40, 1, 2) for model in (row.make(case), measure.model)
-        )
+        models = row.make(case), measure.model
+        made, base = (measure.host.sample(model, positive, negative, 40, 1, 2) for model in models)
     assert made.isfinite().all()
     assert torch.equal(made, base) == (row.name == "base")
