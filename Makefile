@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host test test-core test-host test-browser test-families bench bench-gpu mutation lint lint-js world quality pictures \
+.PHONY: help setup demo host test test-core test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js world quality pictures \
 	lane-core lane-host lane-browser
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
+	@echo "make test-clicks   every template by mouse alone, in both renderers (20 minutes on two cores)"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
 	@echo "make bench-gpu     what only a GPU can answer, into bench/GPU.md (ten minutes; skips without one)"
@@ -80,6 +81,10 @@ test-host: $(READY)
 test-browser: $(READY)
 	@$(PY) -m tools.lane browser
 	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/browser
+
+test-clicks: $(READY)
+	@$(PY) -m tools.lane browser
+	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/clicks
 
 # What ran goes into docs/COMPATIBILITY.md.
 test-families: $(READY)

@@ -1,0 +1,34 @@
+"""A template from opening to a picture, by mouse alone, and a file dragged in; `make test-clicks`: all."""
+
+from __future__ import annotations
+
+from tests.browser import clicks
+from tests.browser.live_page import SHOTS, page
+from tests.browser.test_templates import WINDOWS
+from tools.workflows.shipped import SHIPPED, path_of
+
+NAME = "k-lora-sd15"
+CHOICES = ("tiny-sd15.safetensors", "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors")
+"""The files that the template lacks here, in the order of its nodes."""
+
+
+def test_a_template_runs_by_clicks(chromium, server):
+    width, height = 1500, 920
+    with page(chromium, server, width=width, height=height, VueNodes__Enabled=False) as opened:
+        opened.renderer = "classic"
+        clicks.open_template(opened, SHIPPED[NAME].title)
+        assert opened.evaluate("app.canvas.ds.scale") >= WINDOWS[(width, height)]
+        for (node, widget, _), file in zip(opened.evaluate(clicks.UNMET), CHOICES, strict=True):
+            clicks.choose(opened, node, widget, file)
+        opened.evaluate(clicks.SMALL, 4)
+        clicks.press_run(opened)
+        clicks.see_pictures(opened)
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        opened.screenshot(path=SHOTS / "clicked.png")
+
+        # A file of the pack, as it is, dropped onto the page.
+        other = path_of("k-lora-lora-stack")
+        clicks.drop(opened, other.read_text(encoding="utf-8"), other.name)
+        opened.wait_for_function("app.rootGraph.nodes.some((node) => node.type === 'KLoRASet')")
+        assert opened.evaluate(clicks.WRONG) == []
+        assert opened.problems == []
