@@ -41,6 +41,8 @@ class KLoRAFuse(io.ComfyNode):
             search_aliases=["klora", "lora fusion", "merge lora", "subject style", "combine lora"],
             # The page gets the plan again when the result comes from the host's cache.
             has_intermediate_output=True,
+            # A result says whose it is: the host would take it for another node of the same inputs, too.
+            not_idempotent=True,
             # Another order needs a line in web/js/host/old_orders.js: saved workflows hold values by place.
             inputs=[
                 io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),

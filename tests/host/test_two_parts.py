@@ -70,12 +70,10 @@ def test_the_low_noise_model_goes_on_where_the_high_one_ended(served, name):
 
 
 def _fresh(prompt: dict[str, Any], seed: int) -> None:
-    """Make it a run of its own: what another prompt has run is in the host's cache, under that one's ids."""
+    """Make it a run of its own: what another prompt has sampled is in the host's cache."""
     for node in prompt.values():
         if node["_meta"]["title"] == "Seed":
             node["inputs"]["value"] = seed
-        if node["class_type"] == "KLoRAFuse":
-            node["inputs"]["subject_strength"] = 1 + seed / 1000
 
 
 def _fuse(prompt: dict[str, Any], which: str) -> str:
