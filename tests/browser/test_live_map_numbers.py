@@ -65,8 +65,8 @@ def test_the_map_of_a_run_shows_its_own_columns(opened, denoise, mode, columns):
     assert f"the {columns} steps of the last run" in said
     assert ("by noise level" in said) == (mode == "noise level")
     # Another denoise is another run: nothing is known of it yet.
-    opened.evaluate("klora.sampler = app.rootGraph.nodes.find((node) => node.type === 'KSampler')")
-    opened.evaluate("klora.sampler.widgets.find((widget) => widget.name === 'denoise').value = 0.5")
+    sampler = "app.rootGraph.nodes.find((node) => node.type === 'KSampler')"
+    opened.evaluate(f"{sampler}.widgets.find((widget) => widget.name === 'denoise').value = 0.5")
     opened.evaluate("klora.turn('balance', 0)")
     opened.wait_for_function("klora.root().dataset.columns === 'progress'")
     assert shown(opened, plan, 30) == painted(plan, over_progress(30))
