@@ -100,19 +100,12 @@ def test_every_choice_but_the_users_files_exists(opened, name):
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_nothing_overlaps_and_everything_fits(opened, name):
-    _known(opened)
     load(opened, shipped(name))
     for node in check_layout(opened):
         if node["collapsed"]:
             continue
         assert node["box"][2] + 1 >= node["least"][0], node["type"]
         assert node["box"][3] + 1 >= node["least"][1], node["type"]
-
-
-def _known(opened: Any) -> None:
-    """Not right yet: Nodes 2.0 makes nodes up to 24 higher than the canvas, a note as high as its text."""
-    if opened.renderer == "vue":
-        pytest.xfail("templates are laid out for the classic renderer; in Nodes 2.0 some nodes touch")
 
 
 def check_layout(opened: Any) -> list[dict[str, Any]]:
