@@ -83,8 +83,8 @@ def test_the_text_is_the_documents_with_a_line_a_key(plan):
 def test_the_whole_page(plan):
     found = document.for_page(plan, 3)
     candidates = [
-        {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT},
-        {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE},
+        {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT_ON_LIGHT},
+        {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE_ON_LIGHT},
     ]
     page = {
         "palette": palette.THEMES,
