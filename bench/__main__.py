@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import memory, merging, outside, sampling, scoring
+from . import factors, memory, merging, outside, products, sampling, scoring
 from .tables import Table, load, machine
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -16,6 +16,8 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
     if only in (None, "scoring"):
         yield from scoring.tables()
+        yield products.table()
+        yield factors.table()
         yield memory.table()
     if only in (None, "fuse"):
         yield from sampling.fuse()
@@ -34,8 +36,8 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
-        help="one part, memory with scoring; fuse: first Fuse, dial and restart; methods: what the others "
-        "cost beside K-LoRA, and merging; RESULTS.md stays as it is",
+        help="one part; scoring: memory and what LoKr and LoHa cost in a layer too; fuse: first Fuse, dial "
+        "and restart; methods: what the others cost beside K-LoRA, and merging; RESULTS.md stays as it is",
     )
     options = parser.parse_args()
     start = time.perf_counter()
