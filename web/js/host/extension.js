@@ -3,8 +3,9 @@
 import { readRun } from '../decision/columns.js'
 import { wordsFor } from '../view/words.js'
 import { api, app, claimPage } from './comfy.js'
-import { Toasts, sayOn, sentenceOf } from './errors.js'
+import { Toasts, sentenceOf } from './errors.js'
 import { allNodes, executionIdOf, nodeAt } from './graph.js'
+import { ERROR, sayOn } from './line.js'
 import { LiveMap } from './live_map.js'
 import { tellFiles } from './lora_files.js'
 import { readOldOrders } from './old_orders.js'
@@ -19,6 +20,8 @@ const SUCCEEDS = 2000
 
 /** @type {Map<object, LiveMap>} */
 const maps = new Map()
+/** Looks again at the files of each loader. @type {Map<object, () => void>} */
+const looks = new Map()
 const history = new History(api)
 const prompts = new Prompts(api)
 const toasts = new Toasts(app)
@@ -46,7 +49,10 @@ const extension = {
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
       listen(end, () => each((map) => map.sampled()))
     }
-    listen('graphChanged', () => each((map) => map.update()))
+    listen('graphChanged', () => {
+      each((map) => map.update())
+      for (const look of looks.values()) look()
+    })
     followHands()
   },
 
@@ -57,15 +63,17 @@ const extension = {
 
   /** @param {any} node */
   nodeCreated(node) {
-    const look = tellFiles(node, api, app)
+    const words = wordsFor(app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en')
+    const look = tellFiles(node, api, app, words.stranger)
     if (look) {
       setTimeout(look)
       chain(node, 'onConfigure', () => setTimeout(look))
+      chain(node, 'onAdded', () => looks.set(node, look))
+      chain(node, 'onRemoved', () => looks.delete(node))
     }
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
-    const locale = app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
-    const map = new LiveMap(app, node, wordsFor(locale))
+    const map = new LiveMap(app, node, words)
     maps.set(node, map)
     chain(node, 'onExecuted', (output) => receive(map, output))
     chain(node, 'onAdded', () => {
@@ -143,7 +151,7 @@ async function failed(error) {
   toasts.show(node?.title || 'K-LoRA', sentence)
   if (!node) return
   const map = maps.get(node)
-  const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, text))
+  const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, ERROR, text))
   say(sentence)
   forgive = () => say('')
 }

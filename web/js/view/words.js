@@ -49,7 +49,9 @@ const EN = {
   summary: (slots, columns, share) => `${slots} layer slots, ${columns}; ${share} of the cells.`,
   keys: 'Arrow keys move over slots and steps, Enter folds the map.',
   map: 'Selection map',
-  empty: 'The LoRAs have no layer in common: nothing competes.'
+  empty: 'The LoRAs have no layer in common: nothing competes.',
+  /** @param {string} lora @param {string} model */
+  stranger: (lora, model) => `${lora} LoRA, but the model is ${model}: choose another LoRA or another model.`
 }
 
 /** @typedef {typeof EN} Words */
@@ -86,7 +88,8 @@ const ZH = {
   summary: (slots, columns, share) => `${slots} 个层槽位，${columns}；格子中${share}。`,
   keys: '方向键在槽位与步数间移动，回车折叠选择图。',
   map: '选择图',
-  empty: '这些 LoRA 没有共同的层，无可竞争。'
+  empty: '这些 LoRA 没有共同的层，无可竞争。',
+  stranger: (lora, model) => `这是 ${lora} 的 LoRA，而模型是 ${model}：请换一个 LoRA 或模型。`
 }
 
 /** @type {Words} */
@@ -121,7 +124,8 @@ const JA = {
   summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの割合は${share}。`,
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
   map: '選択マップ',
-  empty: 'LoRA に共通のレイヤーがなく、競うものがありません。'
+  empty: 'LoRA に共通のレイヤーがなく、競うものがありません。',
+  stranger: (lora, model) => `${lora} 用の LoRA ですが、モデルは ${model} です。LoRA かモデルを選び直してください。`
 }
 
 /** @type {Record<string, Words>} */
