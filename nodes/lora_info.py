@@ -40,7 +40,7 @@ def of_file(name: str) -> dict[str, str] | None:
 
 
 def beside(name: str, folder: str, model: str) -> dict[str, Any] | None:
-    """:func:`of_file`, and ``model``, the base model in a file of ``folder``, and if both are known ``fits``."""
+    """:func:`of_file`, and ``model``, the base model in ``folder``'s file; ``fits`` if both are known."""
     told = of_file(name)
     if told is None or not model:
         return told
