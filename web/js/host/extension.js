@@ -11,6 +11,7 @@ import { tellFiles } from './lora_files.js'
 import { readOldOrders } from './old_orders.js'
 import { Prompts } from './prompts.js'
 import { History, planIn } from './restore.js'
+import { translate } from './templates.js'
 
 // Whatever gives a plan gets a map.
 const PLAN = 'KLORA_PLAN'
@@ -56,6 +57,9 @@ const extension = {
     followHands()
   },
 
+  /** @param {any} graph */
+  beforeConfigureGraph: (graph) => translate(graph, locale()),
+
   /** @param {any} nodeType @param {any} definition */
   beforeRegisterNodeDef(nodeType, definition) {
     readOldOrders(nodeType, definition.name)
@@ -63,7 +67,7 @@ const extension = {
 
   /** @param {any} node */
   nodeCreated(node) {
-    const words = wordsFor(app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en')
+    const words = wordsFor(locale())
     const look = tellFiles(node, api, app, words.stranger)
     if (look) {
       setTimeout(look)
@@ -98,6 +102,9 @@ const extension = {
 }
 
 if (claimPage(import.meta.url)) app.registerExtension(extension)
+
+/** The page's language. @returns {string} */
+const locale = () => app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
 
 /** @param {string} kind @param {(detail: any) => void} heard */
 function listen(kind, heard) {
