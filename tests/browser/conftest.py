@@ -49,7 +49,7 @@ def ran(opened):
         load(opened, opened.graph)
         nothing_drawn(opened)
         run(opened)
-        opened.slots = opened.evaluate("klora.plan().slots.map((slot) => slot.name)")
+        opened.slots = opened.evaluate("klora.plan().then(({ slots }) => slots.map((slot) => slot.name))")
     else:
         load(opened, opened.graph)
     settle(opened)

@@ -11,8 +11,8 @@ import torch
 from support import fuse, part, relative, unet_pair
 
 from klora_core import palette, picture, report
-from klora_core.document import for_page
 from klora_core.picture_layout import layout
+from tests.core.page import sent
 
 RUNS = {
     "whole": {"steps": 6},
@@ -191,7 +191,7 @@ def test_another_method_drives_model_report_json_and_picture(pack, sd15, sd15_co
     assert cells(plan, over).T.tolist() == [wanted] * 3
     reader = part(pack, "klora_core.plan_file")
     assert reader.from_json(plan.to_json(3), {kind.name: kind}) == plan
-    page = for_page(plan, 3)
+    page = sent(plan, 3)
     assert [slot["choice"] for slot in page["slots"]] == ["cs"[who] * 3 for who in wanted]
     assert "Parity: odd slots" in report.text(plan, over)
 

@@ -10,7 +10,8 @@ import { LiveMap } from './live_map.js'
 import { tellFiles } from './lora_files.js'
 import { readOldOrders } from './old_orders.js'
 import { Prompts } from './prompts.js'
-import { History, planIn } from './restore.js'
+import { History, sentIn } from './restore.js'
+import { SlotSets } from './slot_sets.js'
 import { translate } from './templates.js'
 
 // Whatever gives a plan gets a map.
@@ -24,6 +25,7 @@ const maps = new Map()
 /** Looks again at the files of each loader. @type {Map<object, () => void>} */
 const looks = new Map()
 const history = new History(api)
+const sets = new SlotSets(api)
 const prompts = new Prompts(api)
 const toasts = new Toasts(app)
 /** @type {(() => void) | null} */
@@ -97,7 +99,7 @@ const extension = {
 
   /** @param {any} outputs */
   onNodeOutputsUpdated(outputs) {
-    each((map) => map.locator && !map.hasPlan && receive(map, outputs?.[map.locator]))
+    each((map) => map.locator && map.waits && receive(map, outputs?.[map.locator]))
   }
 }
 
@@ -113,17 +115,17 @@ function listen(kind, heard) {
 
 /** @param {LiveMap} map @param {any} output */
 function receive(map, output) {
-  const plan = planIn(output)
-  if (plan) map.receive(plan)
+  const sent = sentIn(output)
+  if (sent) map.receive(sent, sets.documentOf(sent))
 }
 
 /** @param {any} node @param {LiveMap} map */
 async function restore(node, map) {
-  if (!map.locator || map.hasPlan) return
+  if (!map.locator || !map.waits) return
   receive(map, app.nodeOutputs?.[map.locator])
-  if (map.hasPlan || map.succeed(gone())) return
-  const plan = await history.planOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
-  if (plan && !map.hasPlan && node.graph) map.recall(plan)
+  if (!map.waits || map.succeed(gone())) return
+  const sent = await history.sentOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
+  if (sent && map.waits && node.graph) map.recall(sent, sets.documentOf(sent))
 }
 
 /** Maps whose node has just left the graph. */
