@@ -36,8 +36,9 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
-        help="one part; scoring: memory and what LoKr and LoHa cost in a layer too; fuse: first Fuse, dial "
-        "and restart; methods: what the others cost beside K-LoRA, and merging; RESULTS.md stays as it is",
+        help="one part; scoring: memory and what LoKr and LoHa cost in a layer too; fuse: first Fuse, dial, "
+        "restart and document; methods: what the others cost beside K-LoRA, and merging; RESULTS.md stays as it "
+        "is",
     )
     options = parser.parse_args()
     start = time.perf_counter()

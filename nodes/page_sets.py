@@ -24,6 +24,11 @@ def keep(page: ForPage, plan: Plan) -> dict[str, Any]:
     return page.settings
 
 
+def content(name: str) -> bytes | None:
+    """A set's JSON; None where it is not kept any more, or never was."""
+    return _store().get(name)
+
+
 def _store() -> PageStore:
     # Of two copies of the pack one answers the page, and the other may run the nodes.
     server = getattr(PromptServer, "instance", None)
@@ -31,12 +36,12 @@ def _store() -> PageStore:
 
 
 async def _answer(request: Any) -> web.Response:
-    content = _store().get(request.match_info["name"])
-    if content is None:
+    found = content(request.match_info["name"])
+    if found is None:
         # That a set is gone is no error that a page should log, nor an answer to remember.
         return web.Response(status=204, headers={"Cache-Control": "no-store"})
     forever = {"Cache-Control": "private, max-age=31536000, immutable"}
-    answer = web.Response(body=content, content_type="application/json", headers=forever)
+    answer = web.Response(body=found, content_type="application/json", headers=forever)
     answer.enable_compression()
     return answer
 

@@ -61,8 +61,8 @@ def test_both_parts_key_for_key():
     assert json.loads(found.content) == {
         "schema": "klora-slots/1",
         "candidates": [
-            {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT},
-            {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE},
+            {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT_ON_LIGHT},
+            {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE_ON_LIGHT},
         ],
         "unmatched": {"subject": ["u"], "style": ["v", "w"]},
         "notes": ["A note."],
