@@ -29,11 +29,12 @@ def why_not() -> str | None:
 def sent(plan: Plan, steps: int) -> dict[str, Any]:
     """The whole document that the page makes of what is sent to it."""
     found = page_document.for_page(plan, steps)
+    settings = {key: value for key, value in found.settings.items() if key != "set"}
     slots = json.loads(found.content)
     columns = {key: list(_values(column)) for key, column in slots.pop("columns").items()}
     rows = zip(*columns.values(), strict=True)
     whole = {"slots": [dict(zip(columns, row, strict=True)) for row in rows]}
-    return {**slots, **json.loads(json.dumps(found.settings)), **whole}
+    return {**slots, **json.loads(json.dumps(settings)), **whole}
 
 
 def _values(column: Any) -> Iterator[Any]:

@@ -25,9 +25,10 @@ export class SlotSets {
 
   /** What was sent, as a whole document; null where the server keeps its set no longer. @param {Sent} sent */
   async documentOf(sent) {
-    if (sent.set === undefined) return readDocument(sent)
-    const set = await this.#setOf(sent.set)
-    return set && readDocument({ ...set, ...sent })
+    const { set: name, ...settings } = sent
+    if (name === undefined) return readDocument(sent)
+    const set = await this.#setOf(name)
+    return set && readDocument({ ...set, ...settings })
   }
 
   /** @param {string} name */
