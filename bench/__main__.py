@@ -1,4 +1,4 @@
-"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes RESULTS.md."""
+"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes the first part of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
         yield from sampling.fuse()
     if only in (None, "sampling"):
         yield from sampling.tables(gpu)
-    if only in (None, "methods"):
+    if only == "methods":
         yield from sampling.composing()
         yield outside.table()
         yield merging.table()
@@ -36,9 +36,9 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
-        help="one part; scoring: memory and what LoKr and LoHa cost in a layer too; fuse: first Fuse, dial, "
-        "restart and document; methods: what the others cost beside K-LoRA, and merging; RESULTS.md stays as it "
-        "is",
+        help="one part, which leaves RESULTS.md as it is; scoring: memory and what LoKr and LoHa cost in a layer "
+        "too; fuse: first Fuse, dial, restart and document; methods: what the others cost beside K-LoRA, and "
+        "merging, which is no part of a whole run",
     )
     options = parser.parse_args()
     start = time.perf_counter()
@@ -51,7 +51,13 @@ def main() -> None:
     took = f"`make bench` took {(time.perf_counter() - start) / 60:.1f} minutes{load(' at the end')}.\n"
     print(took)
     if options.only is None:
-        RESULTS.write_text("\n".join([head, *done, took]))
+        RESULTS.write_text("\n".join([head, *done, took, *_others()]))
+
+
+def _others() -> list[str]:
+    """What was measured alone: the parts of RESULTS.md behind the first."""
+    _, *others = RESULTS.read_text().split("\n# ")
+    return [f"# {part}" for part in others]
 
 
 if __name__ == "__main__":
