@@ -1,4 +1,4 @@
-"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes the first part of RESULTS.md."""
+"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes RESULTS.md, its first part."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
-        help="one part, which leaves RESULTS.md as it is; scoring: memory and what LoKr and LoHa cost in a layer "
-        "too; fuse: first Fuse, dial, restart and document; methods: what the others cost beside K-LoRA, and "
+        help="one part, RESULTS.md stays as it is; scoring: memory and what LoKr and LoHa cost in a "
+        "layer too; fuse: first Fuse, dial, restart and document; methods: what the others cost beside K-LoRA, and "
         "merging, which is no part of a whole run",
     )
     options = parser.parse_args()
