@@ -1,4 +1,4 @@
-"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes RESULTS.md, its first part."""
+"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes them into RESULTS.md."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def main() -> None:
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
         help="one part, RESULTS.md stays as it is; scoring: memory and what LoKr and LoHa cost in a "
-        "layer too; fuse: first Fuse, dial, restart and document; methods: what the others cost beside K-LoRA, and "
-        "merging, which is no part of a whole run",
+        "layer too; fuse: first Fuse, dial, restart and document; methods, no part of a whole run: what the "
+        "others cost beside K-LoRA, and merging",
     )
     options = parser.parse_args()
     start = time.perf_counter()
