@@ -1,4 +1,4 @@
-"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes RESULTS.md."""
+"""`python -m bench [--gpu] [--only PART]`: print the tables; a whole run writes them into RESULTS.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import memory, merging, outside, sampling, scoring
+from . import factors, memory, merging, outside, products, sampling, scoring
 from .tables import Table, load, machine
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -16,12 +16,14 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
     if only in (None, "scoring"):
         yield from scoring.tables()
+        yield products.table()
+        yield factors.table()
         yield memory.table()
     if only in (None, "fuse"):
         yield from sampling.fuse()
     if only in (None, "sampling"):
         yield from sampling.tables(gpu)
-    if only in (None, "methods"):
+    if only == "methods":
         yield from sampling.composing()
         yield outside.table()
         yield merging.table()
@@ -34,8 +36,9 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=("scoring", "fuse", "sampling", "methods"),
-        help="one part, memory with scoring; fuse: first Fuse, dial and restart; methods: what the others "
-        "cost beside K-LoRA, and merging; RESULTS.md stays as it is",
+        help="one part, RESULTS.md stays as it is; scoring: memory and what LoKr and LoHa cost in a "
+        "layer too; fuse: first Fuse, dial, restart and document; methods, no part of a whole run: what the "
+        "others cost beside K-LoRA, and merging",
     )
     options = parser.parse_args()
     start = time.perf_counter()
@@ -48,7 +51,13 @@ def main() -> None:
     took = f"`make bench` took {(time.perf_counter() - start) / 60:.1f} minutes{load(' at the end')}.\n"
     print(took)
     if options.only is None:
-        RESULTS.write_text("\n".join([head, *done, took]))
+        RESULTS.write_text("\n".join([head, *done, took, *_others()]))
+
+
+def _others() -> list[str]:
+    """What was measured alone: the parts of RESULTS.md behind the first."""
+    _, *others = RESULTS.read_text().split("\n# ")
+    return [f"# {part}" for part in others]
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """From a dial to a MODEL: the first Fuse of a pair, a turned dial, and the same after another start.
 
-`table()` needs no host: it starts two processes of the host's interpreter a rank, one after another.
+Beside them what their prompts' maps cost. `tables()` needs no host: it starts two processes of the host's
+interpreter a rank, one after another.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from . import documents
 from .tables import Table
 
 RANKS = (16, 128)
@@ -15,17 +17,17 @@ CASE = "fusing"
 _DIALS = 5
 
 
-def table(python: str) -> Table:
-    """SDXL's 722 slots at each rank."""
+def tables(python: str) -> Iterator[Table]:
+    """SDXL's 722 slots at each rank, and the documents of the last one."""
     from .sampling import in_host
 
     rows = []
     for rank in RANKS:
         with tempfile.TemporaryDirectory() as folder:
             for start in ("first start", "next start"):
-                (measured,) = in_host(python, f"{CASE}:{rank}:{folder}")
+                measured, document = in_host(python, f"{CASE}:{rank}:{folder}")
                 rows += [(f"rank {rank}, {start}", *figures) for figures in measured.rows]
-    return Table(
+    yield Table(
         "Fuse: SDXL, all 722 linear layers, both LoRAs in float16 from files",
         ("case", "slots scored", "Fuse, CPU s", "s", "dial, CPU s", "s"),
         tuple(rows),
@@ -38,10 +40,11 @@ def table(python: str) -> Table:
             "Aim: a dial in 0.1 s at rank 16. A dial reads the files' bytes, to know that they are the same.",
         ),
     )
+    yield document
 
 
 def measure(rank: int, folder: str) -> Sequence[Table]:
-    """One row, in the host's process; LoRA files and scores are kept in ``folder``."""
+    """One row and the documents' table, in the host's process; ``folder`` keeps LoRA files and scores."""
     import importlib
     import time
     from pathlib import Path
@@ -78,4 +81,8 @@ def measure(rank: int, folder: str) -> Sequence[Table]:
     first = fuse(0.0)
     dials = [fuse(0.1 * (i + 1)) for i in range(_DIALS)]
     figures = (*first, *(median(each) for each in zip(*dials, strict=True)))
-    return [Table("", (), ((str(sum(scored)), *(f"{figure:.2f}" for figure in figures)),))]
+    sets = importlib.import_module(f"{pack}.nodes.page_sets")
+    document = documents.table(
+        "Document: SDXL, all 722 linear layers", [output.ui["klora"][-1] for output in kept], sets.content
+    )
+    return [Table("", (), ((str(sum(scored)), *(f"{figure:.2f}" for figure in figures)),)), document]

@@ -21,7 +21,7 @@ _HEAD = ("case", "figures")
 def fuse() -> Iterator[Table]:
     """What a person waits for at the Fuse node, or a table that says why not."""
     try:
-        yield fusing.table(str(require_host().python))
+        yield from fusing.tables(str(require_host().python))
     except HostError as error:
         yield skipped("Fuse", _HEAD, [fusing.CASE], str(error))
 

@@ -1,4 +1,4 @@
-"""The plan as the ``klora-plan/1`` document, for files and for the page; ``plan_file`` reads it back."""
+"""The plan as the ``klora-plan/1`` document; ``plan_file`` reads it back, ``page_document`` is the page's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import palette
-from .account import NOT_APPLIED
 from .deltas import LORA
 from .progress import Columns
 from .roles import STYLE, SUBJECT
@@ -28,12 +26,12 @@ def to_json(plan: Plan, steps: int) -> dict[str, Any]:
     and NaN become null. Raises KLoraError for ``steps`` < 1.
     """
     columns = plan.progress.of_steps(steps)
-    letters = _choices(plan, columns)
+    words = choice_words(plan, columns)
     slots = [
-        {**_slot(slot), **plan.method.slot_json(i, plan.labels), "choice": letters[i]}
+        {**_slot(slot), **plan.method.slot_json(i, plan.labels), "choice": words[i]}
         for i, slot in enumerate(plan.slots)
     ]
-    return {**_head(plan, columns), "slots": slots}
+    return {**head(plan, columns), "slots": slots}
 
 
 def dumps(plan: Plan, steps: int) -> str:
@@ -41,29 +39,8 @@ def dumps(plan: Plan, steps: int) -> str:
     return json.dumps(to_json(plan, steps), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def for_page(plan: Plan, steps: int) -> dict[str, Any]:
-    """The page's document: of the slots what it needs and can't work out, and the colours.
-
-    A server keeps what its nodes showed for thousands of runs: every number counts.
-    """
-    columns = plan.progress.of_steps(steps)
-    slots: list[dict[str, Any]] = [
-        {"name": slot.name, "block": slot.block, "group": slot.group, **plan.method.page_json(i, plan.labels)}
-        for i, slot in enumerate(plan.slots)
-    ]
-    if not plan.method.live:
-        for entry, letters in zip(slots, _choices(plan, columns), strict=True):
-            entry["choice"] = letters
-    head = _head(plan, columns)
-    colours = palette.candidates(len(plan.candidates))
-    for candidate, (dark, light) in zip(head["candidates"], colours, strict=True):
-        candidate.update(dark=dark, light=light)
-    page = {"palette": palette.THEMES, "defaults": plan.method.defaults(), "steps": steps}
-    page["said"] = [*(note for note in plan.notes if NOT_APPLIED in note), *plan.warnings]
-    return {**head, "page": page, "slots": slots}
-
-
-def _head(plan: Plan, columns: Columns) -> dict[str, Any]:
+def head(plan: Plan, columns: Columns) -> dict[str, Any]:
+    """The document without its slots."""
     first = {role: plan.first(role) for role in (SUBJECT, STYLE)}
     return {
         "schema": SCHEMA,
@@ -108,7 +85,7 @@ def _info(info: LoraInfo) -> dict[str, Any]:
     return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind, **base}
 
 
-def _choices(plan: Plan, columns: Columns) -> list[str]:
+def choice_words(plan: Plan, columns: Columns) -> list[str]:
     """One word a slot, a letter a column; several passes are joined by a slash."""
     alphabet = np.array(list(_NOBODY + _LETTERS))
     letters = alphabet[plan.choices(columns).astype(np.int64) + 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import lora_info
+from . import lora_info, page_sets
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
 from .load import KLoRALoadLora, KLoRALoadPair
@@ -19,6 +19,7 @@ class KLoRAExtension(ComfyExtension):
     async def on_load(self) -> None:
         """Called by the host before it asks for the nodes."""
         lora_info.serve()
+        page_sets.serve()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

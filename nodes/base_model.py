@@ -28,6 +28,11 @@ _NAMES = {
 def of_model(model: Any) -> str:
     """The base model of a ModelPatcher or of the host's model in it; one that is not known, by its class."""
     inner = getattr(model, "model", model)
-    kinds = type(getattr(inner, "model_config", None)).__mro__
-    name = next((_NAMES[kind.__name__] for kind in kinds if kind.__name__ in _NAMES), None)
-    return name or f"a model that is not known here ({type(inner).__name__})"
+    return of_config(getattr(inner, "model_config", None)) or (
+        f"a model that is not known here ({type(inner).__name__})"
+    )
+
+
+def of_config(config: Any) -> str:
+    """The base model by the host's settings of it; empty for one that is not known."""
+    return next((_NAMES[kind.__name__] for kind in type(config).__mro__ if kind.__name__ in _NAMES), "")

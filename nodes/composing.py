@@ -9,17 +9,18 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from ..klora_core import document, report
+from ..klora_core import report
 from ..klora_core.deltas import Deltas
 from ..klora_core.digest import Seen, once
 from ..klora_core.errors import KLoraError
 from ..klora_core.kept import Kept
 from ..klora_core.method import Method
+from ..klora_core.page_document import for_page
 from ..klora_core.pairing import Rows
 from ..klora_core.plan import LoraInfo, Plan, make_plan
 from ..klora_core.progress import Progress, in_steps, over_progress
 from ..klora_core.roles import OTHER, labels_of
-from . import apply, lora_slots, warnings
+from . import apply, lora_slots, page_sets, warnings
 from .levels import levels_of
 from .lora_notes import notes
 from .lora_slots import HostLora
@@ -170,7 +171,7 @@ def _composed(
         apply.to_clip(clip, loras, [member.on_clip for member in members]),
         plan,
         f"{_report(plan)}\n\n{warnings.NOT_SAVED}",
-        ui={"klora": [document.for_page(plan, COLUMNS)]},
+        ui={"klora": [page_sets.keep(for_page(plan, COLUMNS), plan)]},
     )
 
 

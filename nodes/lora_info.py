@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from server import PromptServer
 from ..klora_core import base_names, headers
 from ..klora_core.files import utf8_path
 from ..klora_core.trigger_words import trigger_words
+from . import model_file
 
 ROUTE = "/klora/lora"
 
@@ -37,13 +39,24 @@ def of_file(name: str) -> dict[str, str] | None:
         return told(*headers.read(plain))
 
 
+def beside(name: str, folder: str, model: str) -> dict[str, Any] | None:
+    """:func:`of_file`, and ``model``, the base model in ``folder``'s file; ``fits`` if both are known."""
+    told = of_file(name)
+    if told is None or not model:
+        return told
+    base = model_file.base_of(folder, model)
+    known = told["base_model"] and base
+    return {**told, "model": base, **({"fits": base_names.is_of(told["base_model"], base)} if known else {})}
+
+
 async def _answer(request: Any) -> web.Response:
+    asked = (request.rel_url.query.get(key, "") for key in ("name", "folder", "model"))
     # A widget may hold the name of no file yet; that is no error that a page should log.
-    return web.json_response(of_file(request.rel_url.query.get("name", "")) or {})
+    return web.json_response(await asyncio.to_thread(beside, *asked) or {})
 
 
 def serve() -> None:
-    """Answer the page's ``GET /klora/lora?name=FILE``, where a server runs."""
+    """Answer the page's ``GET /klora/lora?name=FILE[&folder=FOLDER&model=FILE]``, where a server runs."""
     server = getattr(PromptServer, "instance", None)
     if server is not None and not any(getattr(route, "path", None) == ROUTE for route in server.routes):
         # A server with two copies of the pack would not start with the same route twice.

@@ -1,4 +1,4 @@
-"""The browser lane: one real server with the pack and a tiny SD1.5, one Chromium, for all tests.
+"""The browser lane: one real server with the pack, a tiny SD1.5 and a tiny SDXL, one Chromium, for all tests.
 
 KLORA_FRONTEND=newest runs all of it on the newest page of the package registry in place of the host's.
 """
@@ -21,7 +21,7 @@ def server():
     from tools.server import serving
 
     wanted = front_end.named()
-    with serving("sd15", front_end=front_end.root(wanted) if wanted else None) as running:
+    with serving("sd15", "sdxl", front_end=front_end.root(wanted) if wanted else None) as running:
         yield running
 
 
@@ -49,7 +49,7 @@ def ran(opened):
         load(opened, opened.graph)
         nothing_drawn(opened)
         run(opened)
-        opened.slots = opened.evaluate("klora.plan().slots.map((slot) => slot.name)")
+        opened.slots = opened.evaluate("klora.plan().then(({ slots }) => slots.map((slot) => slot.name))")
     else:
         load(opened, opened.graph)
     settle(opened)

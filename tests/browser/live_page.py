@@ -46,7 +46,13 @@ window.klora = {
     widget.value = value
     widget.callback?.(value, app.canvas, klora.fuse())
   },
-  plan: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
+  sent: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
+  // As the page makes it of what was sent; tests/core checks how.
+  async plan() {
+    const { api } = await import('/scripts/api.js')
+    const { SlotSets } = await import('/extensions/k-lora/js/host/slot_sets.js')
+    return new SlotSets(api).documentOf(klora.sent())
+  },
   async listen() {
     const { api } = await import('/scripts/api.js')
     klora.runs = []

@@ -10,6 +10,7 @@ from tools.workflows.shipped import SHIPPED, path_of
 NAME = "k-lora-sd15"
 CHOICES = ("tiny-sd15.safetensors", "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors")
 """The files that the template lacks here, in the order of its nodes."""
+KNOWN = "app.rootGraph.nodes.every(({ type }) => type in LiteGraph.registered_node_types)"
 
 
 def test_a_template_runs_by_clicks(chromium, server):

@@ -43,3 +43,26 @@ def test_the_loader_tells_the_base_model_of_its_files(ran):
     shot(ran, "loader")
     if ran.renderer == "vue":
         assert ran.get_by_text("base_model: SD1.5").count() == 1
+
+
+SAID = """app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair')
+  .widgets.find((widget) => widget.name === 'klora_hint')?.element.textContent"""
+CHOOSE = """(file) => {
+  const node = app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair')
+  const widget = node.widgets.find((widget) => widget.name === 'style_lora')
+  widget.value = file
+  widget.callback(file)
+}"""
+
+
+def test_the_loader_says_before_a_run_that_a_file_is_for_another_model(ran):
+    own = ran.evaluate("app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair').widgets[1].value")
+    assert ran.evaluate(SAID) is None
+    ran.evaluate(CHOOSE, "tiny-style-sdxl.safetensors")
+    ran.wait_for_function(
+        f"({SAID}) === 'SDXL LoRA, but the model is SD1.5: choose another LoRA or another model.'"
+    )
+    ran.wait_for_timeout(400)
+    shot(ran, "loader-stranger")
+    ran.evaluate(CHOOSE, own)
+    ran.wait_for_function(f"({SAID}) === undefined")

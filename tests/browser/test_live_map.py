@@ -98,7 +98,8 @@ def test_steps_follow_the_sampler(ran):
 
 
 def test_current_step_is_marked_while_sampling(opened):
-    load(opened, fresh(8))
+    # Enough that a busy machine has some left when the page knows whose prompt it is.
+    load(opened, fresh(30))
     run(opened)
     opened.wait_for_function("klora.root()?.dataset.draws > 0")
     opened.evaluate(
@@ -117,7 +118,7 @@ def test_current_step_is_marked_while_sampling(opened):
     assert marks[-1] is None
     assert len(set(steps)) >= 4
     assert steps == sorted(steps)
-    assert set(steps) <= set(range(1, 9))
+    assert set(steps) <= set(range(1, 31))
 
 
 def test_only_the_sampler_of_this_nodes_model_is_marked(ran):

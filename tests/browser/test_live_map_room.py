@@ -36,11 +36,15 @@ def test_folding_is_remembered_by_the_workflow(ran):
 
 
 def test_map_survives_a_page_reload(ran, server):
-    saved = ran.evaluate("klora.saved()")
+    """Also in another browser: where requests are routed, this one's own cache answers none."""
+    saved, asked = ran.evaluate("klora.saved()"), []
+    ran.route("**/klora/sets/*", lambda route: asked.append(route.request.url) or route.continue_())
     visit(ran, server)
     load(ran, saved)
     ran.wait_for_function("klora.root()?.dataset.draws > 0")
     assert f"{len(ran.slots)} slots" in ran.evaluate(STATUS)
+    assert len(asked) == 1
+    ran.unroute("**/klora/sets/*")
 
 
 def test_the_node_keeps_its_height_where_nothing_ran(ran):

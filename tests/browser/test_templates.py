@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.live_page import SHOTS, page
+from tools.host import REPO
 from tools.workflows.shipped import FOLDER, SHIPPED, path_of
 
 READABLE = 8 / 14
@@ -88,3 +89,22 @@ def folders(kind: str) -> tuple[str, ...]:
         "UNETLoader": ("diffusion_models",),
         "VAELoader": ("vae",),
     }.get(kind, ("text_encoders",))
+
+
+SAYS = """() => [...app.rootGraph.groups.map((group) => group.title),
+  app.rootGraph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value.split('\\n')[0]]"""
+
+
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_a_template_opens_in_the_language_of_the_page(chromium, server, language):
+    words = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
+    workflow = json.loads(path_of("k-lora-sd15").read_text(encoding="utf-8"))
+    english = [group["title"] for group in workflow["groups"]] + ["# Your subject in your style"]
+    with page(chromium, server, Locale=language, VueNodes__Enabled=False) as opened:
+        opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
+        assert opened.evaluate(SAYS) == [words[line][language] for line in english]
+        # What a person has written is theirs.
+        workflow["groups"][0]["title"] = "Mine"
+        opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
+        assert opened.evaluate(SAYS)[0] == "Mine"
+        assert opened.problems == []

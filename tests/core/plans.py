@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,18 @@ def klora_plan(
         KLora(schedule or make_schedule("s"), mode, ROLES, tuple(slots.values())),
         **rest,
     )
+
+
+def sdxl_names() -> Iterator[str]:
+    """SDXL's 722 linear layers."""
+    tails = [f"{each}.{part}" for each in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")]
+    down = {"input_blocks.4": 2, "input_blocks.5": 2, "input_blocks.7": 10, "input_blocks.8": 10}
+    up = {f"output_blocks.{i}": 10 if i < 3 else 2 for i in range(6)}
+    for root, depth in {**down, "middle_block": 10, **up}.items():
+        yield from (f"{root}.1.{part}" for part in ("proj_in", "proj_out"))
+        for block in range(depth):
+            inner = f"{root}.1.transformer_blocks.{block}"
+            yield from (f"{inner}.{tail}" for tail in (*tails, "ff.net.0.proj", "ff.net.2"))
 
 
 def choices(plan: Plan, steps: int) -> np.ndarray:

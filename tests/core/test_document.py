@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from klora_core import document
 from klora_core.errors import KLoraError
 from klora_core.methods.klora import make_schedule
 from klora_core.plan import LoraInfo
@@ -77,14 +76,6 @@ def test_several_loras_of_a_role_read_back():
     found = three.to_json(3)
     assert found["slots"][0]["score_style 2"] == 3.0
     assert from_json(json.loads(json.dumps(found))) == three
-
-
-def test_the_page_gets_no_derived_columns_but_the_colours(plan):
-    found = document.for_page(plan, 30)
-    assert set(found["slots"][0]) == {"name", "block", "group", "score_subject", "score_style"}
-    assert [c["dark"] for c in found["candidates"]] == ["#fbc14e", "#2b6ab3"]
-    assert found["page"]["defaults"] == {"alpha": 1.5, "beta": {"s": 0.5, "s*": 1.3}}
-    assert json.loads(json.dumps(found)) == found
 
 
 @pytest.mark.parametrize(

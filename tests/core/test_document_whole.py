@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from klora_core import document, palette
 from klora_core.errors import KLoraError
 from klora_core.method import Fact
 from klora_core.methods.b_lora import BLora
@@ -80,23 +79,6 @@ def test_the_text_is_the_documents_with_a_line_a_key(plan):
     assert text.startswith('{\n "schema": "klora-plan/1",\n') and text.endswith("\n}\n")
 
 
-def test_the_whole_page(plan):
-    found = document.for_page(plan, 3)
-    candidates = [
-        {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT},
-        {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE},
-    ]
-    page = {
-        "palette": palette.THEMES,
-        "defaults": {"alpha": 1.5, "beta": {"s": 0.5, "s*": 1.3}},
-        "steps": 3,
-        "said": ["Look."],
-    }
-    scores = ({"score_subject": 3.0, "score_style": 1.0}, {"score_subject": 1.0, "score_style": 0.0})
-    slots = [{**slot, **score} for slot, score in zip(SLOTS, scores, strict=True)]
-    assert found == {**HEAD, "candidates": candidates, "page": page, "slots": slots}
-
-
 @pytest.fixture
 def passes() -> Plan:
     """Two passes, a LoRA that takes no part, and one of a role that is there already."""
@@ -110,16 +92,15 @@ def passes() -> Plan:
     return Plan(loras, slots, ("style", "style 2"), method, Progress("noise level"), "drop")
 
 
-def test_a_method_without_a_page_of_its_own_sends_its_choices(plan):
+def test_a_slot_that_nobody_uses_has_dashes(plan):
     fixed = replace(plan, method=BLora((1, -1)))
-    for found in (document.for_page(fixed, 2), fixed.to_json(2)):
-        assert [slot["choice"] for slot in found["slots"]] == ["ss", "--"]
+    assert [slot["choice"] for slot in fixed.to_json(2)["slots"]] == ["ss", "--"]
 
 
 def test_passes_and_loras_of_one_role(passes):
-    found = document.for_page(passes, 2)
+    found = passes.to_json(2)
     assert [slot["loras"] for slot in found["slots"]] == [["style", "style 2"], ["style"]]
-    assert [slot["choice"] for slot in passes.to_json(2)["slots"]] == ["cc/ss", "cc/--"]
+    assert [slot["choice"] for slot in found["slots"]] == ["cc/ss", "cc/--"]
     assert (found["passes"], found["steps"]) == (2, 2)
     assert found["facts"] == ["passes 2"]
     assert found["loras"] == [
@@ -128,7 +109,7 @@ def test_passes_and_loras_of_one_role(passes):
         {"name": "c", "slots": 1, "strength": 1.0, "role": "other", "alone": ["z"]},
     ]
     assert "subject" not in found and found["unmatched"] == {"style": []}
-    assert from_json(passes.to_json(2)) == passes
+    assert from_json(found) == passes
 
 
 def test_facts_without_a_label_begin_with_their_value(passes, monkeypatch):
@@ -158,9 +139,3 @@ def test_a_bad_value_in_a_document_keeps_its_own_words(plan):
     found["progress"]["mode"] = "never"
     with pytest.raises(KLoraError, match="^Unknown progress 'never'"):
         from_json(found)
-
-
-def test_the_page_says_first_what_is_not_applied(plan):
-    left = "style: 2 layers that this model does not have, NOT applied: a, b"
-    whole = replace(plan, notes=("a bias, applied as usual", left))
-    assert document.for_page(whole, 3)["page"]["said"] == [left, "Look."]

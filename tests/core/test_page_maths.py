@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from klora_core import document
 from klora_core.methods.klora import GAMMA_MODES, Schedule, make_schedule
 from klora_core.methods.klora_share import balance_for
 from klora_core.plan import Plan
 from klora_core.progress import Columns, Moment, Progress, in_steps, over_progress
+from tests.core import page
 from tests.core.page import evaluate, why_not
 from tests.core.plans import evidence, klora_plan, with_method
 
@@ -42,7 +41,7 @@ def made_up(count: int = 240, mode: str = "paper") -> Plan:
 
 def sent(plan: Plan) -> dict[str, Any]:
     """The document as the page gets it."""
-    return json.loads(json.dumps(document.for_page(plan, RESOLUTION)))
+    return page.sent(plan, RESOLUTION)
 
 
 def wanted() -> Iterator[tuple[dict[str, Any], Columns]]:

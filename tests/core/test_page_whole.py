@@ -6,13 +6,12 @@ import json
 
 import pytest
 
-from klora_core import document
 from klora_core.methods.in_turn import ORDERS, LoraSwitch, Turns
 from klora_core.methods.mixed import CmLora, LoraComposite
 from klora_core.methods.taking_part import Presence
 from klora_core.plan import LoraInfo, Plan, PlanSlot
 from klora_core.progress import Columns, Moment, Progress, in_steps, over_progress
-from tests.core.page import evaluate, why_not
+from tests.core.page import evaluate, sent, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -44,9 +43,9 @@ def switches():
 
 
 def page(plan: Plan, known: dict) -> dict:
-    sent = json.loads(json.dumps(document.for_page(plan, RESOLUTION)))
-    assert all("choice" not in slot for slot in sent["slots"])
-    return {"task": "decide", "document": sent, "known": {**known, "resolution": RESOLUTION}}
+    whole = sent(plan, RESOLUTION)
+    assert all("choice" not in slot for slot in whole["slots"])
+    return {"task": "decide", "document": whole, "known": {**known, "resolution": RESOLUTION}}
 
 
 def whole(steps: int) -> dict:
@@ -81,7 +80,7 @@ def test_a_run_and_the_parts_of_a_split_one_count_their_own_steps(parts):
     plans = [plan(method) for method in switches()]
     for p, shown in zip(plans, evaluate([page(p, known) for p in plans]), strict=True):
         assert shown["rows"] == rows(p, columns), p.method.turns
-        assert shown["facts"] == document.for_page(p, RESOLUTION)["facts"]
+        assert shown["facts"] == sent(p, RESOLUTION)["facts"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "noise level"])

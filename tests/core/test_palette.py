@@ -24,11 +24,15 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_colours_are_far_apart() -> None:
-    pairs = [(palette.SUBJECT, palette.STYLE), (palette.SUBJECT, palette.BACKGROUND)]
-    pairs += [(palette.STYLE, palette.BACKGROUND)]
-    assert min(contrast(*pair) for pair in pairs) >= 3
-    assert contrast(palette.MUTED, palette.BACKGROUND) >= 4.5
+@pytest.mark.parametrize("theme", [0, 1], ids=["dark", "light"])
+def test_colours_are_far_apart(theme: int) -> None:
+    page = palette.THEMES[("dark", "light")[theme]]
+    subject, style = (colours[theme] for colours in palette.candidates(2))
+    assert contrast(subject, style) >= 3
+    # On a dark page blue lies on the ground alone, which is the darkest there.
+    for ground in ("background", "panel", "band") if theme else ("background",):
+        assert min(contrast(colour, page[ground]) for colour in (subject, style)) >= 3
+    assert contrast(page["muted"], page["background"]) >= 4.5
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
@@ -65,11 +69,14 @@ def lab(colour: str, sight: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_colour_blind_people_can_tell_the_candidates(sight: str) -> None:
+@pytest.mark.parametrize("theme", [0, 1], ids=["dark", "light"])
+def test_colour_blind_people_can_tell_the_candidates(sight: str, theme: int) -> None:
     """Twelve times the difference that is just seen, between any two of eight, and from the page's ground."""
-    colours = {dark for dark, _ in palette.candidates(8)}
+    colours = {both[theme] for both in palette.candidates(8)}
     assert len(colours) == 8
-    grounds = {palette.THEMES["dark"]["panel"], palette.THEMES["light"]["background"]}
+    # A picture in the dark colours is also seen on a light page.
+    light = palette.THEMES["light"]["background"]
+    grounds = {light} if theme else {palette.THEMES["dark"]["panel"], light}
     for one, other in itertools.combinations(colours | grounds, 2):
         if {one, other} - grounds:
             assert np.linalg.norm(lab(one, sight) - lab(other, sight)) > 12 * 2.3, (one, other)

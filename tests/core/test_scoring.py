@@ -60,6 +60,19 @@ def test_ties_count_k_times(sum_entries):
     assert found == [5.0, 2048.0]
 
 
+@pytest.mark.parametrize("tile", [64, 1000, 1 << 18])
+@pytest.mark.parametrize("values", [2, 9, 4000])
+def test_ties_between_blocks_and_tiles_count_once_each(sum_entries, tile, values, monkeypatch):
+    """Whole numbers, so that the sums are exact whatever their order."""
+    monkeypatch.setattr(entries, "TILE_CPU", tile)
+    monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
+    weight = torch.randint(values, (64, 80), generator=torch.Generator().manual_seed(values)).float()
+    for rows in (weight, weight.sort(dim=0).values, weight.sort(dim=0, descending=True).values):
+        delta = Dense(rows, 80)
+        for k in (1, 2, 31, 256, 257, 2000, 5119):
+            assert tuple(sum_entries(delta, k, CPU).tolist()) == expected(delta, k)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
 def test_stored_dtypes_are_multiplied_in_float32(sum_entries, dtype):
     delta = LowRank(torch.randn(40, 4).to(dtype), torch.randn(4, 56).to(dtype), 0.5)

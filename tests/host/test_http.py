@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import urllib.request
 from urllib.parse import quote
 
@@ -40,6 +42,34 @@ def test_a_strangers_graph_gives_images_and_texts(server):
     (report,) = run.texts("report")
     for word in (SUBJECT, STYLE, str(http_graphs.SD15_SLOTS)):
         assert word in report
+
+
+def _set_of(server: Server, name: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(f"{server.url}/klora/sets/{name}", headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status, dict(answer.headers), answer.read()
+
+
+def test_a_run_keeps_its_settings_and_the_server_its_slots_once(server):
+    run, turned = (server.run(fused_image(SUBJECT, STYLE, balance=balance)) for balance in (0.0, 0.25))
+    (first,), (second,) = (each.outputs["fuse"]["klora"] for each in (run, turned))
+    assert max(len(json.dumps(each)) for each in (first, second)) < 1024
+    assert first["set"] == second["set"]
+    assert [each["schedule"]["balance"] for each in (first, second)] == [0.0, 0.25]
+    status, headers, content = _set_of(server, first["set"])
+    assert status == 200 and "immutable" in headers["Cache-Control"]
+    columns = json.loads(content)["columns"]
+    assert len(columns["name"]) == len(set(columns["name"])) == http_graphs.SD15_SLOTS
+    assert len(columns["score_subject"]) == len(columns["score_style"]) == http_graphs.SD15_SLOTS
+    _, headers, packed = _set_of(server, first["set"], **{"Accept-Encoding": "gzip"})
+    assert headers["Content-Encoding"] == "gzip" and gzip.decompress(packed) == content
+
+
+@pytest.mark.parametrize("name", ["0" * 32, "..%2F..%2Fetc", "%20"])
+def test_a_set_that_is_not_there_is_no_error_and_not_remembered(server, name):
+    status, headers, content = _set_of(server, name)
+    assert (status, content) == (204, b"")
+    assert headers["Cache-Control"] == "no-store"
 
 
 def test_back_to_back_runs_do_not_remember_each_other(server):

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 from support import part
 
+from tools import tiny
+
 
 def sdxl(rank=4):
     """One attention layer of SDXL in kohya's names."""
@@ -62,3 +64,20 @@ def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
         assert info.of_file(name) == {"trigger_words": words, "base_model": base}
     assert info.of_file("cut.safetensors") == {"trigger_words": "", "base_model": ""}
     assert info.of_file("gone.safetensors") is None and info.of_file("../../etc/passwd") is None
+
+
+def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, tmp_path, monkeypatch):
+    info = part(pack, "nodes.lora_info")
+    for where in ("checkpoints", "diffusion_models"):
+        models = [str(tiny.MODELS_DIR / where)]
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, where, (models, {".safetensors"}))
+    for model in ("tiny-sd15.safetensors", "tiny-sdxl.safetensors"):
+        told = info.beside("bare.safetensors", "checkpoints", model)
+        name = "SDXL" if "xl" in model else "SD1.5"
+        assert told == {**info.of_file("bare.safetensors"), "model": name, "fits": name == "SDXL"}
+    assert info.beside("ink.safetensors", "diffusion_models", "tiny-flux.safetensors")["fits"]
+    # Nothing is said where nothing is known: no such file, a folder that holds no models, no base.
+    for where, model in (("checkpoints", "gone.safetensors"), ("loras", "cat.safetensors")):
+        assert info.beside("cat.safetensors", where, model)["model"] == ""
+        assert "fits" not in info.beside("cat.safetensors", where, model)
+    assert "fits" not in info.beside("cut.safetensors", "checkpoints", "tiny-sd15.safetensors")

@@ -35,11 +35,12 @@ async def watched(url: str, prompt: dict[str, Any]) -> tuple[list[dict], dict[st
     raise AssertionError("the server closed the connection")
 
 
-def shares(document: dict[str, Any], xs: list[float]) -> list[float]:
+def shares(document: dict[str, Any], scores: dict[str, list[float]], xs: list[float]) -> list[float]:
     """The style's share of the layers at each progress: Eq. 10 and 13 of the paper, on the scores sent."""
     alpha, beta = (document["schedule"][name] for name in ("alpha", "beta"))
     gamma = document["gamma"]["value"]
-    rhos = [slot["score_subject"] / (gamma * slot["score_style"]) for slot in document["slots"]]
+    pairs = zip(scores["score_subject"], scores["score_style"], strict=True)
+    rhos = [subject / (gamma * style) for subject, style in pairs]
     return [sum(rho < alpha * x + beta for rho in rhos) / len(rhos) for x in xs]
 
 
@@ -58,15 +59,16 @@ def test_the_low_noise_model_goes_on_where_the_high_one_ended(served, name):
     assert first[0] < 0.05
     # Wan's noise is even over the steps: each is a quarter of the schedule.
     assert [*first, *second] == pytest.approx([at / STEPS for at in range(STEPS)], abs=0.02)
-    grown = shares(documents[high], first), shares(documents[low], second)
+    sets = [served.get(f"/klora/sets/{documents[each]['set']}")["columns"] for each in (high, low)]
+    grown = shares(documents[high], sets[0], first), shares(documents[low], sets[1], second)
     if name == "k-lora-wan":
-        assert documents[high]["slots"] == documents[low]["slots"]
+        assert documents[high]["set"] == documents[low]["set"]
         assert [*grown[0], *grown[1]] == sorted([*grown[0], *grown[1]])
         assert grown[0][0] < grown[0][-1] < grown[1][0] < grown[1][-1]
     else:
-        assert documents[high]["slots"] != documents[low]["slots"]
+        assert documents[high]["set"] != documents[low]["set"]
         assert all(part[0] < part[-1] for part in grown)
-    assert len(documents[high]["slots"]) == 20
+    assert len(sets[0]["name"]) == 20
 
 
 def _fresh(prompt: dict[str, Any], seed: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .host_nodes import HostNodes
+from .host_nodes import AFTER_A_RUN, HostNodes
 
 Json = dict[str, Any]
 
@@ -109,6 +109,7 @@ class Canvas:
 
 
 def _least(node: Json) -> int:
-    """The height below which the page makes a node higher: a row for each socket and each widget."""
+    """The height below which the page makes a node higher: rows of sockets and widgets, as in Nodes 2.0."""
     sockets = sum("widget" not in item for item in node["inputs"])
-    return 20 * max(sockets, len(node["outputs"])) + 24 * len(node["widgets_values"]) + 14
+    widgets = sum(value != AFTER_A_RUN for value in node["widgets_values"])
+    return 20 * max(sockets, len(node["outputs"])) + 28 * widgets + 14

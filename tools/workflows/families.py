@@ -75,11 +75,17 @@ class Family:
 
 
 def checkpoint(
-    name: str, url: str, licence: str, node: str = "model", title: str = "Checkpoint"
+    name: str,
+    url: str,
+    licence: str,
+    node: str = "model",
+    title: str = "Checkpoint",
+    collapsed: bool = False,
 ) -> tuple[Loader, ...]:
     """The loader of one checkpoint."""
     file = File("checkpoints", name, f"{url}/{name}", licence)
-    return (Loader(node, "CheckpointLoaderSimple", 98, {"ckpt_name": file}, title=title),)
+    kind, files = "CheckpointLoaderSimple", {"ckpt_name": file}
+    return (Loader(node, kind, 126, files, title=title, collapsed=collapsed),)
 
 
 def _flux_text(widget: str, name: str) -> dict[str, File]:

@@ -9,7 +9,7 @@ from ..api_format import Json, WorkflowError, has_control, inputs_of, is_widget,
 
 # The editor's own, which the server knows nothing of: its widgets.
 _EDITORS = {"MarkdownNote": ("text",)}
-_AFTER_A_RUN = "fixed"
+AFTER_A_RUN = "fixed"
 _UPLOAD = "image"
 
 
@@ -77,7 +77,7 @@ def _values(
                 raise WorkflowError(f"{kind}.{prefix}{name} has no option {value!r}.")
             yield from _values(kind, chosen["inputs"], left, f"{prefix}{name}.")
         if has_control(name, type_, options):
-            yield _AFTER_A_RUN
+            yield AFTER_A_RUN
         if options.get("image_upload"):
             yield _UPLOAD
 

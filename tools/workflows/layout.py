@@ -15,8 +15,13 @@ WIDE, HIGH = 1410, 890
 """A template's nodes at most, title bars included."""
 FILL = 0
 """The height of a node that takes what its column leaves."""
+MAP_HEIGHT = 270
+"""What K-LoRA Fuse loses when its map is folded, as in web/js/view/view.js."""
 _GAP, _HEAD, _PAD, _BETWEEN = 12, 42, 14, 16
-_LEAST, _TIGHT = 60, 6
+_LEAST, _TIGHT, _MISSING = 60, 6, 22
+_ROW = TITLE_BAR + 1
+_COLLAPSED = 225
+"""The width of a collapsed node in Nodes 2.0, whatever its title."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Box:
     def least(self) -> int:
         """Its height where nodes that fill are as low as may be."""
         if self.table:
-            return len(self.table) * (TITLE_BAR + _TIGHT) - _TIGHT
+            return len(self.table) * _ROW
         return sum(TITLE_BAR + (_body(node) or _LEAST * _fills(node)) + _GAP for node in self.nodes) - _GAP
 
     @property
@@ -102,8 +107,8 @@ def _rows(rows: Sequence[Sequence[Json | None]], left: int, top: int) -> int:
             if node:
                 node["pos"] = [x, top + TITLE_BAR]
             x += width + _TIGHT
-        top += TITLE_BAR + _TIGHT
-    return top - _TIGHT
+        top += _ROW
+    return top
 
 
 def _collapsed(node: Json) -> bool:
@@ -111,7 +116,10 @@ def _collapsed(node: Json) -> bool:
 
 
 def _body(node: Json) -> int:
-    return 0 if _collapsed(node) else int(node["size"][1])
+    """The height below the title bar; Nodes 2.0 says there that a collapsed node's file is missing."""
+    if _collapsed(node):
+        return _MISSING if "models" in node["properties"] else 0
+    return int(node["size"][1])
 
 
 def _fills(node: Json) -> bool:
@@ -119,5 +127,5 @@ def _fills(node: Json) -> bool:
 
 
 def _bar(node: Json) -> int:
-    """The width of a collapsed node: the page adds two squares to the title's text."""
-    return 2 * TITLE_BAR + round(7.5 * len(node["title"]))
+    """The width of a collapsed node: in the classic renderer two squares more than the title's text."""
+    return max(_COLLAPSED, 2 * TITLE_BAR + round(7.5 * len(node["title"])))

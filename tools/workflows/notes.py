@@ -65,16 +65,13 @@ counts it by its noise.
 
 def lightning(family: Family) -> str:
     """The note of the workflow with a distillation LoRA."""
-    return f"""# Four steps, two LoRAs, one Lightning LoRA
+    return f"""# Four steps with Lightning
 
 {begin(family)}
 
-**The Lightning LoRA stays untouched**: loaded by the ordinary LoRA loader before *K-LoRA Fuse*, it does not \
-compete. Any other LoRA that should always be on goes in the same place.
-
-It sets the sampler: **4 steps, cfg 1, euler, sgm_uniform**. For the 8-step file set *Steps* to 8.
-
-{DIAL}"""
+{DIAL}
+The **Lightning LoRA** does not compete. It wants **4 steps, cfg 1, euler, sgm_uniform**.
+"""
 
 
 def z_image(family: Family) -> str:
@@ -84,6 +81,5 @@ def z_image(family: Family) -> str:
 {begin(family)}
 
 {DIAL}
-Files with q, k, v apart and files with one qkv matrix pair up. Turbo wants **8 steps and cfg 1**; at cfg 1 \
-a negative prompt has no effect, so there is none.
+Turbo wants **8 steps and cfg 1**; at cfg 1 a negative prompt has no effect, so there is none.
 """

@@ -13,11 +13,17 @@ BLUE, GREEN, PURPLE, GOLD, GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#
 SEED = 20250218
 
 
-def note(canvas: Canvas, text: str, files: Iterable[File]) -> Json:
-    """The one note of a workflow, with the model files listed at its end."""
-    models = "\n".join(_listed(file) for file in files)
-    full = f"{text}\n**Models**\n\n{models}\n" if models else text
-    return canvas.node("note", "MarkdownNote", (300, FILL), {"text": full}, title="Read me")
+def note(canvas: Canvas, text: str) -> Json:
+    """What to change first, and the one dial to turn."""
+    return canvas.node("note", "MarkdownNote", (300, FILL), {"text": text}, title="Read me")
+
+
+def model_files(canvas: Canvas, files: Iterable[File]) -> Json:
+    """Where the model files come from and where they go, for who opens it; the page offers them itself."""
+    text = "\n".join(_listed(file) for file in files)
+    return canvas.node(
+        "files", "MarkdownNote", (300, 200), {"text": f"{text}\n"}, title="Model files", collapsed=True
+    )
 
 
 def _listed(file: File) -> str:
@@ -52,8 +58,10 @@ def pair(canvas: Canvas, family: Family, which: str = "", name: str = "pair") ->
     files = {"subject": family.subject, "style": family.style}
     names = {f"{role}_lora": file.name if file else theirs(role, which) for role, file in files.items()}
     title = f"Load Subject + Style LoRA ({which})" if which else ""
-    node = canvas.node(name, "KLoRALoadPair", (300, 102), names, title=title)
-    return offered(node, [file for file in files.values() if file])
+    known = [file for file in files.values() if file]
+    # The node's own line on its files, and the page's on those that are missing.
+    node = canvas.node(name, "KLoRALoadPair", (300, 218 if known else 194), names, title=title)
+    return offered(node, known)
 
 
 def theirs(role: str, which: str = "") -> str:
@@ -80,7 +88,7 @@ def fuse(
 
 def lora(canvas: Canvas, name: str, role: str, title: str) -> Json:
     """One LoRA file of the user's, not applied."""
-    return canvas.node(name, "KLoRALoadLora", (300, 58), {"lora_name": theirs(role)}, title=title)
+    return canvas.node(name, "KLoRALoadLora", (300, 126), {"lora_name": theirs(role)}, title=title)
 
 
 def member(
@@ -95,7 +103,7 @@ def member(
     """A LoRA Set of the one `before` it and one LoRA more."""
     wires = {"lora": source} | ({"set": f"{before}.set"} if before else {})
     widgets, title = {"role": role, "strength": strength}, f"LoRA Set: {role}"
-    return canvas.node(name, "KLoRASet", (300, 146), widgets, title=title, collapsed=collapsed, **wires)
+    return canvas.node(name, "KLoRASet", (300, 178), widgets, title=title, collapsed=collapsed, **wires)
 
 
 def compose(
@@ -115,7 +123,7 @@ def prompt(canvas: Canvas, text: str, clip: str = "fuse.clip", height: int = 120
 
 def avoid(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:
     """What to avoid."""
-    return canvas.node("negative", "CLIPTextEncode", (280, 88), {"text": text}, title="Avoid", clip=clip)
+    return canvas.node("negative", "CLIPTextEncode", (280, 102), {"text": text}, title="Avoid", clip=clip)
 
 
 def nothing(canvas: Canvas) -> Json:

@@ -15,7 +15,7 @@ _LORAS = (
 )
 """Name, role in words, title."""
 
-_MANY_STYLES = """# Your subject in two styles at once
+_MANY_STYLES = """# A subject in two styles
 
 **Change first**
 
@@ -23,15 +23,10 @@ _MANY_STYLES = """# Your subject in two styles at once
 2. *Prompt*: the trigger words of **all three** LoRAs.
 3. Run.
 
-*Merge LoRAs* makes one style of the two, once; *K-LoRA Fuse* puts the subject into it.
-
 **Then two dials**
 
 - one style too strong? its **strength** in *LoRA Set*
-- subject lost? **balance** toward **-1**; styles too weak? toward **+1**
-
-**Other merges:** `method` in *Merge LoRAs*. To keep the merged style as a file, connect *Save LoRA Weights* \
-to its `lora` output.
+- **balance**: toward **-1** for the subject, **+1** for the styles
 """
 
 _LORA_STACK = """# Any number of LoRAs, by role
@@ -39,17 +34,11 @@ _LORA_STACK = """# Any number of LoRAs, by role
 **Change first**
 
 1. The three *LoRA* loaders: your files, all made for SD1.5.
-2. *LoRA Set*: what each is. subject: who. style: how. other: neither, always on.
+2. *LoRA Set*: who (subject), how (style), or always on (other).
 3. *Prompt*: the trigger words of **all** LoRAs.
 4. Run.
 
-**More LoRAs:** one loader and one *LoRA Set* more, between the last set and *Compose LoRAs*.
-
-**A LoRA stack of another pack:** connect it to `lora_stack` of a *LoRA Set* in the place of the three. Its \
-first LoRA is the subject, the others are styles; `stack_roles` changes that.
-
-**Another method:** `method` in *Compose LoRAs*. K-LoRA gives each layer and step the strongest subject or \
-the strongest style. LoRA Switch lets all of them take turns.
+**More LoRAs:** a loader and a *LoRA Set* more. **A stack of another pack:** to `lora_stack` of a *LoRA Set*.
 """
 
 
@@ -60,7 +49,7 @@ def many_styles(host: HostNodes) -> Json:
     merge = [
         parts.member(canvas, "set1", "style.lora", "style", strength=0.7),
         parts.member(canvas, "set2", "style2.lora", "style", "set1", strength=0.7),
-        canvas.node("merge", "KLoRAMerge", (240, 126), model="model.MODEL", set="set2.set"),
+        canvas.node("merge", "KLoRAMerge", (240, 158), model="model.MODEL", set="set2.set"),
         canvas.node(
             "merged", "PreviewAny", (380, 240), title="What was merged", collapsed=True, source="merge.report"
         ),
@@ -87,9 +76,9 @@ def lora_stack(host: HostNodes) -> Json:
 
 def _start(canvas: Canvas, text: str) -> list[Json]:
     """The note, the checkpoint and three LoRAs."""
-    note = parts.note(canvas, text, SD15.files)
-    loras = [parts.lora(canvas, *lora) for lora in _LORAS]
-    return [note, parts.loader(canvas, SD15.loaders[0]), *loras]
+    note, loader = parts.note(canvas, text), parts.loader(canvas, SD15.loaders[0])
+    loader["flags"] = {"collapsed": True}
+    return [note, loader, *(parts.lora(canvas, *lora) for lora in _LORAS)]
 
 
 def _saved(
@@ -108,12 +97,14 @@ def _saved(
         parts.decode(canvas),
         parts.saved(canvas, prefix, title="Image"),
     ]
+    details = parts.details(canvas, steps)
+    start.append(parts.model_files(canvas, SD15.files))
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
         [
             [Box(title, parts.BLUE, 250, before)],
-            [Box("Details", parts.GREY, 250, parts.details(canvas, steps))],
+            [Box("Details", parts.GREY, 250, details)],
         ],
         [[Box("3 · Compose", parts.GREEN, 320, [fuse])]],
         [[Box("4 · Prompt and image", parts.GOLD, 380, image)]],

@@ -32,9 +32,6 @@ One seed, one prompt, one sheet: no LoRA, subject only, style only, both simply 
 **What to look for:** a *plain sum* that shows neither LoRA well, and *K-LoRA* that keeps the subject of the \
 second image and the style of the third. If not, move **balance** in *K-LoRA Fuse*.
 
-All five share one text encoder, with the text parts of both LoRAs if they have any: what differs is the \
-model alone.
-
 {_SWAP}
 """
 
@@ -44,11 +41,7 @@ One seed, one prompt, five values of **balance** from subject to style, joined i
 
 {_FIRST}
 
-Keep the value that you like best. The map of one is open; the other four are in *Details*, a click opens \
-each. The two LoRAs are scored once for all.
-
-**Other values:** set **balance** in a *K-LoRA Fuse*, and the text of its label. Other settings have to be \
-the same in all five.
+**Other values:** set **balance** in a *K-LoRA Fuse*, four of which are in *Details*, and its label.
 
 {_SWAP}
 """
@@ -72,17 +65,12 @@ MERGES = ("Linear", "NP-LoRA", "TIES", "KnOTS")
 
 _METHODS_NOTE = f"""# Every method on your two LoRAs
 
-One seed, one prompt, one sheet. Above, methods that choose over time (*Compose LoRAs*); below, LoRAs merged \
-once (*Merge LoRAs*). All but the first are in *Details*.
+Above, methods that choose over time (*Compose LoRAs*); below, LoRAs merged once (*Merge LoRAs*), *Linear* \
+being the plain sum. All but the first are in *Details*.
 
 {_FIRST}
 
 **What to look for:** the image that keeps the subject and has the style. No table knows it for your pair.
-
-*LoRA Composite* and *CMLoRA* run the model once for each LoRA: they take twice as long. *B-LoRA* is for \
-SDXL alone: there, choose it as `method`. *Linear* is the plain sum.
-
-{_SWAP}
 """
 
 
@@ -160,11 +148,17 @@ def balance_sweep(host: HostNodes) -> Json:
 def _start(canvas: Canvas, text: str) -> list[Json]:
     """The note, the checkpoint, the two LoRAs, the size."""
     return [
-        parts.note(canvas, text, SD15.files),
+        parts.note(canvas, text),
         parts.loader(canvas, SD15.loaders[0]),
         parts.pair(canvas, SD15),
-        parts.empty(canvas, SD15.latent, SD15.size),
+        _closed(parts.empty(canvas, SD15.latent, SD15.size)),
     ]
+
+
+def _closed(node: Json) -> Json:
+    """The node, collapsed."""
+    node["flags"] = {"collapsed": True}
+    return node
 
 
 def _added(canvas: Canvas, name: str, lora: str, model: str, title: str) -> Json:
@@ -185,34 +179,32 @@ def _sheet(
     last: str,
     clip: str = "fuse0.clip",
 ) -> Json:
-    """One way open, the sheet of all; collapsed, a row for each: its own, sampler, decoder, label, join."""
+    """One way open, the sheet of all; collapsed, for each way its own and join, then what samples."""
     shared = [
-        parts.prompt(canvas, SD15.prompt, clip, 88),
-        parts.avoid(canvas, SD15.negative, clip),
-        parts.number(canvas, "seed", parts.SEED, "Seed"),
+        parts.prompt(canvas, SD15.prompt, clip, 102),
+        _closed(parts.avoid(canvas, SD15.negative, clip)),
+        _closed(parts.number(canvas, "seed", parts.SEED, "Seed")),
         parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
     ]
     rows = [_row(canvas, at, label, model) for at, (label, model) in enumerate(ways.items())]
     joined, joins = _joined(canvas, len(ways), across)
-    for row, join in zip(rows, joins, strict=True):
-        row.append(join)
-    most = max(map(len, own))
-    table = [_padded(nodes, most) + row for nodes, row in zip(own, rows, strict=True)]
+    table: list[list[Json | None]] = []
+    for nodes, join, row in zip(own, joins, rows, strict=True):
+        if before := [*nodes, *filter(None, [join])]:
+            table.append([*before, *[None] * (len(row) - len(before))])
+        table.append(row)
     save = parts.saved(canvas, prefix, joined, "Sheet")
+    start.append(parts.model_files(canvas, SD15.files))
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
         [[Box("2 · Fuse", parts.GREEN, 320, [fuse])]],
         [
             [Box("3 · The same for all", parts.PURPLE, 280, shared), Box("Sheet", parts.GOLD, 378, [save])],
-            [Box("Details: a row for each image", parts.GREY, 702, table=table)],
+            [Box("Details: two rows for each image", parts.GREY, 702, table=table)],
         ],
     )
     return canvas.saved(f"0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d{last}")
-
-
-def _padded(nodes: list[Json], count: int) -> list[Json | None]:
-    return [*nodes, *[None] * (count - len(nodes))]
 
 
 def _row(canvas: Canvas, at: int, label: str, model: str) -> list[Json | None]:

@@ -59,7 +59,7 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
     canvas, family = Canvas(host), workflow.family
     sampling = workflow.sampling or family.sampling
     extra = [workflow.always_on] if workflow.always_on else []
-    start = [parts.note(canvas, workflow.note, [*family.files, *extra])]
+    start = [parts.note(canvas, workflow.note)]
     start += [parts.loader(canvas, loader) for loader in family.loaders]
     start += [_always_on(canvas, file) for file in extra]
     start.append(parts.pair(canvas, family))
@@ -67,19 +67,23 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
     fuse = parts.fuse(canvas, model=model, clip=family.clip, widgets=family.schedule)
     words = _picture(canvas) if workflow.denoise < 1 else []
     title = "3 · Picture and prompt" if words else "3 · Prompt"
-    words += _words(canvas, family, sampling, 88 if words else 120)
+    words += _words(canvas, family, sampling, 102 if words else 120)
+    if workflow.denoise < 1:
+        words[-1]["flags"] = {"collapsed": True}
     if workflow.denoise == 1:
         words.append(parts.empty(canvas, family.latent, family.size))
     steps = parts.number(canvas, "steps", sampling.steps, "Steps")
     image = [steps, *_image(canvas, family, sampling, workflow.denoise)]
     image.append(parts.saved(canvas, workflow.prefix))
+    details = parts.details(canvas, sampling.steps)
+    start.append(parts.model_files(canvas, [*family.files, *extra]))
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
         [[Box("2 · Fuse", parts.GREEN, 320, [fuse])]],
         [
             [Box(title, parts.PURPLE, 280, words)],
-            [Box("Details", parts.GREY, 280, parts.details(canvas, sampling.steps))],
+            [Box("Details", parts.GREY, 280, details)],
         ],
         [[Box("4 · Image", parts.GOLD, 360, image)]],
     )
@@ -89,7 +93,7 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
 def _always_on(canvas: Canvas, file: File) -> Json:
     node = canvas.node(
         "fast", "LoraLoaderModelOnly", (300, 82), {"lora_name": file.name},
-        title="Lightning LoRA (always on)", model="model.MODEL",
+        title="Lightning LoRA (always on)", collapsed=True, model="model.MODEL",
     )  # fmt: skip
     return parts.offered(node, [file])
 

@@ -6,7 +6,7 @@ from . import notes, parts
 from .canvas import Canvas, Json
 from .families import HUGGING_FACE, OPEN_RAIL_PP, SDXL, WAN, Sampling, checkpoint
 from .host_nodes import HostNodes
-from .layout import FILL, Box, lay_out
+from .layout import FILL, MAP_HEIGHT, Box, lay_out
 
 _REFINER = checkpoint(
     "sd_xl_refiner_1.0.safetensors",
@@ -14,6 +14,7 @@ _REFINER = checkpoint(
     OPEN_RAIL_PP,
     "refiner",
     "Refiner",
+    collapsed=True,
 )[0]
 _TO_REFINER, _TO_LOW = 24, 10
 """The step at which the second part takes over: of 30, and of 20 as in ComfyUI's own Wan template."""
@@ -23,16 +24,13 @@ _REFINER_NOTE = f"""# SDXL base and refiner
 {notes.begin(SDXL)}
 
 {notes.DIAL}
-The LoRAs work in the base, up to the step in **Refiner from** (24). The refiner is another network: no LoRA \
-of the base fits it.
-
-**progress** stays at **auto**: the base's part of the run is counted by its noise, so the style has not had \
-its last steps when the refiner begins. Style too weak? *Refiner from* later, or **balance** toward **+1**.
+The LoRAs work in the base, up to the step in **Refiner from**: no LoRA of the base fits the refiner. Style \
+still too weak? *Refiner from* later.
 """
 
 _WAN_NOTE = """# Your subject in your style, as a video
 
-Wan 2.2 is two models: *high noise* makes the composition and the movement, *low noise* the detail.
+Two models: *high noise* makes the movement, *low noise* the detail.
 
 **Change first**
 
@@ -45,8 +43,7 @@ Wan 2.2 is two models: *high noise* makes the composition and the movement, *low
 - subject lost? toward **-1**
 - style too weak? toward **+1**
 
-**progress** stays at **auto**: each model runs a part of the steps, and auto counts both on one scale, \
-their noise. The low noise model goes on where the high noise model ended.
+**progress** stays at **auto**: the low noise model goes on where the high noise model ended.
 """
 _ONE_PAIR = "your two files, made for Wan 2.2 14B. Both models get them."
 _TWO_PAIRS = "a subject and a style for each model, where your LoRAs come as a high and a low file."
@@ -55,26 +52,27 @@ _TWO_PAIRS = "a subject and a style for each model, where your LoRAs come as a h
 def refiner(host: HostNodes) -> Json:
     """SDXL base with the two LoRAs, and the refiner for the last steps."""
     canvas, sampling = Canvas(host), SDXL.sampling
-    files = [*SDXL.files, *_REFINER.files.values()]
-    start = [parts.note(canvas, _REFINER_NOTE, files), parts.loader(canvas, SDXL.loaders[0])]
+    start = [parts.note(canvas, _REFINER_NOTE), parts.loader(canvas, SDXL.loaders[0])]
     start += [parts.loader(canvas, _REFINER), parts.pair(canvas, SDXL)]
     fuse = parts.fuse(canvas)
     words = [
         _text(canvas, "prompt", SDXL.prompt, "Prompt", 120),
-        _text(canvas, "avoided", SDXL.negative, "Avoid", 88),
+        _text(canvas, "avoided", SDXL.negative, "Avoid", 102),
         *(_encoded(canvas, name, text, clip, title) for name, text, clip, title in _ENCODED),
         parts.empty(canvas, SDXL.latent, SDXL.size),
     ]
     image = _numbers(canvas, sampling, "Refiner from", _TO_REFINER)
     image += _samplers(canvas, sampling, "fuse.model", "refiner.MODEL", "Base", "Refiner")
     image += [parts.decode(canvas, latent="second"), parts.saved(canvas, "k-lora-refiner")]
+    details = parts.details(canvas, sampling.steps)
+    start.append(parts.model_files(canvas, [*SDXL.files, *_REFINER.files.values()]))
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
         [[Box("2 · Fuse", parts.GREEN, 320, [fuse])]],
         [
             [Box("3 · Prompt", parts.PURPLE, 280, words)],
-            [Box("Details", parts.GREY, 280, parts.details(canvas, sampling.steps))],
+            [Box("Details", parts.GREY, 280, details)],
         ],
         [[Box("4 · Image", parts.GOLD, 360, image)]],
     )
@@ -103,27 +101,29 @@ def wan_pairs(host: HostNodes) -> Json:
 
 def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: str) -> Json:
     canvas, sampling = Canvas(host), WAN.sampling
-    start = [parts.note(canvas, note, WAN.files)]
-    start += [parts.loader(canvas, loader) for loader in WAN.loaders]
-    which = ("",) if pairs[0] == pairs[1] else _WHICH
-    start += [
+    read_me = parts.note(canvas, note)
+    *models, words, vae = (parts.loader(canvas, loader) for loader in WAN.loaders)
+    one = pairs[0] == pairs[1]
+    which = ("",) if one else _WHICH
+    loras = [
         parts.pair(canvas, WAN, noise, name) for noise, name in zip(which, dict.fromkeys(pairs), strict=True)
     ]
     high = _fused(canvas, "high", "model.MODEL", pairs[0], "High noise")
     low = _fused(canvas, "low", "low.MODEL", pairs[1], "Low noise")
     size = {"width": WAN.size, "height": WAN.size, "length": 81, "batch_size": 1}
     image = [
-        parts.prompt(canvas, WAN.prompt, "clip.CLIP", 88),
+        parts.prompt(canvas, WAN.prompt, "clip.CLIP", 102),
         canvas.node(
             "negative", "CLIPTextEncode", (280, 88), {"text": WAN.negative}, title="Avoid", collapsed=True,
             clip="clip.CLIP",
         ),
         canvas.node("size", WAN.latent, (280, 130), size, title="Size and length", collapsed=True),
     ]  # fmt: skip
-    seed, *numbers = _numbers(canvas, sampling, "Low noise from", _TO_LOW)
-    seed["flags"] = {"collapsed": True}
+    numbers = _numbers(canvas, sampling, "Low noise from", _TO_LOW)
+    for number in numbers:
+        number["flags"] = {"collapsed": True}
     samplers = _samplers(canvas, sampling, "highshift.MODEL", "lowshift.MODEL", "Sample, high", "Sample, low")
-    image += [seed, *numbers, parts.decode(canvas, WAN.vae, latent="second")]
+    image += [*numbers, parts.decode(canvas, WAN.vae, latent="second")]
     image.append(
         canvas.node(
             "video", "CreateVideo", (280, 102), {"fps": 16.0}, title="16 frames a second",
@@ -136,6 +136,12 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
             title="Fused video", video="video.VIDEO",
         )
     )  # fmt: skip
+    other = [words, vae, parts.model_files(canvas, WAN.files)]
+    if one:
+        start, image = [read_me, *models, *loras], [*other, *image]
+    else:
+        start = [read_me, *models, *other]
+        high, low = [loras[0], _folded(high[0]), *high[1:]], [loras[1], _folded(low[0]), *low[1:]]
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 290, start)]],
@@ -162,6 +168,12 @@ def _fused(canvas: Canvas, name: str, model: str, pair: str, title: str) -> list
         collapsed=True, model=f"{name}fuse.model",
     )  # fmt: skip
     return [fuse, report, shift]
+
+
+def _folded(fuse: Json) -> Json:
+    """The Fuse node with its map folded, as the page remembers it."""
+    fuse["properties"]["klora_map"] = {"open": False, "folded": MAP_HEIGHT}
+    return fuse
 
 
 def _text(canvas: Canvas, name: str, text: str, title: str, height: int) -> Json:

@@ -2,8 +2,10 @@
 
 import { columnsFor, joined } from '../../../web/js/decision/columns.js'
 import { sharesOf, stretchesOf } from '../../../web/js/decision/decision.js'
-import { nameInBlock, readDocument } from '../../../web/js/decision/document.js'
+import { nameInBlock, readDocument, readSent } from '../../../web/js/decision/document.js'
+import { LastDocument } from '../../../web/js/decision/last_document.js'
 import { Runs } from '../../../web/js/decision/runs.js'
+import { SlotSets } from '../../../web/js/host/slot_sets.js'
 import { deciderOf } from '../../../web/js/methods/index.js'
 
 /** @type {Record<string, (asked: any) => any>} */
@@ -31,6 +33,49 @@ const TASKS = {
   },
   columns: ({ known }) => columnsFor(known),
   joined: ({ runs }) => joined(runs),
+  /** The documents of what was `sent`, one after another, where a server keeps `sets`. */
+  async documents({ sent, sets }) {
+    const known = new SlotSets(serverOf(sets, []))
+    const found = []
+    for (const one of sent) found.push(await known.documentOf(readSent(one)))
+    return found
+  },
+  /** What a page asks a server for that keeps `sets`, and whether it gets a document of each in turn. */
+  async asked({ sent, sets }) {
+    /** @type {string[]} */
+    const asked = []
+    const known = new SlotSets(serverOf(sets, asked))
+    const whole = await Promise.all(sent.map((/** @type {any} */ one) => known.documentOf(one)))
+    return { asked, whole: whole.map(Boolean) }
+  },
+  /** Whether a document is whole at each time that it is asked for, where a server keeps other `sets` each time. */
+  async again({ sent, sets }) {
+    const server = { fetchApi: (/** @type {string} */ path) => serverOf(sets.shift(), []).fetchApi(path) }
+    const known = new SlotSets(server)
+    const found = []
+    while (sets.length) found.push(Boolean(await known.documentOf(sent)))
+    return found
+  },
+  /**
+   * What is shown after each of `events`: a document `sent`, the `end` of one's way, or that another map goes on.
+   */
+  async last({ events }) {
+    const ends = new Map()
+    let last = new LastDocument(() => {})
+    const shown = []
+    for (const { sent, end, whole, succeed } of events) {
+      if (sent) last.expect({ whole: new Promise((done) => ends.set(sent, done)), workflow: 'w', setTo: sent })
+      if (end) ends.get(end)(whole)
+      if (succeed) {
+        const next = new LastDocument(() => {})
+        next.succeed(last)
+        last = next
+      }
+      await new Promise((done) => setTimeout(done))
+      shown.push([last.plan, last.setTo, last.gone, last.waits, last.isOf('w')])
+    }
+    return shown
+  },
   nameInBlock: ({ slot }) => nameInBlock(slot),
   /** What is drawn after each of `events`, as [mode, shape] asks for it. */
   runs({ events, asks }) {
@@ -40,6 +85,16 @@ const TASKS = {
   }
 }
 
+/** A server that answers for `sets`, by name, and writes down what it is `asked`. @param {any} sets @param {string[]} asked */
+const serverOf = (sets, asked) => ({
+  async fetchApi(/** @type {string} */ path) {
+    asked.push(path)
+    const name = path.split('/').at(-1) ?? ''
+    if (sets[name] === 'down') throw new Error('no server')
+    return name in sets ? { status: 200, json: async () => sets[name] } : { status: 204 }
+  }
+})
+
 /** @param {string} _ @param {any} value */
 function plain(_, value) {
   if (ArrayBuffer.isView(value)) return Array.from(/** @type {any} */ (value))
@@ -48,5 +103,5 @@ function plain(_, value) {
 
 let text = ''
 for await (const part of process.stdin) text += part
-const results = JSON.parse(text).map((/** @type {any} */ asked) => TASKS[asked.task](asked))
+const results = await Promise.all(JSON.parse(text).map((/** @type {any} */ asked) => TASKS[asked.task](asked)))
 process.stdout.write(JSON.stringify(results, plain))

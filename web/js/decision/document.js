@@ -21,6 +21,11 @@ const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursor
  *     palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number, said?: string[]
  *   }
  * } & Record<string, any>} PlanDocument
+ * As the server sends it: what is the same for all runs of its LoRAs is in a set of that name, or all is here, as
+ * older servers send it.
+ * @typedef {{
+ *   method: { name: string, live: boolean }, loras: { name: string, role: string }[], set?: string
+ * } & Record<string, any>} Sent
  */
 
 /**
@@ -44,6 +49,18 @@ export function readDocument(value) {
     isList(value.slots, isSlot) &&
     isPage(value.page)
   return whole ? value : null
+}
+
+/**
+ * `value` as what the server sends with a run, or null: then it is nothing to draw from.
+ * @param {any} value
+ * @returns {Sent | null}
+ */
+export function readSent(value) {
+  if (!isText(value?.set)) return readDocument(value)
+  const { schema, method, loras } = value
+  const known = schema === SCHEMA && isText(method?.name) && typeof method.live === 'boolean' && isList(loras, isLora)
+  return known ? value : null
 }
 
 /** @param {any} value */

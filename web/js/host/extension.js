@@ -3,13 +3,16 @@
 import { readRun } from '../decision/columns.js'
 import { wordsFor } from '../view/words.js'
 import { api, app, claimPage } from './comfy.js'
-import { Toasts, sayOn, sentenceOf } from './errors.js'
+import { Toasts, sentenceOf } from './errors.js'
 import { allNodes, executionIdOf, nodeAt } from './graph.js'
+import { ERROR, sayOn } from './line.js'
 import { LiveMap } from './live_map.js'
 import { tellFiles } from './lora_files.js'
 import { readOldOrders } from './old_orders.js'
 import { Prompts } from './prompts.js'
-import { History, planIn } from './restore.js'
+import { History, sentIn } from './restore.js'
+import { SlotSets } from './slot_sets.js'
+import { translate } from './templates.js'
 
 // Whatever gives a plan gets a map.
 const PLAN = 'KLORA_PLAN'
@@ -19,7 +22,10 @@ const SUCCEEDS = 2000
 
 /** @type {Map<object, LiveMap>} */
 const maps = new Map()
+/** Looks again at the files of each loader. @type {Map<object, () => void>} */
+const looks = new Map()
 const history = new History(api)
+const sets = new SlotSets(api)
 const prompts = new Prompts(api)
 const toasts = new Toasts(app)
 /** @type {(() => void) | null} */
@@ -46,9 +52,15 @@ const extension = {
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
       listen(end, () => each((map) => map.sampled()))
     }
-    listen('graphChanged', () => each((map) => map.update()))
+    listen('graphChanged', () => {
+      each((map) => map.update())
+      for (const look of looks.values()) look()
+    })
     followHands()
   },
+
+  /** @param {any} graph */
+  beforeConfigureGraph: (graph) => translate(graph, locale()),
 
   /** @param {any} nodeType @param {any} definition */
   beforeRegisterNodeDef(nodeType, definition) {
@@ -57,15 +69,17 @@ const extension = {
 
   /** @param {any} node */
   nodeCreated(node) {
-    const look = tellFiles(node, api, app)
+    const words = wordsFor(locale())
+    const look = tellFiles(node, api, app, words.stranger)
     if (look) {
       setTimeout(look)
       chain(node, 'onConfigure', () => setTimeout(look))
+      chain(node, 'onAdded', () => looks.set(node, look))
+      chain(node, 'onRemoved', () => looks.delete(node))
     }
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
-    const locale = app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
-    const map = new LiveMap(app, node, wordsFor(locale))
+    const map = new LiveMap(app, node, words)
     maps.set(node, map)
     chain(node, 'onExecuted', (output) => receive(map, output))
     chain(node, 'onAdded', () => {
@@ -85,11 +99,14 @@ const extension = {
 
   /** @param {any} outputs */
   onNodeOutputsUpdated(outputs) {
-    each((map) => map.locator && !map.hasPlan && receive(map, outputs?.[map.locator]))
+    each((map) => map.locator && map.waits && receive(map, outputs?.[map.locator]))
   }
 }
 
 if (claimPage(import.meta.url)) app.registerExtension(extension)
+
+/** The page's language. @returns {string} */
+const locale = () => app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
 
 /** @param {string} kind @param {(detail: any) => void} heard */
 function listen(kind, heard) {
@@ -98,17 +115,17 @@ function listen(kind, heard) {
 
 /** @param {LiveMap} map @param {any} output */
 function receive(map, output) {
-  const plan = planIn(output)
-  if (plan) map.receive(plan)
+  const sent = sentIn(output)
+  if (sent) map.receive(sent, sets.documentOf(sent))
 }
 
 /** @param {any} node @param {LiveMap} map */
 async function restore(node, map) {
-  if (!map.locator || map.hasPlan) return
+  if (!map.locator || !map.waits) return
   receive(map, app.nodeOutputs?.[map.locator])
-  if (map.hasPlan || map.succeed(gone())) return
-  const plan = await history.planOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
-  if (plan && !map.hasPlan && node.graph) map.recall(plan)
+  if (!map.waits || map.succeed(gone())) return
+  const sent = await history.sentOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
+  if (sent && map.waits && node.graph) map.recall(sent, sets.documentOf(sent))
 }
 
 /** Maps whose node has just left the graph. */
@@ -143,7 +160,7 @@ async function failed(error) {
   toasts.show(node?.title || 'K-LoRA', sentence)
   if (!node) return
   const map = maps.get(node)
-  const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, text))
+  const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, ERROR, text))
   say(sentence)
   forgive = () => say('')
 }

@@ -1,8 +1,9 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
 import { columnAt, columnsFor } from '../decision/columns.js'
+import { LastDocument } from '../decision/last_document.js'
 import { Runs } from '../decision/runs.js'
-import { deciderOf } from '../methods/index.js'
+import { deciderOf, fixedBy } from '../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
 import { passGestures } from './gestures.js'
 import { asideBy, locatorOf } from './graph.js'
@@ -16,6 +17,8 @@ const HALF = 0.5
 
 /**
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../decision/document.js').Sent} Sent
+ * @typedef {Promise<PlanDocument | null>} Whole
  * @typedef {import('../decision/columns.js').Run} Run
  * @typedef {import('../decision/columns.js').Columns} Columns
  */
@@ -27,15 +30,10 @@ export class LiveMap {
   #room
   /** @type {MapView} */
   #view
-  /** @type {PlanDocument | null} */
-  #plan = null
-  /**
-   * What the map can't follow, as set when the document came; null where it came from an earlier run.
-   * @type {string | null}
-   */
-  #setTo = null
-  /** The workflow that the document belongs to. */
-  #workflow = ''
+  #last = new LastDocument(() => {
+    this.#seen = ''
+    this.update()
+  })
   /** The node's own widgets when it was last looked at. */
   #own = ''
   /** @type {WeakSet<object>} */
@@ -57,8 +55,9 @@ export class LiveMap {
     this.#room.take()
   }
 
-  get hasPlan() {
-    return this.#plan !== null
+  /** Whether nothing was sent for it yet. */
+  get waits() {
+    return this.#last.waits
   }
 
   get locator() {
@@ -85,17 +84,17 @@ export class LiveMap {
     this.update()
   }
 
-  /** What a run decided. @param {PlanDocument} plan */
-  receive(plan) {
-    const decider = deciderOf(plan)
-    if (!decider) return
-    this.#setTo = settingsText(this.#node, this.#app.rootGraph, decider.fixed)
-    this.#take(plan)
+  /** A run has decided, and sent what it was set to. @param {Sent} sent @param {Whole} whole */
+  receive(sent, whole) {
+    const { rootGraph } = this.#app
+    const setTo = settingsText(this.#node, rootGraph, fixedBy(sent.method))
+    this.#last.expect({ whole, workflow: rootGraph.id, setTo })
   }
 
-  /** What an earlier run decided, if this node still stands for it. @param {PlanDocument} plan */
-  recall(plan) {
-    if (deciderOf(plan) && loadsFilesOf(this.#node, plan, this.#app.rootGraph)) this.#take(plan)
+  /** The same of an earlier run, if this node still stands for it. @param {Sent} sent @param {Whole} whole */
+  recall(sent, whole) {
+    const { rootGraph } = this.#app
+    if (loadsFilesOf(this.#node, sent, rootGraph)) this.#last.expect({ whole, workflow: rootGraph.id, setTo: null })
   }
 
   /**
@@ -107,14 +106,13 @@ export class LiveMap {
     const { title, type } = this.#node
     const alike = gone.filter((map) => {
       const { title: its, type: kind } = map.#node
-      return map.hasPlan && map.#workflow === this.#app.rootGraph.id && its === title && kind === type
+      return map.#last.isOf(this.#app.rootGraph.id) && its === title && kind === type
     })
     const own = ownSettings(this.#node)
     const before = alike.find((map) => map.#own === own) ?? (alike.length === 1 ? alike[0] : null)
-    if (!before || !before.#plan) return false
-    this.#setTo = before.#setTo
+    if (!before) return false
     this.#runs = before.#runs
-    this.#take(before.#plan)
+    this.#last.succeed(before.#last)
     return true
   }
 
@@ -169,14 +167,6 @@ export class LiveMap {
     this.#view.destroy()
   }
 
-  /** @param {PlanDocument} plan */
-  #take(plan) {
-    this.#plan = plan
-    this.#workflow = this.#app.rootGraph.id
-    this.#seen = ''
-    this.update()
-  }
-
   #attach() {
     const node = this.#node
     const view = new MapView({
@@ -210,7 +200,7 @@ export class LiveMap {
   }
 
   #mode() {
-    return String(readerOf(this.#node, this.#app.rootGraph)(PROGRESS, this.#plan?.progress.mode))
+    return String(readerOf(this.#node, this.#app.rootGraph)(PROGRESS, this.#last.plan?.progress.mode))
   }
 
   #show() {
@@ -218,10 +208,10 @@ export class LiveMap {
     const { rootGraph } = this.#app
     if (!node.graph) return
     this.#own = ownSettings(node)
-    const plan = this.#plan
+    const { plan } = this.#last
     const decider = plan && deciderOf(plan)
     if (!plan || !decider) {
-      this.#view.wait(asideBy(node, rootGraph))
+      this.#view.wait(asideBy(node, rootGraph) ?? (this.#last.gone ? 'gone' : null))
       return
     }
     watchWidgets(node, this.#watched, () => this.update())
@@ -250,7 +240,8 @@ export class LiveMap {
     if (!loadsFilesOf(this.#node, plan, rootGraph)) return 'stale'
     const decider = deciderOf(plan)
     if (!decider) return null
-    if (this.#setTo !== null && this.#setTo !== settingsText(this.#node, rootGraph, decider.fixed)) return 'changed'
+    const { setTo } = this.#last
+    if (setTo !== null && setTo !== settingsText(this.#node, rootGraph, decider.fixed)) return 'changed'
     if (!decider.fixed) return null
     return decider.same(settings, decider.settingsOf(plan)) && mode === plan.progress.mode ? null : 'preview'
   }

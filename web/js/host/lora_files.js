@@ -1,5 +1,8 @@
-// What a loader's files say of themselves, on the loader: its outputs for words and base model show their values.
+// What a loader's files say of themselves, on the loader: its outputs for words and base model show their values,
+// and a line says where a file is for another base model than the one it meets.
 
+import { HINT, sayOn } from './line.js'
+import { modelFileFor } from './model_file.js'
 import { watchWidgets } from './widgets.js'
 
 const ROUTE = '/klora/lora?name='
@@ -16,17 +19,26 @@ const LOADERS = {
 }
 const BASE = 'base_model'
 
-/** Keeps the outputs of a loader telling what its files say. @param {any} node @param {any} api @param {any} app */
-export function tellFiles(node, api, app) {
+/**
+ * Keeps a loader telling what its files say: the function that looks again, null for any other node.
+ * @param {any} node @param {any} api @param {any} app @param {(lora: string, model: string) => string} hint
+ */
+export function tellFiles(node, api, app, hint) {
   const files = LOADERS[node.comfyClass]
   if (!files) return null
   const watched = new WeakSet()
-  let asked = 0
+  let seen = ''
   const look = async () => {
     watchWidgets(node, watched, look)
-    const mine = ++asked
-    const told = await Promise.all(Object.keys(files).map((name) => fileOf(api, valueOf(node, name))))
-    if (mine !== asked) return
+    const names = Object.keys(files).map((name) => valueOf(node, name))
+    const model = node.graph ? modelFileFor(node, app.rootGraph) : null
+    const now = JSON.stringify([names, model])
+    if (now === seen) return
+    seen = now
+    const told = await Promise.all(names.map((name) => fileOf(api, name, model)))
+    if (now !== seen) return
+    const strangers = told.filter((each) => each?.fits === false).map((each) => hint(each.base_model, each.model))
+    sayOn(node, HINT, [...new Set(strangers)].join(' '))
     Object.values(files).forEach((output, i) => label(node, output, told[i]?.trigger_words))
     const bases = told.map((each) => each?.base_model).filter(Boolean)
     label(node, BASE, [...new Set(bases)].join(' / '))
@@ -40,11 +52,12 @@ export function tellFiles(node, api, app) {
 /** @param {any} node @param {string} name */
 const valueOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) => widget.name === name)?.value
 
-/** @param {any} api @param {unknown} name @returns {Promise<Record<string, string> | null>} */
-async function fileOf(api, name) {
+/** @param {any} api @param {unknown} name @param {{ folder: string, model: string } | null} model @returns {Promise<any>} */
+async function fileOf(api, name, model) {
   if (typeof name !== 'string' || !name) return null
   try {
-    const answer = await api.fetchApi(ROUTE + encodeURIComponent(name))
+    const beside = model ? `&${new URLSearchParams(model)}` : ''
+    const answer = await api.fetchApi(ROUTE + encodeURIComponent(name) + beside)
     return answer.ok ? await answer.json() : null
   } catch {
     // A server that is restarting tells nothing; the next choice asks again.

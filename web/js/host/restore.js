@@ -1,19 +1,17 @@
-// Documents of earlier runs, for a page that was reloaded: the server remembers what its nodes showed.
+// What earlier runs sent, for a page that was reloaded: the server remembers what its nodes showed.
 
-import { readDocument } from '../decision/document.js'
-
-/** @typedef {import('../decision/document.js').PlanDocument} PlanDocument */
+import { readSent } from '../decision/document.js'
 
 // Most reloads follow the run at once; the second look finds it behind cached reruns.
 const LOOKS = [4, 64]
 
 /**
- * The document in a node's output, or null. Of several (a list was mapped over) the last one counts.
+ * What a run sent in a node's output, or null. Of several (a list was mapped over) the last one counts.
  * @param {any} output
  */
-export function planIn(output) {
+export function sentIn(output) {
   const found = output?.klora
-  return Array.isArray(found) ? readDocument(found[found.length - 1]) : null
+  return Array.isArray(found) ? readSent(found[found.length - 1]) : null
 }
 
 /** Asks the server's history at most once for all nodes that ask at the same moment. */
@@ -28,17 +26,17 @@ export class History {
   }
 
   /**
-   * The last document that `executionId` showed in a run of the workflow `workflowId`, or null.
+   * What `executionId` sent last in a run of the workflow `workflowId`, or null.
    * @param {string} workflowId @param {string} executionId
    */
-  async planOf(workflowId, executionId) {
+  async sentOf(workflowId, executionId) {
     for (const look of LOOKS) {
       const entries = await this.#newest(look)
-      const plan = entries
+      const sent = entries
         .filter((entry) => entry.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflowId)
-        .map((entry) => planIn(entry.outputs?.[executionId]))
+        .map((entry) => sentIn(entry.outputs?.[executionId]))
         .find(Boolean)
-      if (plan) return plan
+      if (sent) return sent
       if (entries.length < look) return null
     }
     return null

@@ -33,12 +33,20 @@ const LIVE = new Map([
   ['CMLoRA', inPasses]
 ])
 
+/** @param {{ name: string, live: boolean }} method */
+const deciders = ({ name, live }) => [live ? LIVE.get(name) : undefined, recorded]
+
+/**
+ * The widgets that decide for a method too and can't be followed; undefined where no widget can.
+ * @param {{ name: string, live: boolean }} method
+ */
+export const fixedBy = (method) => deciders(method).find(Boolean)?.fixed
+
 /**
  * What decides for a document, or null where the page can't tell: then no map is drawn.
  * @param {PlanDocument} document
  * @returns {Decider | null}
  */
 export function deciderOf(document) {
-  const live = document.method.live ? LIVE.get(document.method.name) : undefined
-  return [live, recorded].find((decider) => decider?.accepts(document)) ?? null
+  return deciders(document.method).find((decider) => decider?.accepts(document)) ?? null
 }

@@ -7,7 +7,7 @@ import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
 /**
  * `hint` names the word that says why no run uses the decision, or is null; `even` is the setting that would give
  * both roles half of the cells, null where there is none.
- * @typedef {'preview' | 'stale' | 'changed' | 'muted' | 'bypassed'} Hint
+ * @typedef {'preview' | 'stale' | 'changed' | 'gone' | 'muted' | 'bypassed'} Hint
  * @typedef {{ dial: string, label: string, value: number }} Even
  * @typedef {{
  *   plan: import('../decision/document.js').PlanDocument,

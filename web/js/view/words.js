@@ -15,6 +15,7 @@ const EN = {
   warning: 'warning inside',
   failed: 'the run failed',
   changed: 'settings changed, queue to see',
+  gone: 'no longer on the server, queue to see',
   muted: 'muted, not in use',
   bypassed: 'bypassed, not in use',
   place: 'After a run this map shows which LoRA each layer uses in each step.',
@@ -49,7 +50,9 @@ const EN = {
   summary: (slots, columns, share) => `${slots} layer slots, ${columns}; ${share} of the cells.`,
   keys: 'Arrow keys move over slots and steps, Enter folds the map.',
   map: 'Selection map',
-  empty: 'The LoRAs have no layer in common: nothing competes.'
+  empty: 'The LoRAs have no layer in common: nothing competes.',
+  /** @param {string} lora @param {string} model */
+  stranger: (lora, model) => `${lora} LoRA, but the model is ${model}: choose another LoRA or another model.`
 }
 
 /** @typedef {typeof EN} Words */
@@ -64,6 +67,7 @@ const ZH = {
   warning: '内有警告',
   failed: '运行失败',
   changed: '设置已更改，运行后更新',
+  gone: '服务器上已没有此图，运行后显示',
   muted: '已静音，不起作用',
   bypassed: '已绕过，不起作用',
   place: '运行一次后，这里显示每一层在每一步用哪个 LoRA。',
@@ -86,7 +90,8 @@ const ZH = {
   summary: (slots, columns, share) => `${slots} 个层槽位，${columns}；格子中${share}。`,
   keys: '方向键在槽位与步数间移动，回车折叠选择图。',
   map: '选择图',
-  empty: '这些 LoRA 没有共同的层，无可竞争。'
+  empty: '这些 LoRA 没有共同的层，无可竞争。',
+  stranger: (lora, model) => `这是 ${lora} 的 LoRA，而模型是 ${model}：请换一个 LoRA 或模型。`
 }
 
 /** @type {Words} */
@@ -99,6 +104,7 @@ const JA = {
   warning: '警告あり',
   failed: '実行に失敗しました',
   changed: '設定が変わりました。実行すると更新します',
+  gone: 'サーバーに残っていません。実行すると表示します',
   muted: 'ミュート中、使われません',
   bypassed: 'バイパス中、使われません',
   even: (dial, value) => `自動: ${dial} ${number(value)}`,
@@ -121,7 +127,8 @@ const JA = {
   summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの割合は${share}。`,
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
   map: '選択マップ',
-  empty: 'LoRA に共通のレイヤーがなく、競うものがありません。'
+  empty: 'LoRA に共通のレイヤーがなく、競うものがありません。',
+  stranger: (lora, model) => `${lora} 用の LoRA ですが、モデルは ${model} です。LoRA かモデルを選び直してください。`
 }
 
 /** @type {Record<string, Words>} */

@@ -1,0 +1,92 @@
+"""The plan as the page gets it, in two parts: a run's settings, and what belongs to its LoRAs on the model.
+
+A server keeps what its nodes showed for thousands of runs. So a run sends its settings alone, which name the
+other part, the set, by its content; runs that differ in their dials have the same set, and a page asks for
+it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from . import document, order, palette
+from .account import NOT_APPLIED
+from .plan import Plan
+from .roles import STYLE, SUBJECT
+
+SET_SCHEMA = "klora-slots/1"
+# Of the head of a plan's document. ``loras`` says what the keys of single roles say.
+_OF_THE_LORAS = (SUBJECT, STYLE, "candidates", "unmatched", "notes", "warnings")
+
+
+class ForPage(NamedTuple):
+    """What the page gets: ``settings``, JSON types, whose ``set`` is ``name``; and that set's JSON."""
+
+    settings: dict[str, Any]
+    name: str
+    content: bytes
+
+
+def for_page(plan: Plan, steps: int) -> ForPage:
+    """Both parts; where the page knows no steps of a run, it divides the run into ``steps`` columns.
+
+    Of the slots there is what the page needs and can't work out, every number as exact as it is here.
+    """
+    columns = plan.progress.of_steps(steps)
+    head = document.head(plan, columns)
+    slots: list[dict[str, Any]] = []
+    for i, slot in enumerate(plan.slots):
+        group, block = order.block(slot.name)
+        slots.append(
+            {"name": slot.name, "block": block, "group": group, **plan.method.page_json(i, plan.labels)}
+        )
+    if not plan.method.live:
+        for entry, word in zip(slots, document.choice_words(plan, columns), strict=True):
+            entry["choice"] = word
+    parts = {**_of_the_loras(plan, steps, head), "columns": _columns(slots)}
+    content = json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    name = hashlib.blake2b(content, digest_size=16).hexdigest()
+    settings = {key: value for key, value in head.items() if key not in _OF_THE_LORAS}
+    settings["loras"] = [{key: lora[key] for key in lora if key != "alone"} for lora in head["loras"]]
+    return ForPage({**settings, "set": name}, name, content)
+
+
+def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, Any]:
+    """What no dial changes, beside the slots: names that may be many, words that may be long, constants."""
+    colours = palette.candidates(len(plan.candidates))
+    return {
+        "schema": SET_SCHEMA,
+        "candidates": [
+            {**candidate, "dark": dark, "light": light}
+            for candidate, (dark, light) in zip(head["candidates"], colours, strict=True)
+        ],
+        "unmatched": {label: list(lora.alone) for label, lora in zip(plan.labels, plan.loras, strict=True)},
+        "notes": head["notes"],
+        "warnings": head["warnings"],
+        "page": {
+            "palette": palette.THEMES,
+            "defaults": plan.method.defaults(),
+            "steps": steps,
+            "said": [*(note for note in plan.notes if NOT_APPLIED in note), *plan.warnings],
+        },
+    }
+
+
+def _columns(slots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each key's values over the slots."""
+    return {key: _column([slot[key] for slot in slots]) for key in (slots[0] if slots else ())}
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """The values; where they repeat, each value once and how often which one follows."""
+    keys = [tuple(value) if isinstance(value, list) else value for value in values]
+    found = dict(zip(keys, values, strict=True))
+    if 2 * len(found) > len(values):
+        return values
+    at = {key: i for i, key in enumerate(found)}
+    runs = [[at[key], sum(1 for _ in run)] for key, run in groupby(keys)]
+    return {"values": list(found.values()), "runs": runs}

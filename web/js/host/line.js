@@ -1,0 +1,31 @@
+// A line of text on a node that has no map to say it.
+
+/** @typedef {{ name: string, height: number, role: string, background: string }} Kind */
+
+/** Why the last run failed at the node. @type {Kind} */
+export const ERROR = { name: 'klora_error', height: 76, role: 'alert', background: '#b3261e' }
+/** What would go wrong. @type {Kind} */
+export const HINT = { name: 'klora_hint', height: 60, role: 'status', background: '#8a5a00' }
+
+/** Puts a line on a node, or takes it off where `text` is ''. @param {any} node @param {Kind} kind @param {string} text */
+export function sayOn(node, { name, height, role, background }, text) {
+  const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === name)
+  if (old?.element?.textContent === text || (!old && !text)) return
+  if (old) {
+    node.removeWidget(old)
+    node.setSize([node.size[0], old.klora_height])
+  }
+  if (!text) return
+  const element = document.createElement('div')
+  element.className = 'klora-line'
+  element.setAttribute('role', role)
+  element.textContent = element.title = text
+  Object.assign(element.style, {
+    boxSizing: 'border-box', overflow: 'hidden', padding: '4px 8px', borderRadius: '5px', background,
+    color: '#fff', font: '11px/1.35 Inter, system-ui, sans-serif'
+  })
+  const before = node.size[1]
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, getMaxHeight: () => height }
+  const widget = node.addDOMWidget(name, name, element, { ...options, getValue: () => '', setValue: () => {} })
+  Object.assign(widget, { serialize: false, klora_height: before })
+}

@@ -1,0 +1,63 @@
+// The documents of runs, whole: a run sends its settings, and names the set of slots that the server keeps.
+
+import { readDocument } from '../decision/document.js'
+import { readSet } from '../decision/slot_set.js'
+
+const ROUTE = '/klora/sets/'
+const KEPT = 8
+
+/**
+ * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../decision/document.js').Sent} Sent
+ * @typedef {import('../decision/slot_set.js').SlotSet} SlotSet
+ */
+
+/** Asks the server once for each set, and knows the last few. */
+export class SlotSets {
+  #api
+  /** @type {Map<string, Promise<SlotSet | null>>} */
+  #sets = new Map()
+
+  /** @param {any} api */
+  constructor(api) {
+    this.#api = api
+  }
+
+  /** What was sent, as a whole document; null where the server keeps its set no longer. @param {Sent} sent */
+  async documentOf(sent) {
+    const { set: name, ...settings } = sent
+    if (name === undefined) return readDocument(sent)
+    const set = await this.#setOf(name)
+    return set && readDocument({ ...set, ...settings })
+  }
+
+  /** @param {string} name */
+  #setOf(name) {
+    const asked = this.#sets.get(name) ?? this.#ask(name)
+    this.#sets.delete(name)
+    this.#sets.set(name, asked)
+    const [oldest] = this.#sets.keys()
+    if (this.#sets.size > KEPT) this.#sets.delete(oldest)
+    return asked
+  }
+
+  /** @param {string} name */
+  async #ask(name) {
+    const set = await this.#fetch(name)
+    // It may be there the next time.
+    if (!set) this.#sets.delete(name)
+    return set
+  }
+
+  /** @param {string} name @returns {Promise<SlotSet | null>} */
+  async #fetch(name) {
+    try {
+      // A name stands for one content: what the browser has of it is never out of date.
+      const answer = await this.#api.fetchApi(ROUTE + encodeURIComponent(name), { cache: 'force-cache' })
+      return answer.status === 200 ? readSet(await answer.json()) : null
+    } catch {
+      // A server that is restarting keeps nothing.
+      return null
+    }
+  }
+}
