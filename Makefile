@@ -21,7 +21,7 @@ help:
 	@echo "make test-core     the method, without a ComfyUI"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
-	@echo "make test-clicks   every template by mouse alone, in both renderers (20 minutes on two cores)"
+	@echo "make test-clicks   every template by mouse alone, in both renderers (15 minutes on two cores)"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
 	@echo "make bench-gpu     what only a GPU can answer, into bench/GPU.md (ten minutes; skips without one)"
@@ -32,6 +32,7 @@ help:
 	@echo "make lint          ruff, formatting, types; the page's types too where npm is"
 	@echo "ComfyUI: COMFYUI_PATH, the folder the pack is installed in, ~/comfy/ComfyUI, ~/ComfyUI;"
 	@echo "its interpreter: COMFYUI_PYTHON, else its .venv"
+	@echo "Other node packs, to be tried beside this one in the browser: in the folder that KLORA_OTHER_PACKS names"
 
 setup: $(READY)
 
