@@ -29,6 +29,16 @@ OPEN = """async ([graph, name]) => {
 }"""
 
 
+def test_nodes_2_0_opens_them_as_readable(chromium, server):
+    """A plain one, one with many collapsed nodes, one with folded maps: all are as high as there is room."""
+    width, height = 1500, 920
+    with page(chromium, server, width=width, height=height, VueNodes__Enabled=True) as opened:
+        for name in ("k-lora-sd15", "k-lora-methods", "k-lora-wan-pairs"):
+            graph = json.loads(path_of(name).read_text(encoding="utf-8"))
+            assert opened.evaluate(OPEN, [graph, name])["zoom"] >= WINDOWS[width, height], name
+        assert opened.problems == []
+
+
 @pytest.mark.parametrize("window", WINDOWS, ids=["1500x920", "1100x700"])
 def test_every_template_opens_readable(chromium, server, window):
     width, height = window

@@ -1,7 +1,7 @@
 """Every shipped workflow: by the name that the code knows it by, its title and what lays it out.
 
-The page takes a template's title, and its description, from the file's name, and knows no order but the
-alphabet's.
+The page takes a template's title, and its description, from the file's name, and lists them as the folder
+does: the numbers say where to begin.
 """
 
 from __future__ import annotations
