@@ -53,16 +53,17 @@ demo: $(READY)
 host: $(READY)
 	@$(PY) -m tools.install_host
 
-# The browser's tests wait for a page most of the time, so the host's run beside them; the models that both
-# use are made first. Core comes last: it always runs, so pytest's closing line ends the output.
+# No lane keeps two cores busy, so they run side by side; the models that two of them use are made first. Core's
+# output comes last: it always runs, so pytest's closing line ends it all.
 test: $(READY)
 	@if $(PY) -m tools.lane host >/dev/null 2>&1; then \
 		"$$($(PY) -m tools.host --python)" -m tools.tiny >/dev/null; fi
 	@mkdir -p build; status=0; \
 	$(MAKE) --no-print-directory lane-host >build/lane-host.log 2>&1 & host=$$!; \
-	echo "== browser lane, the host lane beside it"; $(MAKE) --no-print-directory lane-browser || status=1; \
+	$(MAKE) --no-print-directory lane-core >build/lane-core.log 2>&1 & core=$$!; \
+	echo "== browser lane, the others beside it"; $(MAKE) --no-print-directory lane-browser || status=1; \
 	wait $$host || status=1; echo "== host lane"; cat build/lane-host.log; \
-	echo "== core lane"; $(MAKE) --no-print-directory lane-core || status=1; \
+	wait $$core || status=1; echo "== core lane"; cat build/lane-core.log; \
 	exit $$status
 
 lane-core: test-core

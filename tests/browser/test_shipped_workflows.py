@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.live_page import SHOTS, fresh, load, page, run
+from tests.browser.test_templates import OPEN, WINDOWS
 from tools.api_format import to_api
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
@@ -126,6 +127,18 @@ def check_layout(opened: Any) -> list[dict[str, Any]]:
 def _corners(bounding: list[float]) -> tuple[float, float, float, float]:
     x, y, width, height = bounding
     return x, y, x + width, y + height
+
+
+def test_nodes_2_0_opens_them_as_readable(opened):
+    """A plain one, and one with many collapsed nodes: all templates are as high as there is room."""
+    if opened.renderer == "classic":
+        pytest.skip("test_templates looks at all of them there")
+    window = (1500, 920)
+    before = opened.viewport_size
+    opened.set_viewport_size({"width": window[0], "height": window[1]})
+    for name in ("k-lora-sd15", "k-lora-methods"):
+        assert opened.evaluate(OPEN, [shipped(name), name])["zoom"] >= WINDOWS[window], name
+    opened.set_viewport_size(before)
 
 
 def test_runs_from_the_page(opened):
