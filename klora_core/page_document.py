@@ -1,8 +1,8 @@
 """The plan as the page gets it, in two parts: a run's settings, and what belongs to its LoRAs on the model.
 
 A server keeps what its nodes showed for thousands of runs. So a run sends its settings alone, which name the
-other part, the set, by its content; runs that differ in their dials have the same set, and a page asks for
-it once.
+other part, the set, by its content; runs that differ in what a method sets have the same set, where the page
+can follow that method, and a page asks for it once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def for_page(plan: Plan, steps: int) -> ForPage:
 
 
 def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, Any]:
-    """What no dial changes, beside the slots: names that may be many, words that may be long, constants."""
+    """What the method's dials leave alone, beside the slots: names (maybe many), long words, constants."""
     colours = palette.candidates(len(plan.candidates))
     return {
         "schema": SET_SCHEMA,

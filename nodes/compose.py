@@ -36,6 +36,7 @@ class KLoRACompose(io.ComfyNode):
                 "blora",
             ],
             has_intermediate_output=True,
+            # As in K-LoRA Fuse.
             not_idempotent=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model to put the LoRAs on."),

@@ -8,12 +8,11 @@ from typing import Any
 
 import folder_paths
 from aiohttp import web
-from server import PromptServer
 
 from ..klora_core import base_names, headers
 from ..klora_core.files import utf8_path
 from ..klora_core.trigger_words import trigger_words
-from . import model_file
+from . import model_file, routes
 
 ROUTE = "/klora/lora"
 
@@ -57,7 +56,4 @@ async def _answer(request: Any) -> web.Response:
 
 def serve() -> None:
     """Answer the page's ``GET /klora/lora?name=FILE[&folder=FOLDER&model=FILE]``, where a server runs."""
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and not any(getattr(route, "path", None) == ROUTE for route in server.routes):
-        # A server with two copies of the pack would not start with the same route twice.
-        server.routes.get(ROUTE)(_answer)
+    routes.serve(ROUTE, _answer)

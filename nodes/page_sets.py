@@ -10,6 +10,7 @@ from server import PromptServer
 from ..klora_core.page_document import ForPage
 from ..klora_core.page_store import PageStore
 from ..klora_core.plan import Plan
+from . import routes
 
 ROUTE = "/klora/sets/{name}"
 # About a thousand sets of an SDXL pair.
@@ -48,7 +49,4 @@ async def _answer(request: Any) -> web.Response:
 
 def serve() -> None:
     """Answer the page's ``GET /klora/sets/NAME``, where a server runs."""
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and not any(getattr(route, "path", None) == ROUTE for route in server.routes):
-        # A server with two copies of the pack would not start with the same route twice.
-        server.routes.get(ROUTE)(_answer)
+    routes.serve(ROUTE, _answer)

@@ -195,6 +195,33 @@ def run(opened: Any) -> None:
     )
 
 
+def go_into_subgraph(opened: Any) -> None:
+    """The Fuse node goes into a subgraph, and the page after it."""
+    _slowly(
+        opened,
+        "klora.sub = app.rootGraph.convertToSubgraph(new Set([klora.fuse()])).node",
+        "app.canvas.openSubgraph(klora.sub.subgraph, klora.sub)",
+        "klora.outer = klora.fuse; klora.fuse = () => klora.sub.subgraph.nodes[0]",
+    )
+
+
+def unpack_subgraph(opened: Any) -> None:
+    """The way back: the page first, then the node."""
+    _slowly(
+        opened,
+        "app.canvas.setGraph(app.rootGraph)",
+        "app.rootGraph.unpackSubgraph(klora.sub)",
+        "klora.fuse = klora.outer",
+    )
+
+
+def _slowly(opened: Any, *acts: str) -> None:
+    # As slowly as a person is: the page takes a moment between these.
+    for act in acts:
+        opened.evaluate(f"() => {{ {act} }}")
+        opened.wait_for_timeout(300)
+
+
 def show(opened: Any, document: dict[str, Any]) -> None:
     """Hand a document to the Fuse node, as the server does when the node has run; wait for its map."""
     before = draws(opened)

@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 from klora_core import palette
-from tests.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
+from tests.browser.live_page import (
+    STEPS,
+    fresh,
+    go_into_subgraph,
+    load,
+    look_at_fuse,
+    nothing_drawn,
+    page,
+    run,
+    settle,
+    unpack_subgraph,
+)
 from tests.browser.live_page import shot as take
 from tools import front_end
 from tools.host import HostError
@@ -111,14 +122,7 @@ def test_a_bypassed_node_says_so(opened, request):
 
 def test_the_map_goes_into_a_subgraph_and_out_again(opened, request):
     share = opened.evaluate(SHARE)
-    # As slowly as a person is: the page takes a moment between these.
-    for act in (
-        "klora.sub = app.rootGraph.convertToSubgraph(new Set([klora.fuse()])).node",
-        "app.canvas.openSubgraph(klora.sub.subgraph, klora.sub)",
-        "klora.outer = klora.fuse; klora.fuse = () => klora.sub.subgraph.nodes[0]",
-    ):
-        opened.evaluate(f"() => {{ {act} }}")
-        opened.wait_for_timeout(300)
+    go_into_subgraph(opened)
     opened.wait_for_timeout(300)
     look_at_fuse(opened)
     opened.wait_for_function(f"klora.root()?.dataset.draws > 0 && {SHARE} === '{share}'")
@@ -133,13 +137,7 @@ def test_the_map_goes_into_a_subgraph_and_out_again(opened, request):
         "klora.sub.mode = 0; klora.sub.widgets.find((widget) => widget.name === 'balance').value = 0",
         "",
     )
-    for act in (
-        "app.canvas.setGraph(app.rootGraph)",
-        "app.rootGraph.unpackSubgraph(klora.sub)",
-        "klora.fuse = klora.outer",
-    ):
-        opened.evaluate(f"() => {{ {act} }}")
-        opened.wait_for_timeout(300)
+    unpack_subgraph(opened)
     opened.wait_for_timeout(300)
     look_at_fuse(opened)
     opened.wait_for_function(f"klora.root()?.dataset.draws > 0 && {SHARE} === '{share}'")

@@ -12,12 +12,14 @@ from tests.browser.live_page import (
     SUBJECT_STRENGTH,
     draws,
     fresh,
+    go_into_subgraph,
     load,
     look_at_fuse,
     nothing_drawn,
     page,
     run,
     settle,
+    unpack_subgraph,
 )
 
 HINT = "klora.root().querySelector('.klora-hint').textContent"
@@ -102,13 +104,7 @@ def test_the_last_run_is_shown_though_its_slots_come_first(opened, held):
 def test_a_node_may_go_while_its_slots_are_on_their_way(opened, held):
     opened.evaluate(STRENGTH, 1.6)
     run(opened)
-    for act in (
-        "klora.sub = app.rootGraph.convertToSubgraph(new Set([klora.fuse()])).node",
-        "app.canvas.openSubgraph(klora.sub.subgraph, klora.sub)",
-        "klora.outer = klora.fuse; klora.fuse = () => klora.sub.subgraph.nodes[0]",
-    ):
-        opened.evaluate(f"() => {{ {act} }}")
-        opened.wait_for_timeout(300)
+    go_into_subgraph(opened)
     look_at_fuse(opened)
     settle(opened)
     before = draws(opened)
@@ -116,13 +112,7 @@ def test_a_node_may_go_while_its_slots_are_on_their_way(opened, held):
     first.continue_()
     # On the node in the subgraph, which nothing was sent to.
     opened.wait_for_function(f"klora.root()?.dataset.draws > {before}")
-    for act in (
-        "app.canvas.setGraph(app.rootGraph)",
-        "app.rootGraph.unpackSubgraph(klora.sub)",
-        "klora.fuse = klora.outer",
-    ):
-        opened.evaluate(f"() => {{ {act} }}")
-        opened.wait_for_timeout(300)
+    unpack_subgraph(opened)
     opened.evaluate(STRENGTH, 1.7)
     run(opened)
     opened.evaluate("app.rootGraph.remove(klora.fuse())")

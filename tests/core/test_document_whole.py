@@ -51,8 +51,8 @@ HEAD = {
 KNOWN = {"shape": [8, 8], "rank_subject": 2, "rank_style": 3, "k": 6}
 
 
-@pytest.fixture
-def plan() -> Plan:
+def whole_plan(**changes) -> Plan:
+    """The plan of HEAD and SLOTS."""
     return klora_plan(
         {SLOTS[0]["name"]: evidence(3.0, 1.0, (6.0, 4.0)), SLOTS[1]["name"]: evidence(1.0, 0.0)},
         make_schedule("s", balance=0.5),
@@ -61,7 +61,13 @@ def plan() -> Plan:
         style=LoraInfo("ink", "style", 4, 1.0, ("v", "w")),
         notes=("A note.",),
         warnings=("Look.",),
+        **changes,
     )
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return whole_plan()
 
 
 def test_the_whole_document(plan):

@@ -20,23 +20,10 @@ from klora_core.progress import Progress
 
 from .page import evaluate, sent, why_not
 from .plans import evidence, klora_plan, sdxl_names, with_method
-from .test_document_whole import HEAD, SLOTS
+from .test_document_whole import HEAD, SLOTS, whole_plan
 
 COLUMNS = 30
 NAMES = ("a_dog_that_people_know_sdxl_v1.safetensors", "watercolour-and-ink_painting-xl.safetensors")
-
-
-def two(**changes) -> Plan:
-    return klora_plan(
-        {SLOTS[0]["name"]: evidence(3.0, 1.0, (6.0, 4.0)), SLOTS[1]["name"]: evidence(1.0, 0.0)},
-        make_schedule("s", balance=0.5),
-        "paper",
-        subject=LoraInfo("cat", "subject", 3, 0.8, ("u",)),
-        style=LoraInfo("ink", "style", 4, 1.0, ("v", "w")),
-        notes=("A note.",),
-        warnings=("Look.",),
-        **changes,
-    )
 
 
 def sdxl(count: int = 722, **changes) -> Plan:
@@ -53,7 +40,7 @@ def sdxl(count: int = 722, **changes) -> Plan:
 
 
 def test_both_parts_key_for_key():
-    found = for_page(two(), 3)
+    found = for_page(whole_plan(), 3)
     # What is in the set, and in "loras", is left out.
     left_out = ("subject", "style", "candidates", "unmatched", "notes", "warnings")
     settings = {key: value for key, value in HEAD.items() if key not in left_out}
@@ -129,7 +116,7 @@ def test_what_repeats_is_sent_once():
 
 
 def plans():
-    yield two()
+    yield whole_plan()
     yield sdxl()
     yield klora_plan({}, make_schedule("s"))
     yield klora_plan([evidence(1 / 3, 1e-300), evidence(0.1 + 0.2, 1e300)])
@@ -138,7 +125,7 @@ def plans():
     there = Presence(2, ((0, 1), (0,), (0, 1), (0, 1), (1,), ()))
     for method in (LoraSwitch(there, Turns(2)), LoraComposite(there)):
         yield Plan(infos, names, ("style", "style 2"), method)
-    yield Plan(two().loras, names, ("subject", "style"), BLora((0, 1, -1, 1, 1, 0)))
+    yield Plan(whole_plan().loras, names, ("subject", "style"), BLora((0, 1, -1, 1, 1, 0)))
 
 
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
@@ -157,7 +144,7 @@ def test_the_page_puts_them_together():
 
 
 def test_a_method_without_a_page_of_its_own_sends_its_choices():
-    fixed = replace(two(), method=BLora((1, -1)))
+    fixed = replace(whole_plan(), method=BLora((1, -1)))
     assert [slot["choice"] for slot in sent(fixed, 2)["slots"]] == ["ss", "--"]
 
 
@@ -178,5 +165,5 @@ def test_several_loras_of_a_role():
 
 def test_it_says_first_what_is_not_applied():
     left = "style: 2 layers that this model does not have, NOT applied: a, b"
-    plan = replace(two(), notes=("a bias, applied as usual", left))
+    plan = replace(whole_plan(), notes=("a bias, applied as usual", left))
     assert sent(plan, 3)["page"]["said"] == [left, "Look."]

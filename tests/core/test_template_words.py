@@ -1,4 +1,4 @@
-"""Titles and notes of the shipped templates in the other languages of the page."""
+"""What the page's code knows of the shipped templates: their ids, titles and notes; a folded map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tools.host import REPO
+from tools.workflows.layout import MAP_HEIGHT
 from tools.workflows.shipped import SHIPPED, path_of
 
 WORDS = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
@@ -40,3 +41,16 @@ def test_every_line_is_in_the_language_and_keeps_its_marks(language: str) -> Non
         assert re.search(LANGUAGES[language], other), line
         assert re.match(r"(# |- |\d\. |)", other)[0] == re.match(r"(# |- |\d\. |)", line)[0], line
         assert other.count("**") % 2 == 0 and other.count("`") == line.count("`"), line
+
+
+def test_the_page_knows_every_template_by_its_id() -> None:
+    code = (REPO / "web" / "js" / "host" / "templates.js").read_text(encoding="utf-8")
+    (start,) = re.findall(r"OURS = /\^([0-9a-f-]+)/", code)
+    for name in SHIPPED:
+        assert json.loads(path_of(name).read_text(encoding="utf-8"))["id"].startswith(start), name
+
+
+def test_a_template_folds_a_map_as_the_page_does() -> None:
+    code = (REPO / "web" / "js" / "view" / "view.js").read_text(encoding="utf-8")
+    heights = dict(re.findall(r"const (FOLDED|OPEN)_HEIGHT = (\d+)", code))
+    assert int(heights["OPEN"]) - int(heights["FOLDED"]) == MAP_HEIGHT

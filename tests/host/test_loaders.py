@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from support import part
 
 from tools import tiny
+from tools.tiny import models
 
 
 def sdxl(rank=4):
@@ -66,11 +67,12 @@ def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
     assert info.of_file("gone.safetensors") is None and info.of_file("../../etc/passwd") is None
 
 
-def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, tmp_path, monkeypatch):
+def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, monkeypatch):
     info = part(pack, "nodes.lora_info")
+    models.ensure("sd15", "sdxl", "flux")
     for where in ("checkpoints", "diffusion_models"):
-        models = [str(tiny.MODELS_DIR / where)]
-        monkeypatch.setitem(folder_paths.folder_names_and_paths, where, (models, {".safetensors"}))
+        places = [str(tiny.MODELS_DIR / where)]
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, where, (places, {".safetensors"}))
     for model in ("tiny-sd15.safetensors", "tiny-sdxl.safetensors"):
         told = info.beside("bare.safetensors", "checkpoints", model)
         name = "SDXL" if "xl" in model else "SD1.5"

@@ -1,4 +1,4 @@
-"""`make quality`'s rows in this host: each makes its MODEL, and each but the references changes a latent."""
+"""`make quality`'s rows in this host: each makes its MODEL, and each but the base's own changes a latent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from world.quality.run import Measure
 
 @pytest.fixture(scope="module")
 def measure():
-    return Measure()
+    threads = torch.get_num_threads()
+    yield Measure()
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -18,7 +18,7 @@ FILL = 0
 MAP_HEIGHT = 270
 """What K-LoRA Fuse loses when its map is folded, as in web/js/view/view.js."""
 _GAP, _HEAD, _PAD, _BETWEEN = 12, 42, 14, 16
-_LEAST, _TIGHT, _MISSING, _FOLDED = 60, 6, 22, 0
+_LEAST, _TIGHT, _MISSING = 60, 6, 22
 _ROW = TITLE_BAR + 1
 _COLLAPSED = 225
 """The width of a collapsed node in Nodes 2.0, whatever its title."""
@@ -84,7 +84,7 @@ def _place(canvas: Canvas, box: Box, left: int, top: int, height: int) -> None:
     for node in filter(_collapsed, [*box.nodes, *(node for row in box.table for node in row if node)]):
         # Nodes 2.0 opens a template so that a collapsed node has room for the size that is saved; unfolded,
         # it takes what it needs.
-        node["size"][1] = min(node["size"][1], _FOLDED)
+        node["size"][1] = 0
     bottom = _rows(box.table, left, top) if box.table else _stack(box, left, top, height)
     bounding = [left - _PAD, top - _HEAD, box.width + 2 * _PAD, bottom - top + _HEAD + _PAD]
     group = {"id": len(canvas.groups) + 1, "title": box.title, "bounding": bounding, "color": box.colour}

@@ -31,6 +31,12 @@ def _listed(file: File) -> str:
     return f"- `{file.folder}/` [{file.name}]({file.url}){terms}"
 
 
+def closed(node: Json) -> Json:
+    """The node, collapsed."""
+    node["flags"] = {"collapsed": True}
+    return node
+
+
 def offered(node: Json, files: Iterable[File]) -> Json:
     """The node, with files whose download the editor offers if they are missing."""
     node["properties"] |= {

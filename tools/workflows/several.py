@@ -76,8 +76,7 @@ def lora_stack(host: HostNodes) -> Json:
 
 def _start(canvas: Canvas, text: str) -> list[Json]:
     """The note, the checkpoint and three LoRAs."""
-    note, loader = parts.note(canvas, text), parts.loader(canvas, SD15.loaders[0])
-    loader["flags"] = {"collapsed": True}
+    note, loader = parts.note(canvas, text), parts.closed(parts.loader(canvas, SD15.loaders[0]))
     return [note, loader, *(parts.lora(canvas, *lora) for lora in _LORAS)]
 
 
@@ -86,8 +85,7 @@ def _saved(
 ) -> Json:
     """Files, what is made of them, the fusion, the image; collapsed, what was chosen."""
     steps = SD15.sampling.steps
-    size = parts.empty(canvas, SD15.latent, SD15.size)
-    size["flags"] = {"collapsed": True}
+    size = parts.closed(parts.empty(canvas, SD15.latent, SD15.size))
     image = [
         parts.prompt(canvas, SD15.prompt),
         parts.avoid(canvas, SD15.negative),

@@ -151,14 +151,8 @@ def _start(canvas: Canvas, text: str) -> list[Json]:
         parts.note(canvas, text),
         parts.loader(canvas, SD15.loaders[0]),
         parts.pair(canvas, SD15),
-        _closed(parts.empty(canvas, SD15.latent, SD15.size)),
+        parts.closed(parts.empty(canvas, SD15.latent, SD15.size)),
     ]
-
-
-def _closed(node: Json) -> Json:
-    """The node, collapsed."""
-    node["flags"] = {"collapsed": True}
-    return node
 
 
 def _added(canvas: Canvas, name: str, lora: str, model: str, title: str) -> Json:
@@ -182,8 +176,8 @@ def _sheet(
     """One way open, the sheet of all; collapsed, for each way its own and join, then what samples."""
     shared = [
         parts.prompt(canvas, SD15.prompt, clip, 102),
-        _closed(parts.avoid(canvas, SD15.negative, clip)),
-        _closed(parts.number(canvas, "seed", parts.SEED, "Seed")),
+        parts.closed(parts.avoid(canvas, SD15.negative, clip)),
+        parts.closed(parts.number(canvas, "seed", parts.SEED, "Seed")),
         parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
     ]
     rows = [_row(canvas, at, label, model) for at, (label, model) in enumerate(ways.items())]

@@ -69,8 +69,8 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
     title = "3 · Picture and prompt" if words else "3 · Prompt"
     words += _words(canvas, family, sampling, 102 if words else 120)
     if workflow.denoise < 1:
-        words[-1]["flags"] = {"collapsed": True}
-    if workflow.denoise == 1:
+        parts.closed(words[-1])
+    else:
         words.append(parts.empty(canvas, family.latent, family.size))
     steps = parts.number(canvas, "steps", sampling.steps, "Steps")
     image = [steps, *_image(canvas, family, sampling, workflow.denoise)]

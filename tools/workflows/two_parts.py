@@ -119,9 +119,7 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
         ),
         canvas.node("size", WAN.latent, (280, 130), size, title="Size and length", collapsed=True),
     ]  # fmt: skip
-    numbers = _numbers(canvas, sampling, "Low noise from", _TO_LOW)
-    for number in numbers:
-        number["flags"] = {"collapsed": True}
+    numbers = [parts.closed(each) for each in _numbers(canvas, sampling, "Low noise from", _TO_LOW)]
     samplers = _samplers(canvas, sampling, "highshift.MODEL", "lowshift.MODEL", "Sample, high", "Sample, low")
     image += [*numbers, parts.decode(canvas, WAN.vae, latent="second")]
     image.append(

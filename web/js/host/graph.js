@@ -5,6 +5,8 @@ const BYPASSED = 4
 const CARRIERS = ['MODEL', 'GUIDER', 'SIGMAS', '*']
 // Nodes that pass the value of their one widget on as it is: `PrimitiveNode`, `PrimitiveFloat`, ...
 const PLAIN = /^Primitive/
+// On their way no LoRA comes.
+const WITHOUT_LORAS = ['MODEL', 'CLIP']
 
 /** Nodes of every graph, subgraphs included. @param {any} graph @returns {Generator<any>} */
 export function* allNodes(graph) {
@@ -96,6 +98,9 @@ export function upstreamOf(node, rootGraph, follows = () => true) {
   }
   return found
 }
+
+/** Whether a LoRA may come by an input. @param {any} input */
+export const carriesLoras = (input) => !input.widget && !WITHOUT_LORAS.includes(input.type)
 
 /**
  * What feeds input `slot` of a node: a node that executes (or a primitive), or, where nothing is linked to a

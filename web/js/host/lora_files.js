@@ -37,6 +37,7 @@ export function tellFiles(node, api, app, hint) {
     seen = now
     const told = await Promise.all(names.map((name) => fileOf(api, name, model)))
     if (now !== seen) return
+    if (told.includes(null)) seen = ''
     const strangers = told.filter((each) => each?.fits === false).map((each) => hint(each.base_model, each.model))
     sayOn(node, HINT, [...new Set(strangers)].join(' '))
     Object.values(files).forEach((output, i) => label(node, output, told[i]?.trigger_words))
@@ -60,7 +61,7 @@ async function fileOf(api, name, model) {
     const answer = await api.fetchApi(ROUTE + encodeURIComponent(name) + beside)
     return answer.ok ? await answer.json() : null
   } catch {
-    // A server that is restarting tells nothing; the next choice asks again.
+    // A server that is restarting tells nothing; the next look asks again.
     return null
   }
 }

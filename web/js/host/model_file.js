@@ -1,12 +1,11 @@
 // The base model's file that a loader's LoRAs are for, where the graph tells it.
 
-import { allNodes, upstreamOf, widgetValue } from './graph.js'
+import { allNodes, carriesLoras, upstreamOf, widgetValue } from './graph.js'
 
 /** Where the files of core's loaders lie, by their widget. @type {Record<string, string>} */
 const FOLDERS = { ckpt_name: 'checkpoints', unet_name: 'diffusion_models' }
 const MODEL = 'MODEL'
-// On their way no LoRA comes.
-const ASIDE = [MODEL, 'CLIP']
+const LORAS = ['LORA_MODEL', 'LORA_SET']
 
 /**
  * The one file behind the model that the LoRAs of `loader` meet; null where there is none, or more than one.
@@ -16,8 +15,9 @@ export function modelFileFor(loader, rootGraph) {
   /** @type {Map<string, { folder: string, model: string }>} */
   const found = new Map()
   for (const node of allNodes(rootGraph)) {
-    if (!node.inputs?.some((/** @type {any} */ { type }) => type === MODEL)) continue
-    if (!upstreamOf(node, rootGraph, (input) => !ASIDE.includes(input.type)).has(loader)) continue
+    const types = (node.inputs ?? []).map((/** @type {any} */ { type }) => type)
+    if (!types.includes(MODEL) || !LORAS.some((type) => types.includes(type))) continue
+    if (!upstreamOf(node, rootGraph, carriesLoras).has(loader)) continue
     for (const source of upstreamOf(node, rootGraph, (input) => input.type === MODEL)) {
       for (const file of filesOf(source, rootGraph)) found.set(JSON.stringify(file), file)
     }

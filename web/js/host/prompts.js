@@ -1,16 +1,19 @@
 // Which workflow a prompt was queued from. Node ids are the same in every tab: without this the map of one
 // workflow would show the run of another.
 
+import { Answers } from './answers.js'
+
 const KEPT = 8
 
 export class Prompts {
   #api
-  /** @type {Map<string, Promise<string | null>>} */
-  #workflows = new Map()
+  /** @type {Answers<string | null>} */
+  #workflows
 
   /** @param {any} api */
   constructor(api) {
     this.#api = api
+    this.#workflows = new Answers((prompt) => this.#ask(prompt), KEPT)
   }
 
   /**
@@ -24,13 +27,7 @@ export class Prompts {
 
   /** The id of a prompt's workflow, null where none is known. @param {string} prompt */
   workflowOf(prompt) {
-    const known = this.#workflows.get(prompt)
-    if (known) return known
-    const asked = this.#ask(prompt)
-    this.#workflows.set(prompt, asked)
-    const [oldest] = this.#workflows.keys()
-    if (this.#workflows.size > KEPT) this.#workflows.delete(oldest)
-    return asked
+    return this.#workflows.get(prompt)
   }
 
   /** @param {string} prompt @returns {Promise<string | null>} */

@@ -2,6 +2,7 @@
 
 import { readDocument } from '../decision/document.js'
 import { readSet } from '../decision/slot_set.js'
+import { Answers } from './answers.js'
 
 const ROUTE = '/klora/sets/'
 const KEPT = 8
@@ -15,37 +16,28 @@ const KEPT = 8
 /** Asks the server once for each set, and knows the last few. */
 export class SlotSets {
   #api
-  /** @type {Map<string, Promise<SlotSet | null>>} */
-  #sets = new Map()
+  /** @type {Answers<SlotSet | null>} */
+  #sets
 
   /** @param {any} api */
   constructor(api) {
     this.#api = api
+    this.#sets = new Answers((name) => this.#ask(name), KEPT)
   }
 
   /** What was sent, as a whole document; null where the server keeps its set no longer. @param {Sent} sent */
   async documentOf(sent) {
     const { set: name, ...settings } = sent
     if (name === undefined) return readDocument(sent)
-    const set = await this.#setOf(name)
+    const set = await this.#sets.get(name)
     return set && readDocument({ ...set, ...settings })
-  }
-
-  /** @param {string} name */
-  #setOf(name) {
-    const asked = this.#sets.get(name) ?? this.#ask(name)
-    this.#sets.delete(name)
-    this.#sets.set(name, asked)
-    const [oldest] = this.#sets.keys()
-    if (this.#sets.size > KEPT) this.#sets.delete(oldest)
-    return asked
   }
 
   /** @param {string} name */
   async #ask(name) {
     const set = await this.#fetch(name)
     // It may be there the next time.
-    if (!set) this.#sets.delete(name)
+    if (!set) this.#sets.forget(name)
     return set
   }
 

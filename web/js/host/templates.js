@@ -17,7 +17,7 @@ export async function translate(graph, locale) {
   for (const group of graph.groups ?? []) group.title = said(group.title)
   for (const node of graph.nodes ?? []) {
     if (node.title) node.title = said(node.title)
-    const [text] = node.type === NOTE ? node.widgets_values : []
+    const [text] = (node.type === NOTE && node.widgets_values) || []
     if (text) node.widgets_values[0] = text.split('\n').map(said).join('\n')
   }
 }

@@ -1,6 +1,6 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
+import { carriesLoras, sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
 
 /** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
 const widgetOf = (node, name) =>
@@ -68,9 +68,6 @@ export function watchWidgets(node, watched, moved) {
   }
 }
 
-// On their way no LoRA comes.
-const ASIDE = ['MODEL', 'CLIP']
-
 /**
  * Whether the nodes that `node` takes its LoRAs from can still be loading the files that the document is about:
  * each by the input of its role, or all from one set.
@@ -85,8 +82,7 @@ export function loadsFilesOf(node, plan, rootGraph) {
 }
 
 /** @param {any} node @param {any} rootGraph */
-const filesAbove = (node, rootGraph) =>
-  filesIn([...upstreamOf(node, rootGraph, (input) => !input.widget && !ASIDE.includes(input.type))])
+const filesAbove = (node, rootGraph) => filesIn([...upstreamOf(node, rootGraph, carriesLoras)])
 
 /**
  * The files behind one output: of a loader of several the one that the output is named after.
