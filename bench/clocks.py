@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from comfy.weight_adapter import LoRAAdapter
 
-from tools.inprocess import load_pack
+from tools.host.inprocess import load_pack
 
 from .literal import Literal
 from .probes import Added

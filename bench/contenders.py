@@ -11,7 +11,7 @@ import comfy.sample
 import comfy.sd
 import torch
 
-from tools.inprocess import load_pack
+from tools.host.inprocess import load_pack
 
 from .literal import Literal
 from .models import Case, attention_layers, conditioning

@@ -54,7 +54,7 @@ def measure(rank: int, folder: str) -> Sequence[Table]:
     import folder_paths
     import safetensors.torch
 
-    from tools.inprocess import load_pack
+    from tools.host.inprocess import load_pack
 
     from .models import kohya_lora, sdxl_without_weights
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tools.inprocess import enter_host
+from tools.host.inprocess import enter_host
 
 from . import fusing
 from .tables import Table

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from klora_core.apply import Buffers, Target
-from klora_core.pairing import Row
+from klora_core.deltas import Row
 
 from . import slots
 from .tables import Table

@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 
-from klora_core.merging.run import merge
-from klora_core.methods.merges.table import METHODS, named
+from klora_core.merges import METHODS, merge, named
 
 from . import slots
 from .tables import Table

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from unittest.mock import patch
 
-from klora_core import inputs
-from klora_core.methods import klora_outside
+from klora_core.deltas import projection as inputs
+from klora_core.methods.klora import outside as klora_outside
 
 from . import slots
 from .tables import Table

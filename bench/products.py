@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from klora_core.deltas import LowRank
-from klora_core.entries import TILE_CPU
-from klora_core.pairing import Row
+from klora_core.deltas import LowRank, Row
+from klora_core.scores.entries import TILE_CPU
 
 from . import slots
 from .scoring import ours

@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 
-from tools.host import REPO, HostError, require_host
+from tools.host.find import REPO, HostError, require_host
 
 from . import fusing
 from .tables import Table, skipped

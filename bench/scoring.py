@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from klora_core.deltas import Delta
-from klora_core.methods.klora_scores import Evidence, evidence_of, top_k
-from klora_core.pairing import Row
-from klora_core.scoring import score
+from klora_core.deltas import Delta, Row
+from klora_core.methods.klora import Evidence, evidence_of
+from klora_core.methods.klora.evidence import top_k
+from klora_core.scores import score
 
 from . import slots
 from .tables import SPREAD, Table, skipped, spread

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from klora_core.deltas import Delta, Hadamard, Kron, LowRank, Slot
-from klora_core.pairing import Row
+from klora_core.deltas import Delta, Hadamard, Kron, LowRank, Row
+from klora_core.names import Slot
 
 Shape = tuple[int, int]
 Rand = Callable[[int, int], Tensor]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _LONGEST = 240
 
@@ -26,6 +27,15 @@ KLoraError.__module__ = "builtins"
 
 def _again(message: str) -> KLoraError:
     return KLoraError(message)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Puts a file's name before the message of a KLoraError."""
+    try:
+        yield
+    except KLoraError as error:
+        raise KLoraError(f"{name}: {error}") from error
 
 
 def printable(name: object) -> str:

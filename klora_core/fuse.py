@@ -8,22 +8,21 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from . import files
-from .account import NOT_APPLIED, What, grouped
-from .apply.fitting import fit
-from .apply.places import places
-from .apply.run import Fusion
-from .methods.klora import GAMMA_MODES, SCHEDULES, KLora, make_schedule
-from .methods.klora_scores import evidence_of
-from .pairing import LAYERS, meet
-from .plan import OTHER_LAYERS, LoraInfo, make_plan
+from .deltas import LAYERS
+from .files import TEXT_REASON
+from .loras import STYLE, SUBJECT, LoraInfo
+from .methods import Given, making
+from .methods.klora import GAMMA_MODES, SCHEDULES
+from .names import words_of
+from .pipelines import Fusion, fit, layers_of
+from .plan import OTHER_LAYERS, Note, make_plan
 from .progress import MODES, Progress
-from .report import abbreviated
-from .roles import STYLE, SUBJECT
-from .scoring import Request, Score, score
+from .report import left_out
+from .scores import Request, Score, score
 
 Source = str | Path | Mapping[str, Tensor]
 _ROLES = (SUBJECT, STYLE)
-_NO_TEXT = "load them with the pipeline's own loader if you want them"
+_NO_TEXT = f"{TEXT_REASON}; load them with the pipeline's own loader if you want them"
 
 
 def fuse(
@@ -48,21 +47,21 @@ def fuse(
     names that a file gives them. The settings are the node's, see docs/diffusers.md. Nothing is on the model
     until :meth:`Fusion.run`. Raises KLoraError, one line with file, layer and remedy, for what does not fit.
     """
-    curve = make_schedule(schedule, alpha, beta, balance)
-    there = places(model)
+    make = making.klora(schedule, alpha, beta, balance, gamma, layers)
+    there = layers_of(model)
     loras = [
         fit(_read(source, role), there, model) for source, role in zip((subject, style), _ROLES, strict=True)
     ]
-    names, strengths = [lora.name for lora in loras], (subject_strength, style_strength)
-    rows = meet([lora.slots for lora in loras], _ROLES, layers)
-    evidence = evidence_of(rows.competing, _ROLES, lambda requests: _score(requests, model), names)
+    names, strengths = tuple(lora.name for lora in loras), (subject_strength, style_strength)
+    slots = tuple(lora.slots for lora in loras)
+    rows, method = make(Given(slots, _ROLES, names, lambda requests: _score(requests, model)))
     plan = make_plan(
         rows,
         [
-            LoraInfo(lora.name, role, strength=strength, base=lora.base)
+            LoraInfo(lora.name, role, strength=strength, base=words_of(lora.base_model))
             for lora, role, strength in zip(loras, _ROLES, strengths, strict=True)
         ],
-        KLora(curve, gamma, _ROLES, evidence),
+        method,
         Progress(progress),
         other_layers,
         [note for role, lora in zip(_ROLES, loras, strict=True) for note in _notes(role, lora)],
@@ -82,11 +81,7 @@ def _score(requests: Sequence[Request], model: nn.Module) -> list[Score]:
     return score(requests, device if device.type in ("cuda", "mps") else "cpu")
 
 
-def _notes(role: str, lora: files.LoraFile) -> list[str]:
-    """A sentence for each kind of thing that a LoRA holds and that is not applied."""
-    lines = [f"{role}: {note}." for note in lora.notes]
-    for (what, reason), names in grouped(lora.left).items():
-        number = f"{len(names)} {what.value}{'' if len(names) == 1 else 's'}"
-        why = f"K-LoRA concerns the diffusion model alone; {_NO_TEXT}" if what is What.TEXT else reason
-        lines.append(f"{role}: {number}, {NOT_APPLIED}: {why}: {abbreviated(names)}")
-    return lines
+def _notes(role: str, lora: files.LoraFile) -> list[Note]:
+    """A sentence for each kind of thing that a LoRA holds beside its slots."""
+    done = [Note(f"{role}: {note}.") for note in lora.notes]
+    return [*done, *left_out(role, lora.left, text_reason=_NO_TEXT)]

@@ -6,8 +6,8 @@ style and the page's ground has a contrast of 3 : 1 or more (WCAG 1.4.11), on da
 
 from __future__ import annotations
 
-SUBJECT = "#fbc14e"
-STYLE = "#2b6ab3"
+SUBJECT_COLOUR = "#fbc14e"
+STYLE_COLOUR = "#2b6ab3"
 SUBJECT_ON_LIGHT = "#b87012"
 STYLE_ON_LIGHT = "#0d3180"
 # Further candidates, found by search: for all eight, each kind of colour blindness leaves 27 units of CIE Lab
@@ -36,7 +36,7 @@ Rgb = tuple[int, int, int]
 
 def candidates(count: int) -> list[tuple[str, str]]:
     """The colours of ``count`` candidates, each for a dark and for a light page; they repeat after eight."""
-    dark, light = (SUBJECT, STYLE, *_MORE), (SUBJECT_ON_LIGHT, STYLE_ON_LIGHT, *_MORE_ON_LIGHT)
+    dark, light = (SUBJECT_COLOUR, STYLE_COLOUR, *_MORE), (SUBJECT_ON_LIGHT, STYLE_ON_LIGHT, *_MORE_ON_LIGHT)
     return [(dark[i % len(dark)], light[i % len(light)]) for i in range(count)]
 
 

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from . import document
-from .deltas import LORA, Delta
+from .deltas import Delta, Rows
 from .errors import KLoraError
-from .method import Method
-from .order import block
-from .pairing import Rows
+from .loras import LORA, OTHER, STYLE, SUBJECT, LoraInfo, labels_of
+from .methods import Method
+from .names import block
 from .progress import Columns, Moment, Progress
-from .roles import OTHER, labels_of
 
 OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
+SCHEMA = "klora-plan/1"
+_LETTERS = "csabdefghijklmnopqrtuvwxyz"
+_NOBODY = "-"
 
 
 @dataclass(frozen=True)
-class LoraInfo:
-    """A LoRA of the plan. ``slots`` counts what it changes in the diffusion model.
+class Note:
+    """A sentence about what a LoRA holds beside its slots; ``applied``: whether that acts on the model."""
 
-    ``alone`` names the slots among these that do not compete; ``kind`` is what most of them are (``LoHa``),
-    ``base`` the base model that it was trained on, where its file tells.
-    """
-
-    name: str
-    role: str
-    slots: int = 0
-    strength: float = 1.0
-    alone: tuple[str, ...] = ()
-    kind: str = LORA
-    base: str | None = None
+    text: str
+    applied: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,15 +39,18 @@ class PlanSlot:
     name: str
     shape: tuple[int, int]
 
+    @cached_property
+    def place(self) -> tuple[str, str]:
+        """The stage of the network and the block of that stage: ``("down", "down 4")``."""
+        return block(self.name)
+
     @property
     def group(self) -> str:
-        """The stage of the network: ``down``."""
-        return block(self.name)[0]
+        return self.place[0]
 
     @property
     def block(self) -> str:
-        """The block of that stage: ``down 4``."""
-        return block(self.name)[1]
+        return self.place[1]
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,8 @@ class Plan:
 
     LoRAs of the role ``other`` come last: they compete nowhere and work throughout.
     ``candidates`` are the labels of what a slot may use; ``other_layers`` says whether each LoRA's slots
-    that do not compete are applied (``keep``) or not (``drop``); ``notes`` are sentences for the report,
-    ``warnings`` such as a person should see first.
+    that do not compete are applied (``keep``) or not (``drop``); ``notes`` are for the report,
+    ``warnings`` sentences that a person should see first.
     """
 
     loras: tuple[LoraInfo, ...]
@@ -72,7 +69,7 @@ class Plan:
     method: Method
     progress: Progress = field(default_factory=Progress)
     other_layers: str = KEEP
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -109,13 +106,32 @@ class Plan:
             return np.zeros((len(self.candidates), len(columns)))
         return np.stack([(chosen == c).mean(axis=(0, 1)) for c in range(len(self.candidates))])
 
+    @property
+    def not_applied(self) -> tuple[str, ...]:
+        """The sentences about what is not applied."""
+        return tuple(note.text for note in self.notes if not note.applied)
+
     def to_json(self, steps: int) -> dict[str, Any]:
-        """The plan as a ``klora-plan/1`` document, see :func:`document.to_json`."""
-        return document.to_json(self, steps)
+        """The plan as a ``klora-plan/1`` document; ``choice`` of a slot has one letter for each column.
+
+        Columns are the ``steps`` of a whole run, or equal parts of the progress where that is by noise level.
+        inf and NaN become null. Raises KLoraError for ``steps`` < 1.
+        """
+        columns = self.progress.of_steps(steps)
+        words = choice_words(self, columns)
+        slots = [
+            {
+                **{"name": slot.name, "shape": list(slot.shape), "block": slot.block, "group": slot.group},
+                **self.method.slot_json(i, self.labels),
+                "choice": words[i],
+            }
+            for i, slot in enumerate(self.slots)
+        ]
+        return {**head(self, columns), "slots": slots}
 
     def dumps(self, steps: int) -> str:
         """:meth:`to_json` as text, byte for byte the same for equal plans."""
-        return document.dumps(self, steps)
+        return json.dumps(self.to_json(steps), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def make_plan(
@@ -124,7 +140,7 @@ def make_plan(
     method: Method,
     progress: Progress | None = None,
     other_layers: str = KEEP,
-    notes: Sequence[str] = (),
+    notes: Sequence[Note] = (),
     warnings: Sequence[str] = (),
 ) -> Plan:
     """The plan of a method over ``rows``; of ``loras`` name, role and strength count, the rest is filled in.
@@ -162,3 +178,54 @@ def make_plan(
 def _kind(deltas: Sequence[Delta | None]) -> str:
     found = Counter(delta.kind for delta in deltas if delta is not None)
     return found.most_common(1)[0][0] if found else LORA
+
+
+def head(plan: Plan, columns: Columns) -> dict[str, Any]:
+    """The document without its slots."""
+    unapplied = [i for i, note in enumerate(plan.notes) if not note.applied]
+    first = {role: plan.first(role) for role in (SUBJECT, STYLE)}
+    return {
+        "schema": SCHEMA,
+        "method": {
+            "name": plan.method.name,
+            "paper": plan.method.paper,
+            "live": plan.method.live,
+            "counts_steps": plan.method.counts_steps,
+        },
+        **{role: _info(lora) for role, lora in first.items() if lora},
+        **plan.method.to_json(),
+        "progress": {"mode": plan.progress.mode},
+        "steps": len(columns),
+        "passes": len(plan.method.weights(columns.moments[0])),
+        "loras": [
+            {
+                **_info(lora),
+                "role": lora.role,
+                **({} if lora in first.values() else {"alone": list(lora.alone)}),
+            }
+            for lora in plan.loras
+        ],
+        "candidates": [
+            {"label": label, "letter": letter}
+            for label, letter in zip(plan.candidates, _LETTERS, strict=False)
+        ],
+        "facts": [" ".join(filter(None, (fact.label, fact.value))) for fact in plan.method.facts()],
+        "other_layers": plan.other_layers,
+        "unmatched": {role: list(lora.alone) for role, lora in first.items() if lora},
+        "notes": [note.text for note in plan.notes],
+        **({"not_applied": unapplied} if unapplied else {}),
+        "warnings": list(plan.warnings),
+    }
+
+
+def _info(info: LoraInfo) -> dict[str, Any]:
+    kind = {} if info.kind == LORA else {"kind": info.kind}
+    base = {} if info.base is None else {"base": info.base}
+    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind, **base}
+
+
+def choice_words(plan: Plan, columns: Columns) -> list[str]:
+    """One word a slot, a letter a column; several passes are joined by a slash."""
+    alphabet = np.array(list(_NOBODY + _LETTERS))
+    letters = alphabet[plan.choices(columns).astype(np.int64) + 1]
+    return ["/".join("".join(word) for word in passes) for passes in letters.transpose(1, 0, 2)]

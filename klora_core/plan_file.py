@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .deltas import LORA
-from .document import SCHEMA
 from .errors import KLoraError
-from .method import Method
-from .methods import METHODS
-from .plan import LoraInfo, Plan, PlanSlot
+from .loras import LORA, LoraInfo
+from .methods import METHODS, Entry
+from .plan import SCHEMA, Note, Plan, PlanSlot
 from .progress import Progress
 
 
-def from_json(document: Mapping[str, Any], methods: Mapping[str, type[Method]] = METHODS) -> Plan:
+def from_json(document: Mapping[str, Any], methods: Mapping[str, Entry] = METHODS) -> Plan:
     """The plan in a document, equal to the one that was written. Raises KLoraError for any other document."""
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         found = document.get("schema") if isinstance(document, Mapping) else document
@@ -29,10 +27,10 @@ def from_json(document: Mapping[str, Any], methods: Mapping[str, type[Method]] =
             loras=tuple(_lora_of(lora, document["unmatched"]) for lora in document["loras"]),
             slots=tuple(PlanSlot(slot["name"], tuple(slot["shape"])) for slot in document["slots"]),
             candidates=tuple(candidate["label"] for candidate in document["candidates"]),
-            method=methods[kind].from_json(document),
+            method=methods[kind].method.from_json(document),
             progress=Progress(document["progress"]["mode"]),
             other_layers=document["other_layers"],
-            notes=tuple(document["notes"]),
+            notes=_notes(document),
             warnings=tuple(document["warnings"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -52,3 +50,8 @@ def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:
         lora.get("kind", LORA),
         lora.get("base"),
     )
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[Note, ...]:
+    unapplied = set(document.get("not_applied", ()))
+    return tuple(Note(text, i not in unapplied) for i, text in enumerate(document["notes"]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import lora_info, page_sets
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
+from .host import serve_sets
 from .load import KLoRALoadLora, KLoRALoadPair
 from .lora_set import KLoRASet
+from .loras import serve_info
 from .merge import KLoRAMerge
 from .selection_map import KLoRASelectionMap
 
@@ -18,8 +19,8 @@ class KLoRAExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         """Called by the host before it asks for the nodes."""
-        lora_info.serve()
-        page_sets.serve()
+        serve_info()
+        serve_sets()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

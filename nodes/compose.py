@@ -10,9 +10,8 @@ from comfy_api.latest import io
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import methods
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs
-from .klora_inputs import advanced
-from .lora_set import LoraSet
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, LoraSet, Member, compose, outputs
+from .dials import advanced
 
 
 class KLoRACompose(io.ComfyNode):
@@ -48,10 +47,7 @@ class KLoRACompose(io.ComfyNode):
                 LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
                 io.DynamicCombo.Input(
                     "method",
-                    options=[
-                        io.DynamicCombo.Option(option.name, [make() for make in option.inputs])
-                        for option in methods.OPTIONS.values()
-                    ],
+                    options=methods.options(),
                     tooltip="K-LoRA: in each layer and step the subject or the style. LoRA Switch: one whole "
                     "LoRA at a time. LoRA Composite: one run of the model for each, their mean. CMLoRA: the "
                     "same, in turns one counts for more. B-LoRA: one block of SDXL each.",

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from comfy_api.latest import io
 
 from ..klora_core import report
-from ..klora_core.deltas import Deltas
-from ..klora_core.digest import Seen, once
+from ..klora_core.deltas import Seen, once
 from ..klora_core.errors import KLoraError
-from ..klora_core.kept import Kept
-from ..klora_core.method import Method
-from ..klora_core.page_document import for_page
-from ..klora_core.pairing import Rows
-from ..klora_core.plan import LoraInfo, Plan, make_plan
+from ..klora_core.loras import OTHER, LoraInfo, labels_of
+from ..klora_core.memo import Memo
+from ..klora_core.methods import Given, Make
+from ..klora_core.names import words_of
+from ..klora_core.page import for_page
+from ..klora_core.plan import KEEP, Plan, make_plan
 from ..klora_core.progress import Progress, in_steps, over_progress
-from ..klora_core.roles import OTHER, labels_of
-from . import apply, lora_slots, page_sets, warnings
-from .levels import levels_of
-from .lora_notes import notes
-from .lora_slots import HostLora
+from .host import energies, keep_set, scores
+from .loras import HostLora, notes, read
+from .model import NOT_SAVED, levels_of, to_clip, to_model, warnings_for
 
-T = TypeVar("T")
 KLoraPlan = io.Custom("KLORA_PLAN")
+LoraSet = io.Custom("LORA_SET")
+LoraStack = io.Custom("LORA_STACK")
 
 COLUMNS = 30
 OTHER_LAYERS_TOOLTIP = (
@@ -68,41 +67,15 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """The LoRAs of a composition as the model's slots, those of the role ``other`` last.
-
-    ``known`` is what was worked out of these very LoRAs, under these roles and names, before.
-    """
-
-    slots: tuple[Deltas, ...]
-    roles: tuple[str, ...]
-    names: tuple[str, ...]
-    known: dict[Hashable, Any] = field(default_factory=dict)
-
-    def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
-        if key not in self.known:
-            self.known[key] = make()
-        return self.known[key]
-
-    @property
-    def competitors(self) -> int:
-        """How many take part in the method."""
-        return sum(role != OTHER for role in self.roles)
-
-
-@dataclass(frozen=True, eq=False)
-class _Known:
+class _Remembered:
     """Of LoRAs together, their contents as they were read: digests, and what methods work out."""
 
     seen: Seen = field(default_factory=dict)
-    made: dict[Hashable, Any] = field(default_factory=dict)
+    memo: dict[Hashable, Any] = field(default_factory=dict)
 
 
 # Turning a dial works nothing of this out again. They go with the LoRAs.
-_sets: Kept[_Known] = Kept(16)
-
-Make = Callable[[Found], tuple[Rows, Method]]
+_sets: Memo[_Remembered] = Memo(16)
 
 
 def compose(
@@ -121,10 +94,10 @@ def compose(
     members = sorted(members, key=lambda member: member.role == OTHER)
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
-    loras = [lora_slots.read(member.tensors, member.name, model, clip) for member in members]
-    known = _sets.of(loras, (roles, names), _Known)
-    with once(known.seen):
-        return _composed(model, clip, members, loras, known, make, other_layers, progress, node)
+    loras = [read(member.tensors, member.name, model, clip) for member in members]
+    remembered = _sets.of(loras, (roles, names), _Remembered)
+    with once(remembered.seen):
+        return _composed(model, clip, members, loras, remembered, make, other_layers, progress, node)
 
 
 def _composed(
@@ -132,7 +105,7 @@ def _composed(
     clip: Any | None,
     members: Sequence[Member],
     loras: Sequence[HostLora],
-    known: _Known,
+    remembered: _Remembered,
     make: Make,
     other_layers: str,
     progress: str,
@@ -141,9 +114,10 @@ def _composed(
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
     labels = labels_of(roles)
-    rows, method = make(Found(tuple(lora.slots for lora in loras), roles, names, known.made))
+    slots = tuple(lora.slots for lora in loras)
+    rows, method = make(Given(slots, roles, names, scores, energies, remembered.memo))
     infos = [
-        LoraInfo(member.name, member.role, strength=member.strength, base=lora.base)
+        LoraInfo(member.name, member.role, strength=member.strength, base=words_of(lora.base_model))
         for member, lora in zip(members, loras, strict=True)
     ]
     plan = make_plan(
@@ -153,25 +127,25 @@ def _composed(
         Progress(progress, levels_of(model.get_model_object("model_sampling"))),
         other_layers,
         [
-            line
+            note
             for label, lora, member, info in zip(labels, loras, members, infos, strict=True)
-            for line in notes(
+            for note in notes(
                 label,
                 lora,
                 member.strength,
-                keep=other_layers == "keep" or info.role == OTHER,
+                keep=other_layers == KEEP or info.role == OTHER,
                 clip=clip is not None,
                 clip_strength=member.on_clip,
             )
         ],
-        warnings.of(model, loras, names, labels),
+        warnings_for(model, loras, names, labels),
     )
     return io.NodeOutput(
-        apply.to_model(model, plan, rows, loras, node),
-        apply.to_clip(clip, loras, [member.on_clip for member in members]),
+        to_model(model, plan, rows, loras, node),
+        to_clip(clip, loras, [member.on_clip for member in members]),
         plan,
-        f"{_report(plan)}\n\n{warnings.NOT_SAVED}",
-        ui={"klora": [page_sets.keep(for_page(plan, COLUMNS), plan)]},
+        f"{_report(plan)}\n\n{NOT_SAVED}",
+        ui={"klora": [keep_set(for_page(plan, COLUMNS), plan)]},
     )
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..klora_core.methods import klora
-from ..klora_core.pairing import LAYERS
+from ..klora_core.deltas import LAYERS
+from ..klora_core.loras import STYLE, SUBJECT
+from ..klora_core.methods.klora import DEFAULT_OUTSIDE, GAMMA_MODES, LOSERS, SCORES
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
-from ..klora_core.roles import STYLE, SUBJECT
-from . import klora_inputs, lora_file
+from . import dials
 from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, check_finite, compose, outputs
+from .loras import name_of
 
 
 def _strength(role: str) -> io.Float.Input:
@@ -43,7 +44,7 @@ class KLoRAFuse(io.ComfyNode):
             has_intermediate_output=True,
             # A result says whose it is: the host would take it for another node of the same inputs, too.
             not_idempotent=True,
-            # Another order needs a line in web/js/host/old_orders.js: saved workflows hold values by place.
+            # Another order needs a line in web/js/page/old_orders.js: saved workflows hold values by place.
             inputs=[
                 io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
                 io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
@@ -53,17 +54,17 @@ class KLoRAFuse(io.ComfyNode):
                     optional=True,
                     tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
                 ),
-                klora_inputs.balance(),
-                klora_inputs.schedule(),
+                dials.balance(),
+                dials.schedule(),
                 _strength("subject"),
                 _strength("style"),
-                klora_inputs.gamma(),
-                klora_inputs.layers(),
-                klora_inputs.score(),
-                klora_inputs.loser(),
-                klora_inputs.outside(),
-                klora_inputs.advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
-                klora_inputs.advanced("progress", MODES, PROGRESS_TOOLTIP),
+                dials.gamma(),
+                dials.layers(),
+                dials.score(),
+                dials.loser(),
+                dials.outside(),
+                dials.advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
+                dials.advanced("progress", MODES, PROGRESS_TOOLTIP),
             ],
             outputs=outputs("The model with both LoRAs fused in.", "both"),
             hidden=[io.Hidden.unique_id],
@@ -80,18 +81,18 @@ class KLoRAFuse(io.ComfyNode):
         balance: float,
         schedule: Any,
         clip: Any | None = None,
-        gamma: str = klora.GAMMA_MODES[0],
+        gamma: str = GAMMA_MODES[0],
         layers: str = LAYERS[0],
         other_layers: str = OTHER_LAYERS[0],
         progress: str = MODES[0],
-        score: str = klora.SCORES[0],
-        loser: str = klora.LOSERS[0],
-        outside: float = klora.DEFAULT_OUTSIDE,
+        score: str = SCORES[0],
+        loser: str = LOSERS[0],
+        outside: float = DEFAULT_OUTSIDE,
     ) -> io.NodeOutput:
         members = []
         for role, lora, strength in ((SUBJECT, subject, subject_strength), (STYLE, style, style_strength)):
             check_finite(f"{role}_strength", strength)
-            members.append(Member(lora, lora_file.name_of(lora, role), role, strength))
-        make = klora_inputs.make_klora(balance, schedule, gamma, layers, score, loser, outside)
+            members.append(Member(lora, name_of(lora, role), role, strength))
+        make = dials.make_klora(balance, schedule, gamma, layers, score, loser, outside)
         node = cls.hidden.unique_id if cls.hidden else None
         return compose(model, clip, members, make, other_layers, progress, node)

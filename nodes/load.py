@@ -5,7 +5,7 @@ from __future__ import annotations
 import folder_paths
 from comfy_api.latest import io
 
-from . import lora_file, lora_info
+from .loras import load, of_lora, stamp
 
 
 def _choice(id: str, tooltip: str) -> io.Combo.Input:
@@ -37,12 +37,12 @@ class KLoRALoadLora(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, lora_name: str) -> object:
-        return lora_file.stamp(lora_name)
+        return stamp(lora_name)
 
     @classmethod
     def execute(cls, lora_name: str) -> io.NodeOutput:
-        lora = lora_file.load(lora_name)
-        told = lora_info.of_lora(lora)
+        lora = load(lora_name)
+        told = of_lora(lora)
         return io.NodeOutput(lora, told["trigger_words"], told["base_model"])
 
 
@@ -78,12 +78,12 @@ class KLoRALoadPair(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, subject_lora: str, style_lora: str) -> object:
-        return lora_file.stamp(subject_lora), lora_file.stamp(style_lora)
+        return stamp(subject_lora), stamp(style_lora)
 
     @classmethod
     def execute(cls, subject_lora: str, style_lora: str) -> io.NodeOutput:
-        loras = [lora_file.load(name) for name in (subject_lora, style_lora)]
-        told = [lora_info.of_lora(lora) for lora in loras]
+        loras = [load(name) for name in (subject_lora, style_lora)]
+        told = [of_lora(lora) for lora in loras]
         bases = dict.fromkeys(each["base_model"] for each in told if each["base_model"])
         words = [each["trigger_words"] for each in told]
         return io.NodeOutput(*loras, *words, " / ".join(bases))

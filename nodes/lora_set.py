@@ -8,13 +8,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..klora_core.errors import KLoraError
-from ..klora_core.roles import OTHER, ROLES, STYLE, SUBJECT
-from . import lora_file
-from .composing import Member, check_finite
-from .klora_inputs import advanced
-
-LoraSet = io.Custom("LORA_SET")
-LoraStack = io.Custom("LORA_STACK")
+from ..klora_core.loras import OTHER, ROLES, STYLE, SUBJECT
+from .composing import LoraSet, LoraStack, Member, check_finite
+from .dials import advanced
+from .loras import load, name_of
 
 # By name: the role of the stack's first LoRA, and of the others.
 STACK_ROLES = {
@@ -87,7 +84,7 @@ class KLoRASet(io.ComfyNode):
             raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
         members = list(set or ())
         if lora is not None:
-            members.append(Member(lora, lora_file.name_of(lora, role), role, strength))
+            members.append(Member(lora, name_of(lora, role), role, strength))
         members += _of_stack(lora_stack or (), stack_roles)
         if not members:
             raise KLoraError("The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.")
@@ -111,5 +108,5 @@ def _of_stack(stack: Sequence[Any], roles: str) -> list[Member]:
         for value in (strength, on_clip):
             check_finite(f"The strength of {name} in lora_stack", value)
         role = STACK_ROLES[roles][1 if members else 0]
-        members.append(Member(lora_file.load(name), str(name), role, strength, on_clip))
+        members.append(Member(load(name), str(name), role, strength, on_clip))
     return members

@@ -9,24 +9,28 @@ import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
 
-from ..klora_core import merge_file
-from ..klora_core.account import What, grouped
+from ..klora_core.deltas import rows
 from ..klora_core.errors import KLoraError
-from ..klora_core.merging.method import MergeMethod, Parameter
-from ..klora_core.merging.run import Merged, merge
-from ..klora_core.methods.merges.table import METHODS, named
-from ..klora_core.pairing import rows
-from ..klora_core.report import abbreviated
-from ..klora_core.roles import labels_of
-from . import lora_slots
-from .composing import Member
-from .host_names import PREFIX, SUFFIX
-from .klora_inputs import advanced
-from .lora_file import LoraStateDict
-from .lora_set import LoraSet
-from .lora_slots import HostLora
+from ..klora_core.loras import labels_of
+from ..klora_core.merges import (
+    DTYPES,
+    METHODS,
+    Merged,
+    MergeMethod,
+    Parameter,
+    merge,
+    metadata,
+    named,
+    state_dict,
+)
+from ..klora_core.report import left_out
+from .composing import LoraSet, Member
+from .dials import advanced
+from .host import PREFIX, SUFFIX
+from .loras import HostLora, LoraStateDict, read
 
 PRECISIONS = ("fp32", "fp16", "bf16")
+_TEXT = "only the diffusion model's layers are merged"
 
 
 class KLoRAMerge(io.ComfyNode):
@@ -84,7 +88,7 @@ class KLoRAMerge(io.ComfyNode):
         row, values = _chosen(method)
         if precision not in PRECISIONS:
             raise KLoraError(f"Unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}.")
-        loras = [lora_slots.read(member.tensors, member.name, model, None) for member in set]
+        loras = [read(member.tensors, member.name, model, None) for member in set]
         roles = [member.role for member in set]
         merged = merge(
             rows([lora.slots for lora in loras], labels_of(roles)),
@@ -96,9 +100,9 @@ class KLoRAMerge(io.ComfyNode):
             progress=_bar(),
             device=comfy.model_management.get_torch_device(),
         )
-        tensors = merge_file.state_dict(merged.deltas, merge_file.DTYPES[precision], _shapes(model))
+        tensors = state_dict(merged.deltas, DTYPES[precision], _shapes(model))
         name = f"{row.label} of {', '.join(member.name for member in set)}"
-        about = merge_file.metadata(merged, [member.name for member in set])
+        about = metadata(merged, [member.name for member in set])
         return io.NodeOutput(LoraStateDict(tensors, name, (name, 0, 0), about), _report(merged, set, loras))
 
 
@@ -164,9 +168,5 @@ def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]
         more = len(lora.vectors) + len(lora.before)
         if more:
             lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")
-        for (what, reason), names in grouped(lora.left).items():
-            why = "only the diffusion model's layers are merged" if what is What.TEXT else reason
-            lines.append(
-                f"{member.name}: {len(names)} x {what.value}, NOT merged: {why}: {abbreviated(names)}"
-            )
+        lines += [note.text for note in left_out(member.name, lora.left, "NOT merged", _TEXT)]
     return "\n".join(lines)

@@ -1,58 +1,49 @@
-"""The methods that Compose LoRAs offers: a row for each, with its inputs and how it is made of them."""
+"""The methods that Compose LoRAs offers, with the inputs of those that have any."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from comfy_api.latest import io
 
 from ..klora_core.errors import KLoraError
-from ..klora_core.method import Method
-from ..klora_core.methods.b_lora import BLora, b_lora
-from ..klora_core.methods.in_turn import DEFAULT_TAU, ORDERS, LoraSwitch, Turns
+from ..klora_core.loras import STYLE, SUBJECT
+from ..klora_core.methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, LoraSwitch, Make, making
 from ..klora_core.methods.klora import KLora
-from ..klora_core.methods.mixed import CmLora, LoraComposite
-from ..klora_core.methods.taking_part import Presence
-from ..klora_core.pairing import Rows, meet_all
-from ..klora_core.roles import STYLE, SUBJECT
-from . import klora_inputs
-from .composing import Found, Make
+from . import dials
 
 STEPS, PART = TURNS = ("steps", "part of the run")
 DEFAULT_PART = 0.25
-LATE = {"none": (), "styles": (STYLE,), "subjects": (SUBJECT,)}
+LATE = {"none": None, "styles": STYLE, "subjects": SUBJECT}
 
 
-@dataclass(frozen=True)
-class MethodOption:
-    """A method of the node: its inputs, and what makes it of their values."""
+class Dials(NamedTuple):
+    """The inputs that a method has on the node, and what makes the method of their values."""
 
-    name: str
     inputs: tuple[Callable[[], io.Input], ...]
     make: Callable[..., Make]
+
+
+def options() -> list[io.DynamicCombo.Option]:
+    """What the node offers: every method, without inputs where it has none here."""
+    return [io.DynamicCombo.Option(name, [make() for make in _of(name).inputs]) for name in METHODS]
 
 
 def of_value(value: Any) -> Make:
     """The method of the node's dynamic combo, or of its bare name at its defaults. Raises KLoraError."""
     given = {"method": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
     name = given.pop("method", None)
-    if name not in OPTIONS:
-        raise KLoraError(f"method must be one of {', '.join(OPTIONS)}, got {value!r}.")
+    if name not in METHODS:
+        raise KLoraError(f"method must be one of {', '.join(METHODS)}, got {value!r}.")
     try:
-        return OPTIONS[name].make(**{key: own for key, own in given.items() if own is not None})
+        return _of(name).make(**{key: own for key, own in given.items() if own is not None})
     except TypeError as error:
         raise KLoraError(f"{name} has no such input: {error}.") from error
 
 
-def _everyone(found: Found, make: Callable[[Presence], Method]) -> tuple[Rows, Method]:
-    rows = _all_rows(found)
-    return rows, make(Presence.of(rows.competing, found.competitors))
-
-
-def _all_rows(found: Found) -> Rows:
-    return found.once("meet all", lambda: meet_all(found.slots, found.roles))
+def _of(name: str) -> Dials:
+    return _DIALS.get(name) or Dials((), METHODS[name].make)
 
 
 def _switch(turn: Any = STEPS, order: str = ORDERS[0], reserve: int = 0) -> Make:
@@ -61,36 +52,13 @@ def _switch(turn: Any = STEPS, order: str = ORDERS[0], reserve: int = 0) -> Make
     if kind not in TURNS:
         raise KLoraError(f"turn must be one of {', '.join(TURNS)}, got {kind!r}.")
     length = int(tau or DEFAULT_TAU) if kind == STEPS else float(tau or DEFAULT_PART)
-
-    def make(found: Found) -> tuple[Rows, Method]:
-        # The subject, or where there is none the first.
-        last = found.roles.index(SUBJECT) if SUBJECT in found.roles else 0
-        return _everyone(found, lambda there: LoraSwitch(there, Turns(length, order, reserve, last)))
-
-    return make
-
-
-def _composite() -> Make:
-    return lambda found: _everyone(found, LoraComposite)
+    return making.switch(length, order, reserve)
 
 
 def _cm_lora(late: str = "none", order: str = ORDERS[0], dominance: float = 0.0) -> Make:
     if late not in LATE:
         raise KLoraError(f"late must be one of {', '.join(LATE)}, got {late!r}.")
-
-    def make(found: Found) -> tuple[Rows, Method]:
-        at = tuple(i for i, role in enumerate(found.roles) if role in LATE[late])
-        return _everyone(found, lambda there: CmLora(there, dominance or None, at, order))
-
-    return make
-
-
-def _b_lora() -> Make:
-    def make(found: Found) -> tuple[Rows, Method]:
-        rows = _all_rows(found)
-        return rows, b_lora(rows.competing, found.roles)
-
-    return make
+    return making.cm_lora(LATE[late], order, dominance or None)
 
 
 def _turn() -> io.Input:
@@ -109,7 +77,7 @@ def _turn() -> io.Input:
 
 
 def _order(tooltip: str) -> io.Input:
-    return klora_inputs.advanced("order", ORDERS, tooltip)
+    return dials.advanced("order", ORDERS, tooltip)
 
 
 def _switch_order() -> io.Input:
@@ -131,7 +99,7 @@ def _reserve() -> io.Input:
 
 
 def _late() -> io.Input:
-    return klora_inputs.advanced("late", tuple(LATE), "LoRAs that lead only after 60 % of the steps.")
+    return dials.advanced("late", tuple(LATE), "LoRAs that lead only after 60 % of the steps.")
 
 
 def _late_order() -> io.Input:
@@ -154,23 +122,19 @@ def _dominance() -> io.Input:
     )
 
 
-_OPTIONS: Sequence[MethodOption] = (
-    MethodOption(
-        KLora.name,
+_DIALS = {
+    KLora.name: Dials(
         (
-            klora_inputs.balance,
-            klora_inputs.schedule,
-            klora_inputs.gamma,
-            klora_inputs.layers,
-            klora_inputs.score,
-            klora_inputs.loser,
-            klora_inputs.outside,
+            dials.balance,
+            dials.schedule,
+            dials.gamma,
+            dials.layers,
+            dials.score,
+            dials.loser,
+            dials.outside,
         ),
-        klora_inputs.make_klora,
+        dials.make_klora,
     ),
-    MethodOption(LoraSwitch.name, (_turn, _switch_order, _reserve), _switch),
-    MethodOption(LoraComposite.name, (), _composite),
-    MethodOption(CmLora.name, (_late, _late_order, _dominance), _cm_lora),
-    MethodOption(BLora.name, (), _b_lora),
-)
-OPTIONS = {option.name: option for option in _OPTIONS}
+    LoraSwitch.name: Dials((_turn, _switch_order, _reserve), _switch),
+    CmLora.name: Dials((_late, _late_order, _dominance), _cm_lora),
+}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .host import REPO, find_host
+from .host.find import REPO, find_host
 
 RECORDED = REPO / "build" / "families.json"
 DOCUMENT = REPO / "docs" / "COMPATIBILITY.md"

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .host import REPO
+from .host.find import REPO
 from .mutation import FOLDER
 
 KILLED, SURVIVED, LATE, UNTESTED = 1, 0, 36, 33

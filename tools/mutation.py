@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .host import REPO
+from .host.find import REPO
 
 FOLDER = REPO / "mutants"
 KILLED, SURVIVED, UNTESTED = (1, 3), 0, 33

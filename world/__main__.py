@@ -11,7 +11,7 @@ import sys
 import time
 
 from .places import BASE_FILE, COMPONENTS_FILE, JUDGE_FILE, VAE_FILE, WORK, ensure_folders
-from .train_base import STEPS
+from .training.base import STEPS
 
 Command = list[str]
 
@@ -19,12 +19,15 @@ Command = list[str]
 def stages(trainings: str) -> list[tuple[str, list[Command]]]:
     """Stages in order; the commands of one run side by side."""
     return [
-        ("components of the VAE", [] if COMPONENTS_FILE.exists() else [["world.fit_vae", "components"]]),
-        ("base model", [] if _base_is_done() else [["world.train_base"]]),
-        ("decoder of the VAE", [] if VAE_FILE.exists() else [["world.fit_vae", "decoder"]]),
-        ("judge", [] if JUDGE_FILE.exists() else [["world.judge_net"]]),
-        ("LoRAs", [["world.train_lora", "2", trainings]]),
-        ("gate", [["world.gate", trainings]]),
+        (
+            "components of the VAE",
+            [] if COMPONENTS_FILE.exists() else [["world.model.fit_vae", "components"]],
+        ),
+        ("base model", [] if _base_is_done() else [["world.training.base"]]),
+        ("decoder of the VAE", [] if VAE_FILE.exists() else [["world.model.fit_vae", "decoder"]]),
+        ("judge", [] if JUDGE_FILE.exists() else [["world.judging.network"]]),
+        ("LoRAs", [["world.training.loras", "2", trainings]]),
+        ("gate", [["world.training.gate", trainings]]),
     ]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .forms import SUBJECTS
-from .styles import HELD_OUT_STYLES
-from .words import TRIGGERS
+from .draw.forms import SUBJECTS
+from .draw.styles import HELD_OUT_STYLES
+from .draw.words import TRIGGERS
 
 
 @dataclass(frozen=True)

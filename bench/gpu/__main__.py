@@ -1,6 +1,6 @@
 """`python -m bench.gpu [--rehearse] [--only CHECK ...] [--budget SECONDS]`: see the package.
 
-Needs Python 3.10 and a ComfyUI with its own environment (`tools.host` says where it is looked for); nothing
+Needs Python 3.10 and a ComfyUI with its own environment (`tools.host.find` says where it is looked for); nothing
 is installed. Exit status: 0, also without a GPU; 1 where a check failed; 2 where there is no host to ask.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import replace
 
-from tools.host import REPO, HostError, require_host
+from tools.host.find import REPO, HostError, require_host
 
 from . import page
 from .runner import Answer, Check, Command, run_all

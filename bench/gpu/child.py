@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from tools.inprocess import enter_host
+from tools.host.inprocess import enter_host
 
 from .rows import Row
 

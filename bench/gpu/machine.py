@@ -10,7 +10,7 @@ from datetime import date
 
 import torch
 
-from tools.host import require_host
+from tools.host.find import require_host
 
 from ..tables import cpu
 

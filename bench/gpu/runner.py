@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.host import REPO
+from tools.host.find import REPO
 
 from .rows import FAILED, SKIPPED, Row
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from tools.inprocess import load_pack
+from tools.host.inprocess import load_pack
 
 from ..contenders import fused, run
 from ..models import build

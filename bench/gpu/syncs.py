@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tools.host import REPO
+from tools.host.find import REPO
 
 _WORDS = "called a synchronizing CUDA operation"
 _TORCH = str(Path(torch.__file__).parent)

@@ -1,13 +1,12 @@
 """Weight changes that switch during a run, on the layers of any torch module.
 
-Buffers hold what is added in each place at the moment; hooks add it. Nothing here knows a host: what it owns
-is handed in as :class:`HostRules`.
+Read ``targets`` first, then ``composition`` (a plan's targets, and its passes on a model), ``buffers`` (what
+is added at the moment), ``hooks`` (how it is put on), ``additions`` with ``kron_steps``, ``fold`` and
+``remapping`` (how it is added). ``clock`` tells the moment. What a host owns is handed in as HostRules.
 """
 
-from __future__ import annotations
-
-from .buffers import NOBODY, Buffers, Target
-from .fold import HostRules
-from .hooks import attach, attach_all
-
-__all__ = ["NOBODY", "Buffers", "HostRules", "Target", "attach", "attach_all"]
+from .buffers import Buffers
+from .clock import Clock
+from .composition import Attachment, Composition, compose
+from .hooks import Swap, attach, attach_all, is_compiled
+from .targets import HostRules, Spot, Target, Where

@@ -14,20 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Additive, Dense, Hadamard, Kron, LowRank
-from ..factored import factor_shape
+from ..deltas import Additive, Dense, Hadamard, Kron, LowRank, factor_shape
 from .kron_steps import KronSteps
+from .targets import Span
 
 Add = Callable[[Any, Tensor, Tensor], None]
 """(module, its input, its output, which is changed)."""
-Rows = tuple[int, int] | None
-"""(start, length) of the output features that a delta belongs to, None for all."""
 
 TILE = 1 << 22
 """Entries of dW, or of factors, that are made at a time."""
 
 
-def addition(module: Any, delta: Additive, rows: Rows) -> Add:
+def addition(module: Any, delta: Additive, rows: Span) -> Add:
     """How ``delta`` is added to a linear or convolution ``module``; ``rows`` (start, length) of its output.
 
     Low-rank factors and Kronecker products are chained, never multiplied out. A LoHa is the sum of r1 * r2
@@ -75,7 +73,7 @@ def chains(delta: Hadamard) -> bool:
     return delta.down1.shape[0] * delta.down2.shape[0] * (out + n) < out * n
 
 
-def _chain_linear(rows: Rows, up: Tensor | None, first: Tensor) -> Add:
+def _chain_linear(rows: Span, up: Tensor | None, first: Tensor) -> Add:
     dtype, n = first.dtype, first.shape[1]
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
@@ -89,7 +87,7 @@ def _chain_linear(rows: Rows, up: Tensor | None, first: Tensor) -> Add:
     return add
 
 
-def _add_product(output: Tensor, rows: Rows, left: Tensor, right: Tensor) -> None:
+def _add_product(output: Tensor, rows: Span, left: Tensor, right: Tensor) -> None:
     """output[..., rows] += left @ right^T, in one operation where it can be."""
     if output.dtype == right.dtype and output.is_contiguous():
         flat = output.view(-1, output.shape[-1])
@@ -99,7 +97,7 @@ def _add_product(output: Tensor, rows: Rows, left: Tensor, right: Tensor) -> Non
         target += torch.mm(left, right.t()).view(target.shape).to(target.dtype)
 
 
-def _kron_linear(rows: Rows, delta: Kron) -> Add:
+def _kron_linear(rows: Span, delta: Kron) -> Add:
     steps, dtype = KronSteps(delta), delta.tensors[0].dtype
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
@@ -109,7 +107,7 @@ def _kron_linear(rows: Rows, delta: Kron) -> Add:
     return add
 
 
-def _loha_linear(rows: Rows, delta: Hadamard) -> Add:
+def _loha_linear(rows: Span, delta: Hadamard) -> Add:
     n, dtype = delta.shape[1], delta.up1.dtype
     chain = _LohaChain(delta) if chains(delta) else None
     first = 0 if rows is None else rows[0]
@@ -150,7 +148,7 @@ class _LohaChain:
         return changes[0] if len(changes) == 1 else torch.stack(changes).sum(0)
 
 
-def _convolution(module: Any, delta: Additive, rows: Rows) -> Add:
+def _convolution(module: Any, delta: Additive, rows: Span) -> Add:
     """The module's own convolution keeps its stride, padding mode and dilation, also when changed later."""
     dtype = delta.tensors[0].dtype
     if module.groups != 1:
@@ -185,7 +183,7 @@ def _chain_convolution(up: Tensor | None, first: Tensor) -> Callable[[Any, Tenso
     return change
 
 
-def _convolution_by_tiles(delta: Kron | Hadamard, rows: Rows) -> Add:
+def _convolution_by_tiles(delta: Kron | Hadamard, rows: Span) -> Add:
     first, dtype = 0 if rows is None else rows[0], delta.tensors[0].dtype
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
@@ -197,7 +195,7 @@ def _convolution_by_tiles(delta: Kron | Hadamard, rows: Rows) -> Add:
     return add
 
 
-def _grouped_convolution(delta: Additive, rows: Rows) -> Add:
+def _grouped_convolution(delta: Additive, rows: Span) -> Add:
     """Each group reads its own channels, so that factors can't be chained; such kernels are small."""
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:

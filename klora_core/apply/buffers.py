@@ -9,21 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..deltas import Delta, Kron, LowRank, Remapped
+from ..methods import NOBODY
+from .targets import Target
 
-NOBODY = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """Where deltas are added: ``rows`` (start, length) of a layer's output features, None for all.
-
-    ``layer`` is the module's full name below the model; each of the ``candidates``, one shape all, may be
-    added there (None: adds nothing), strength folded in.
-    """
-
-    layer: str
-    rows: tuple[int, int] | None
-    candidates: tuple[Delta | None, ...]
+NO_FORM = -1
 
 
 class Buffers(nn.Module):
@@ -37,14 +26,14 @@ class Buffers(nn.Module):
     """
 
     active: list[int]
-    """By target: the form that is shown, NOBODY where nothing is added."""
+    """By target: the form that is shown, NO_FORM where nothing is added."""
 
     def __init__(
         self, targets: tuple[Target, ...], dtype: torch.dtype, device: torch.device | str = "cpu"
     ) -> None:
         super().__init__()
         self.targets = targets
-        self.active = [NOBODY] * len(targets)
+        self.active = [NO_FORM] * len(targets)
         # None: nothing was shown there yet, or a switch was interrupted.
         self._holds: list[int | None] = [None] * len(targets)
         self._blank = set(range(len(targets)))
@@ -92,8 +81,8 @@ class Buffers(nn.Module):
             return
         delta = None if who == NOBODY else self.targets[i].candidates[who]
         # An interrupt half way leaves a target that nobody takes for whole.
-        self._holds[i], self.active[i] = None, NOBODY
-        form = NOBODY if delta is None or delta.scale == 0 else self._forms[i].of[who]
+        self._holds[i], self.active[i] = None, NO_FORM
+        form = NO_FORM if delta is None or delta.scale == 0 else self._forms[i].of[who]
         for f, buffers in enumerate(self.forms(i)):
             if f == form and delta is not None:
                 for n, (buffer, source) in enumerate(zip(buffers.tensors, delta.tensors, strict=True)):
@@ -121,13 +110,13 @@ class _Forms:
 
 
 def _forms(target: Target) -> _Forms:
-    keys = [NOBODY if delta is None else _form(delta) for delta in target.candidates]
+    keys = [NO_FORM if delta is None else _form(delta) for delta in target.candidates]
     templates: dict[Hashable, Delta] = {}
     for key, delta in zip(keys, target.candidates, strict=True):
         if delta is not None and (key not in templates or delta.rank > templates[key].rank):
             templates[key] = delta
-    places = {key: place for place, key in enumerate(templates)}
-    return _Forms(tuple(templates.values()), tuple(places.get(key, NOBODY) for key in keys))
+    at = {key: form for form, key in enumerate(templates)}
+    return _Forms(tuple(templates.values()), tuple(at.get(key, NO_FORM) for key in keys))
 
 
 def _form(delta: Delta) -> Hashable:

@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deltas import Delta, Slot
-from ..pairing import Rows
+from ..deltas import Delta, Rows
+from ..names import Slot
 from ..plan import Plan
-from .buffers import NOBODY, Buffers, Target
-from .fold import HostRules
+from .buffers import NOBODY, Buffers
 from .hooks import attach_all
-
-
-class Spot(NamedTuple):
-    """``part`` (start, length) of a slot's rows lies in ``rows`` of the output of ``layer``; None for all."""
-
-    layer: str
-    rows: tuple[int, int] | None
-    part: tuple[int, int] | None = None
-
-
-Where = Callable[[Slot, int], Sequence[Spot]]
-"""(slot, its number of rows) -> where these lie in the model."""
+from .targets import HostRules, Target, Where
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,6 @@ In float32 alone: W + dW rounded to 16 bits would lose small deltas.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,35 +17,13 @@ from torch import Tensor
 from ..deltas import Additive, Dense, Hadamard, Kron, LowRank
 from .additions import chains, products
 from .kron_steps import KronSteps
+from .targets import HostRules
 
 # By multiplications alone 1. Timed on a CPU, the two ways break even at 1.6 for 1280 x 1280.
 _MARGIN = 2
 # A Kronecker product's entry takes one multiplication, but several passes over memory: as many
 # multiplications of a token's as this, timed on a CPU.
 _PASSES = 32
-
-
-def _always(module: Any) -> bool:
-    return True
-
-
-def _own_bias(module: Any, x: Tensor) -> Tensor:
-    return module.bias.to(x.device)
-
-
-@dataclass(frozen=True)
-class HostRules:
-    """What a host has to say about the layers of its models.
-
-    ``plain_forwards``: the ``forward`` functions, of classes, that do no more than weight and bias do; only
-    layers that run one of them are folded, none by default. ``as_it_lies``: whether a layer would use its
-    weight in this call just as it is stored, neither cast, moved nor patched on its way into the product.
-    ``bias``: what a layer that has a bias adds to its product with an input.
-    """
-
-    plain_forwards: frozenset[Callable[..., Any]] = frozenset()
-    as_it_lies: Callable[[Any], bool] = _always
-    bias: Callable[[Any, Tensor], Tensor] = _own_bias
 
 
 def can_fold(module: Any, delta: Additive, rules: HostRules) -> bool:

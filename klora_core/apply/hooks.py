@@ -7,6 +7,7 @@ after its first call.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import MethodType
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 
 from ..deltas import Remapped
 from .additions import Add, addition
-from .buffers import NOBODY, Buffers, Target
-from .fold import Fold, HostRules, can_fold
+from .buffers import NO_FORM, Buffers
+from .fold import Fold, can_fold
 from .remapping import Remapping
+from .targets import HostRules, Target
 
 Forward = Callable[..., Tensor]
 _PLAIN = HostRules()
@@ -167,7 +169,7 @@ def _all(adds: Sequence[Add]) -> Add:
 def _active(adds: Sequence[Add], active: list[int], i: int) -> Add:
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         form = active[i]
-        if form != NOBODY:
+        if form != NO_FORM:
             adds[form](module, x, output)
 
     return add
@@ -225,9 +227,18 @@ def _adding(plain: Forward, add: Add, gate: Gate, factor: Factor | None) -> Forw
 def _folding(folds: Sequence[Fold | None], beside: Forward, gate: Gate, active: list[int], i: int) -> Forward:
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if gate.open and not args and not kwargs:
-            fold = None if active[i] == NOBODY else folds[active[i]]
+            fold = None if active[i] == NO_FORM else folds[active[i]]
             if fold is not None and fold.pays(self, x):
                 return fold(self, x)
         return beside(self, x, *args, **kwargs)
 
     return forward
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile runs the model or a part of it."""
+    # Never imported here: torch brings it in, slowly, once something is compiled.
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    return dynamo is not None and any(
+        isinstance(m, dynamo.OptimizedModule) or m._compiled_call_impl is not None for m in model.modules()
+    )

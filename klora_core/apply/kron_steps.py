@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Kron
-from ..factored import Factor, factor_shape
+from ..deltas import Factor, Kron, factor_shape
 
 
 class KronSteps:

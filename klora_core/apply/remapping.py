@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from ..deltas import Remapped
-from .fold import HostRules
-
-Rows = tuple[int, int] | None
+from .targets import HostRules, Span
 
 
 class Remapping:
@@ -29,7 +27,7 @@ class Remapping:
     def __init__(
         self,
         delta: Remapped,
-        rows: Rows,
+        rows: Span,
         add_inner: Callable[[Any, Tensor, Tensor], None] | None,
         rules: HostRules,
         alone: bool,

@@ -1,11 +1,14 @@
-"""The methods, one family a file: a table by name."""
+"""LoRAs over time: who works where at which moment. Plain data; a method holds no tensors.
 
-from ..method import Method
+Read ``method`` first (what a method has to tell), then ``table`` (all of them) and ``making`` (each from its
+settings), then a method: ``turns``, ``passes``, ``b_lora``, and the room ``klora``.
+"""
+
+from . import making
 from .b_lora import BLora
-from .in_turn import LoraSwitch
-from .klora import KLora
-from .mixed import CmLora, LoraComposite
-
-METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (KLora, LoraSwitch, LoraComposite, CmLora, BLora)
-}
+from .making import Given, Make
+from .method import NOBODY, Fact, Method
+from .passes import CmLora, LoraComposite
+from .table import METHODS, Entry
+from .turns import DEFAULT_TAU, ORDERS, LoraSwitch, Turns
+from .whole import Presence

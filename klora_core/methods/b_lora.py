@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ..deltas import Row
 from ..errors import KLoraError
-from ..method import NOBODY, Fact, Method
-from ..pairing import Row
+from ..loras import STYLE, SUBJECT
 from ..progress import Moment
-from ..roles import STYLE, SUBJECT
+from .method import NOBODY, Fact, Method
 
 BLOCKS = {SUBJECT: "output_blocks.0.1.", STYLE: "output_blocks.1.1."}
 _CONTEXT = 2048

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
-from tools import front_end
-from tools.lane import missing
+from tests.support.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
+from tools.host import front_end
+from tools.host.lane import missing
 
 _WHY_NOT = missing("browser")
 
@@ -18,7 +18,7 @@ _WHY_NOT = missing("browser")
 def server():
     if _WHY_NOT:
         pytest.skip(_WHY_NOT)
-    from tools.server import serving
+    from tools.host.server import serving
 
     wanted = front_end.named()
     with serving("sd15", "sdxl", front_end=front_end.root(wanted) if wanted else None) as running:
@@ -27,7 +27,7 @@ def server():
 
 @pytest.fixture(scope="session")
 def chromium(server):
-    from tests.browser.live_page import browser
+    from tests.support.browser.live_page import browser
 
     with browser() as running:
         yield running

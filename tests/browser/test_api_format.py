@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tools.api_format import to_api
-from tools.host import REPO
+from tools.host.api_format import to_api
+from tools.host.find import REPO
 
 BUILD = """() => {
   const graph = app.rootGraph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.browser.live_page import SHOTS, page, run
+from tests.support.browser.live_page import SHOTS, page, run
 from tools.workflows.blueprint import NAME, PATH, build
 from tools.workflows.host_nodes import HostNodes
 

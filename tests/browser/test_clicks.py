@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.browser import clicks
-from tests.browser.live_page import SHOTS, page
 from tests.browser.test_templates import WINDOWS
+from tests.support.browser import clicks
+from tests.support.browser.live_page import SHOTS, page
 from tools.workflows.shipped import SHIPPED, path_of
 
 NAME = "k-lora-sd15"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.live_page import frames, shot
+from tests.support.browser.live_page import frames, shot
 
 EVEN = "klora.root().querySelector('.klora-even')"
 BALANCE = "klora.fuse().widgets.find((widget) => widget.name === 'balance')"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from klora_core import palette
-from tests.browser.live_page import (
+from tests.support.browser.live_page import (
     STEPS,
     fresh,
     go_into_subgraph,
@@ -23,10 +23,10 @@ from tests.browser.live_page import (
     settle,
     unpack_subgraph,
 )
-from tests.browser.live_page import shot as take
-from tools import front_end
-from tools.host import HostError
-from tools.server import serving
+from tests.support.browser.live_page import shot as take
+from tools.host import front_end
+from tools.host.find import HostError
+from tools.host.server import serving
 
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 SHARE = "klora.root().querySelector('.klora-share').innerText"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.browser.documents import recorded
-from tests.browser.live_page import (
+from tests.support.browser.documents import recorded
+from tests.support.browser.live_page import (
     FUSE,
     STEPS,
     STEPS_NODE,

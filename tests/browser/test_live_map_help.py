@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.browser.live_page import SHOTS, fresh, load, look_at_fuse, page, run
-from tools.host import REPO
+from tests.support.browser.live_page import SHOTS, fresh, load, look_at_fuse, page, run
+from tools.host.find import REPO
 
 NODES = (
     "KLoRAFuse",

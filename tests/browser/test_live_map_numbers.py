@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from klora_core.methods.klora import Schedule, rho
+from klora_core.methods.klora.choice import rho
+from klora_core.methods.klora.schedule import Schedule
 from klora_core.progress import Columns, Moment, in_steps, over_progress
-from tests.browser.documents import CANDIDATES, recorded
-from tests.browser.live_page import frames, fresh, load, nothing_drawn, page, run, show, workflow
-from tests.core.test_page_maths import made_up, sent
+from tests.core.page.test_maths import made_up, sent
+from tests.support.browser.documents import CANDIDATES, recorded
+from tests.support.browser.live_page import frames, fresh, load, nothing_drawn, page, run, show, workflow
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
 COLUMNS = "klora.root().dataset.columns"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.live_page import fresh, load, page, run, show, workflow
-from tests.core.test_page_maths import made_up, sent
-from tools.host import REPO
-from tools.server import serving
+from tests.core.page.test_maths import made_up, sent
+from tests.support.browser.live_page import fresh, load, page, run, show, workflow
+from tools.host.find import REPO
+from tools.host.server import serving
 
 STEPS = 9
 COLUMNS = "klora.root().dataset.columns"

@@ -9,7 +9,18 @@ import uuid
 
 import pytest
 
-from tests.browser.live_page import FUSE, STEPS, frames, fresh, load, nothing_drawn, run, settle, shot, visit
+from tests.support.browser.live_page import (
+    FUSE,
+    STEPS,
+    frames,
+    fresh,
+    load,
+    nothing_drawn,
+    run,
+    settle,
+    shot,
+    visit,
+)
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
 

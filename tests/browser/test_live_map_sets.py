@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.live_page import (
+from tests.support.browser.live_page import (
     STEPS,
     SUBJECT_STRENGTH,
     draws,

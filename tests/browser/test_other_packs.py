@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.browser import clicks
-from tests.browser.live_page import fresh, load, page, settle, visit
-from tools import front_end, other_packs
-from tools.server import serving
+from tests.support.browser import clicks
+from tests.support.browser.live_page import fresh, load, page, settle, visit
+from tools.host import front_end, other_packs
+from tools.host.server import serving
 from tools.tiny import loras, model_path
 
 SUBJECT, STYLE = "styles/my_subject.safetensors", "styles/my_style.safetensors"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.live_page import SHOTS, fresh, load, page, run
 from tests.browser.test_templates import OPEN, WINDOWS
-from tools.api_format import to_api
+from tests.support.browser.live_page import SHOTS, fresh, load, page, run
+from tools.host.api_format import to_api
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 WORKFLOWS = tuple(SHIPPED)

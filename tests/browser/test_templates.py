@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.live_page import SHOTS, page
-from tools.host import REPO
+from tests.support.browser.live_page import SHOTS, page
+from tools.host.find import REPO
 from tools.workflows.shipped import FOLDER, SHIPPED, path_of
 
 READABLE = 8 / 14

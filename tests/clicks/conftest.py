@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import live_page
-from tools import front_end, tiny
-from tools.host import require_host
-from tools.lane import missing
-from tools.server import serving
+from tests.support.browser import live_page
+from tools import tiny
+from tools.host import front_end
+from tools.host.find import require_host
+from tools.host.lane import missing
+from tools.host.server import serving
 from tools.tiny import loras
 from tools.tiny.prompts import TINY_FILES
 from tools.workflows.families import SDXL

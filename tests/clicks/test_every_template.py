@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import clicks
-from tests.browser.live_page import SHOTS
+from tests.support.browser import clicks
+from tests.support.browser.live_page import SHOTS
 from tools.workflows.shipped import SHIPPED
 
 STEPS = 4

@@ -10,13 +10,13 @@ from types import ModuleType
 
 import pytest
 
-from tools.host import REPO, find_host
+from tools.host.find import REPO, find_host
 
 _HOST = find_host()
 if _HOST is None or not _HOST.runs_here():
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tools.inprocess import enter_host, load_pack
+    from tools.host.inprocess import enter_host, load_pack
 
     enter_host()
     import torch

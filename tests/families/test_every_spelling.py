@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from spellings import SPELLINGS
 from test_spellings import test_every_module_arrives_by_both_doors as arrives
+
+from tests.support.host.spellings import SPELLINGS
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda spelling: spelling.name)

@@ -6,10 +6,11 @@ import importlib
 
 import pytest
 import torch
-from family_inputs import FAMILIES
-from family_nets import patcher, sample
-from family_reference import reference
-from reference import random_lora
+
+from tests.support.families.inputs import FAMILIES
+from tests.support.families.nets import patcher, sample
+from tests.support.families.reference import reference
+from tests.support.host.reference import random_lora
 
 RANKS = 4, 3
 PREFIX = "diffusion_model."

@@ -8,14 +8,14 @@ import sys
 import folder_paths
 import pytest
 import torch
-from family_nets import sample
-from family_reference import reference
-from reference import random_lora
 from safetensors.torch import load_file
-from test_families import RANKS, fuse, layers, relative
 from test_precisions import SCALE
 
-from tools.host import find_host
+from tests.families.test_families import RANKS, fuse, layers, relative
+from tests.support.families.nets import sample
+from tests.support.families.reference import reference
+from tests.support.host.reference import random_lora
+from tools.host.find import find_host
 from tools.tiny import MODELS_DIR, models
 
 PACK = find_host().path / "custom_nodes" / "ComfyUI-GGUF"

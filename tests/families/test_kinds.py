@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from family_kinds import KINDS, of_kind
-from family_nets import patcher, sample
-from family_reference import reference
-from test_families import fuse, layers, relative
+
+from tests.families.test_families import fuse, layers, relative
+from tests.support.families.kinds import KINDS, of_kind
+from tests.support.families.nets import patcher, sample
+from tests.support.families.reference import reference
 
 # The host inverts an OFT in float32, and does none of a float64 weight.
 # One network of each build: convolutions and linears, fused rows, separate projections.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from family_nets import patcher, sample
-from family_reference import reference
-from reference import random_lora
-from test_families import RANKS, fuse, layers, relative
+
+from tests.families.test_families import RANKS, fuse, layers, relative
+from tests.support.families.nets import patcher, sample
+from tests.support.families.reference import reference
+from tests.support.host.reference import random_lora
 
 # Larger changes make so small a network chaotic: half precision alone then moves its picture by a tenth.
 SCALE = 0.05

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tools.host import find_host
+from tools.host.find import find_host
 
 _HOST = find_host()
 _INSIDE = _HOST is not None and _HOST.runs_here()
@@ -20,7 +20,7 @@ _INSIDE = _HOST is not None and _HOST.runs_here()
 if not _INSIDE:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tools.inprocess import enter_host, load_pack
+    from tools.host.inprocess import enter_host, load_pack
 
     # At import, not in a fixture: the tests' own module-level imports need the host.
     enter_host()
@@ -61,7 +61,7 @@ class Conds(NamedTuple):
 @pytest.fixture(scope="session")
 def served(tmp_path_factory) -> Iterator[Any]:
     """A real server with every tiny family, for shipped workflows."""
-    from shipped_runs import serving_all
+    from tests.support.host.shipped_runs import serving_all
 
     with serving_all(tmp_path_factory.mktemp("loras")) as server:
         yield server

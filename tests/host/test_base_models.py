@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lora_accounts import lora, patcher
-from networks import NETWORKS
-from support import part
+
+from tests.support.host.lora_accounts import lora, patcher
+from tests.support.host.networks import NETWORKS
+from tests.support.host.nodes import part
 
 _NAMES = {
     **{"sd15": "SD1.5", "sdxl": "SDXL", "sd35": "SD3", "flux": "FLUX", "chroma": "Chroma", "flux2": "FLUX.2"},
@@ -21,19 +22,19 @@ _NAMES = {
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_model_has_a_name(pack, network):
     model = patcher(network)
-    found = part(pack, "nodes.base_model").of_model(model)
+    found = part(pack, "nodes.host.base_model").of_model(model)
     assert found == _NAMES.get(network, found) and "not known" not in found
-    assert part(pack, "nodes.base_model").of_model(model.model) == found
+    assert part(pack, "nodes.host.base_model").of_model(model.model) == found
 
 
 def test_a_model_that_is_not_known_is_called_by_its_class(pack):
-    of_model = part(pack, "nodes.base_model").of_model
+    of_model = part(pack, "nodes.host.base_model").of_model
     assert of_model(torch.nn.Linear(1, 1)) == "a model that is not known here (Linear)"
 
 
 def refused(pack, tensors, network):
     with pytest.raises(ValueError, match=r"^odd\.safetensors: ") as caught:
-        part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", patcher(network), None)
+        part(pack, "nodes.loras.read").read(tensors, "odd.safetensors", patcher(network), None)
     return str(caught.value)
 
 
@@ -57,10 +58,10 @@ def test_a_lora_that_may_be_of_two_base_models_is_no_stranger_to_either(pack):
         tensors |= lora(f"transformer.{name}", 256, 256)
     for network in ("flux", "chroma"):
         model = patcher(network)
-        found = part(pack, "nodes.lora_slots").read(tensors, "odd.safetensors", model, None)
+        found = part(pack, "nodes.loras.read").read(tensors, "odd.safetensors", model, None)
 
         def said(base, found=found, model=model):
-            of = part(pack, "nodes.warnings").of
+            of = part(pack, "nodes.model.warnings").warnings_for
             return of(model, [replace(found, base=base)], ["odd.safetensors"], ["subject"])
 
         assert said("FLUX or Chroma") == ()

@@ -6,10 +6,10 @@ import comfy.model_management
 import pytest
 import torch
 from comfy_api.torch_helpers import set_torch_compile_wrapper
-from reference import random_lora
-from support import fuse, relative
 
 from klora_core.progress import in_steps
+from tests.support.host.nodes import fuse, relative
+from tests.support.host.reference import random_lora
 
 WIDE = ("double_blocks", "single_blocks")
 

@@ -7,12 +7,22 @@ import folder_paths
 import pytest
 import torch
 from comfy_extras.nodes_train import LoraModelLoader
-from reference import random_lora
 from safetensors.torch import save_file
-from support import UNET_LAYERS, baked, compose, fuse, lora_set, merged, part, relative, unet_pair
 
 from klora_core import plan_file
-from klora_core.methods.merges.table import METHODS
+from klora_core.merges import METHODS
+from tests.support.host.nodes import (
+    UNET_LAYERS,
+    baked,
+    compose,
+    fuse,
+    lora_set,
+    merged,
+    part,
+    relative,
+    unet_pair,
+)
+from tests.support.host.reference import random_lora
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +85,7 @@ def test_three_styles_by_role(pack, sd15, pair, styles):
 
 def literal(loras, names, steps):
     """Eqs. 3 to 10 where the style of a slot is the one with the largest share of its own total."""
-    from reference import dense
+    from tests.support.host.reference import dense
 
     changes = [dense(lora) for lora in loras]
     k = {name: changes[0][name][1] * max(c[name][1] for c in changes[1:] if name in c) for name in names}

@@ -7,9 +7,9 @@ import comfy.weight_adapter
 import pytest
 import torch
 
-from klora_core import adapters, names
-from klora_core.deltas import Slot
-from klora_core.names_base import base_of
+from klora_core import names
+from klora_core.files import adapters
+from klora_core.names import Slot, layout_of
 
 SDXL = {
     "num_res_blocks": [2, 2, 2],
@@ -62,7 +62,7 @@ def _host_map(kind: str) -> dict:
 def test_names_are_the_hosts(kind, spelling):
     wanted = _host_map(kind)
     shapes = {name: (rows[1] if rows else 3072, 3072) for name, (_, rows, _) in wanted.items()}
-    base = base_of(shapes)
+    base = layout_of(shapes)
     for name, (weight, rows, swapped) in wanted.items():
         old = name.replace(".to_", ".processor.to_")
         raw = spelling.format(

@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 import torch
-from support import baked, fuse, part, relative, unet_pair
+
+from tests.support.host.nodes import baked, fuse, part, relative, unet_pair
 
 OUTSIDE = {"loser": "outside", "outside": 0.5}
 TURNS = (
@@ -39,15 +40,15 @@ def done(pack, monkeypatch):
 
         monkeypatch.setattr(place, name, counted)
 
-    count("nodes.lora_slots", "_Reader")
-    count("nodes.lora_slots", "Network")
-    count("nodes.lora_slots", "contents")
-    count("nodes.klora_inputs", "meet")
-    count("nodes.apply", "compose")
-    count("nodes.scoring", "score")
-    count("klora_core.checks", "is_finite")
-    count("klora_core.digest", "_read")
-    count("klora_core.inputs", "read_by")
+    count("nodes.loras.read", "_Reader")
+    count("nodes.loras.read", "Network")
+    count("nodes.loras.read", "contents")
+    count("nodes.dials", "meet")
+    count("nodes.model.apply", "compose")
+    count("nodes.host.scoring", "score")
+    count("klora_core.files.values", "is_finite")
+    count("klora_core.deltas.digest", "_read")
+    count("klora_core.deltas.projection", "read_by")
     count("klora_core.apply.buffers", "_forms")
     return counts
 
@@ -169,8 +170,8 @@ def test_the_host_takes_the_model_for_the_one_that_it_has_loaded(pack, sd15, pai
 
 
 def test_another_start_scores_nothing(pack, sd15, pair, done, tmp_path, monkeypatch):
-    scoring, composing = part(pack, "nodes.scoring"), part(pack, "nodes.composing")
-    cache, kept = part(pack, "klora_core.score_cache").ScoreCache, part(pack, "klora_core.kept").Kept
+    scoring, composing = part(pack, "nodes.host.scoring"), part(pack, "nodes.composing")
+    cache, kept = part(pack, "klora_core.scores.cache").ScoreCache, part(pack, "klora_core.memo").Memo
     monkeypatch.setattr(scoring.folder_paths, "user_directory", str(tmp_path))
     # As after a start: what memory holds is gone.
     own = scoring._scores

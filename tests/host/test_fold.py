@@ -6,8 +6,9 @@ import comfy.model_management
 import comfy.ops
 import pytest
 import torch
-from reference import Reference, random_lora
-from support import baked, fuse, part, relative, unet_pair
+
+from tests.support.host.nodes import baked, fuse, part, relative, unet_pair
+from tests.support.host.reference import Reference, random_lora
 
 LARGE = 18  # pixels of the latent, cond and uncond together: 648 tokens on layers 320 wide
 
@@ -143,7 +144,7 @@ def test_a_baked_lora_below_is_kept(pack, sd15, pair, large, folded):
 
 
 def test_only_plain_float32_weights_are_folded(pack):
-    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host_rules").RULES
+    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host.rules").RULES
     low_rank = part(pack, "klora_core.deltas").LowRank
     x = torch.randn(4096, 8)
     buffers = torch.zeros(8, 2), torch.zeros(2, 8)
@@ -181,7 +182,7 @@ def test_only_plain_float32_weights_are_folded(pack):
 
 
 def test_a_strided_convolution_counts_its_outputs(pack):
-    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host_rules").RULES
+    fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host.rules").RULES
     module = comfy.ops.disable_weight_init.Conv2d(4, 4, 3, stride=2, padding=1)
     torch.nn.init.normal_(module.weight)
     buffers = torch.randn(4, 2), torch.randn(2, 36)

@@ -6,11 +6,11 @@ import json
 
 import pytest
 import torch
-from reference import Reference, random_lora
 from safetensors.torch import save_file
-from support import UNET_LAYERS, fuse, part, relative, unet_pair
 
-from klora_core import cli
+from klora_core.cli import main as cli
+from tests.support.host.nodes import UNET_LAYERS, fuse, part, relative, unet_pair
+from tests.support.host.reference import Reference, random_lora
 
 HEADS = ("to_q", "to_k", "to_v")
 

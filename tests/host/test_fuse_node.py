@@ -8,12 +8,12 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
-from reference import random_lora
 from safetensors.torch import save_file
-from support import UNET_LAYERS, baked, fuse, part, unet_pair
 
 from klora_core import picture, plan_file
 from klora_core.progress import in_steps
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, unet_pair
+from tests.support.host.reference import random_lora
 
 ATTENTION = UNET_LAYERS[0]
 KEYS = (f"diffusion_model.{ATTENTION}.lora_A.weight", f"diffusion_model.{ATTENTION}.lora_B.weight")
@@ -27,10 +27,10 @@ def pair(_sd15):
 @pytest.fixture
 def scored(pack, monkeypatch):
     """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
-    node, calls = part(pack, "nodes.scoring"), []
+    node, calls = part(pack, "nodes.host.scoring"), []
     score = node.score
-    monkeypatch.setattr(node, "_scores", part(pack, "klora_core.score_cache").ScoreCache(10_000))
-    monkeypatch.setattr(part(pack, "nodes.composing"), "_sets", part(pack, "klora_core.kept").Kept(16))
+    monkeypatch.setattr(node, "_scores", part(pack, "klora_core.scores.cache").ScoreCache(10_000))
+    monkeypatch.setattr(part(pack, "nodes.composing"), "_sets", part(pack, "klora_core.memo").Memo(16))
     monkeypatch.setattr(
         node, "score", lambda requests, *a: calls.append(len(requests)) or score(requests, *a)
     )
@@ -63,10 +63,10 @@ def test_a_pair_is_scored_once(pack, sd15, pair, scored):
 
 
 def test_what_the_loser_does_outside_is_worked_out_once(pack, sd15, pair, monkeypatch):
-    inputs, made = part(pack, "klora_core.inputs"), []
+    inputs, made = part(pack, "klora_core.deltas.projection"), []
     work = inputs.read_by
     monkeypatch.setattr(
-        part(pack, "klora_core.methods.klora_outside"), "_shared", inputs.SharedInputs(1 << 28)
+        part(pack, "klora_core.methods.klora.outside"), "_shared", inputs.SharedInputs(1 << 28)
     )
     monkeypatch.setattr(inputs, "read_by", lambda *downs: made.append(downs) or work(*downs))
     for options in ({}, {"balance": 0.5}, {"outside": 1.0}, {"subject_strength": 0.3}, {"gamma": "none"}):
@@ -166,12 +166,14 @@ def test_a_lora_that_the_model_already_carries_is_said(pack, sd15, pair):
 def test_loras_of_another_base_than_the_models_are_said(pack, sd15, pair):
     def of(base):
         metadata = {"modelspec.architecture": f"{base}/lora"} if base else {}
-        return part(pack, "nodes.lora_file").LoraStateDict(pair[0], "x.safetensors", ("", 0, 0), metadata)
+        return part(pack, "nodes.loras.file").LoraStateDict(pair[0], "x.safetensors", ("", 0, 0), metadata)
 
     def said(base):
         return fuse(pack, sd15.model, of(base), pair[1]).plan.warnings
 
-    other = part(pack, "klora_core.base_names").of_lora({}, {"modelspec.architecture": "stable-diffusion-v2"})
+    other = part(pack, "klora_core.names").base_model_of(
+        {}, {"modelspec.architecture": "stable-diffusion-v2"}
+    )
     assert other == "SD2"
     (line,) = said("stable-diffusion-v2")
     assert line.startswith("subject was made for SD2, the model is SD1.5:")
@@ -203,7 +205,7 @@ def refusal(pack, sd15, subject, style):
 
 
 def named(pack, tensors, file):
-    return part(pack, "nodes.lora_file").LoraStateDict(tensors, file, (file, 0, 0))
+    return part(pack, "nodes.loras.file").LoraStateDict(tensors, file, (file, 0, 0))
 
 
 def test_a_lora_of_another_base_model(pack, sd15, pair):

@@ -10,20 +10,17 @@ from collections import Counter
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
-import hostile
-import hostile_bytes
 import pytest
 import torch
-from networks import network
-from support import part
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from klora_core import files
-from klora_core.account import keys_of
-from klora_core.apply import fitting
-from klora_core.apply.places import places
 from klora_core.errors import KLoraError
+from klora_core.pipelines import fitting, places
+from tests.support.host import hostile, hostile_bytes
+from tests.support.host.networks import network
+from tests.support.host.nodes import part
 
 FILES, SEED = 1000, 20260101
 SECONDS, ENTRIES, GROWTH_KIB = 180, 2**23, 2**20
@@ -54,7 +51,7 @@ def model():
 @pytest.fixture(scope="module")
 def layers(model, pack):
     """Every linear and convolution layer of the model."""
-    shape_of = part(pack, "nodes.host_names").layer_shape
+    shape_of = part(pack, "nodes.host.names").layer_shape
     theirs = comfy.utils.unet_to_diffusers(model.model.model_config.unet_config)
     modules = dict(model.model.named_modules())
     found = {}
@@ -78,7 +75,7 @@ def there(model):
 @pytest.fixture
 def ones(pack, monkeypatch):
     """The network has no numbers: weights that a change depends on are ones, for both doors."""
-    weights = part(pack, "nodes.base_weights").BaseWeights
+    weights = part(pack, "nodes.host.weights").LayerWeights
     monkeypatch.setattr(weights, "_read", lambda self, key, shape, device: torch.ones(shape))
     monkeypatch.setattr(fitting, "_stored", lambda module, slot: torch.ones(module.weight.shape))
 
@@ -88,8 +85,8 @@ def core_door(path, there, model):
 
 
 def host_door(pack, name, model):
-    lora = part(pack, "nodes.lora_file").load(name)
-    return part(pack, "nodes.lora_slots").read(lora, name, model, None)
+    lora = part(pack, "nodes.loras.file").load(name)
+    return part(pack, "nodes.loras.read").read(lora, name, model, None)
 
 
 def outcome(door, name, *args):
@@ -116,7 +113,7 @@ def check_agreement(file, core, host, known):
         if expected is not None:
             torch.testing.assert_close(delta.dense(), expected, rtol=1e-4, atol=1e-4)
     for found in (core, host):
-        left = keys_of(found.left)
+        left = {key for item in found.left for key in item.keys}
         assert found.applied | left == set(file.tensors) and not found.applied & left
     if len(theirs) == len(core.slots):
         assert core.applied <= host.applied

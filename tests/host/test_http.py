@@ -8,13 +8,13 @@ import json
 import urllib.request
 from urllib.parse import quote
 
-import http_graphs
 import pytest
-from http_graphs import fused_image
 from PIL import Image
 
-from tools.host import REPO
-from tools.server import PromptRefused, Server, serving
+from tests.support.host import http_graphs
+from tests.support.host.http_graphs import fused_image
+from tools.host.find import REPO
+from tools.host.server import PromptRefused, Server, serving
 
 SUBJECT, STYLE = "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"
 

@@ -8,9 +8,9 @@ import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
-from support import fuse, part, unet_pair
 
 from klora_core.progress import in_steps
+from tests.support.host.nodes import fuse, part, unet_pair
 
 
 @pytest.fixture(scope="module")

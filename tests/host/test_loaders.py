@@ -8,8 +8,8 @@ import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import part
 
+from tests.support.host.nodes import part
 from tools import tiny
 from tools.tiny import models
 
@@ -59,7 +59,7 @@ def test_a_pair(pack, folder):
 
 
 def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
-    info = part(pack, "nodes.lora_info")
+    info = part(pack, "nodes.loras.info")
     for name in ("cat.safetensors", "ink.safetensors", "bare.safetensors"):
         _, words, base = part(pack, "nodes").KLoRALoadLora.execute(name).result
         assert info.of_file(name) == {"trigger_words": words, "base_model": base}
@@ -68,7 +68,7 @@ def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
 
 
 def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, monkeypatch):
-    info = part(pack, "nodes.lora_info")
+    info = part(pack, "nodes.loras.info")
     models.ensure("sd15", "sdxl", "flux")
     for where in ("checkpoints", "diffusion_models"):
         places = [str(tiny.MODELS_DIR / where)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import comfy.model_management as management
 import pytest
 import torch
-from reference import random_lora
-from support import fuse, relative, unet_pair
+
+from tests.support.host.nodes import fuse, relative, unet_pair
+from tests.support.host.reference import random_lora
 
 MIB = 1 << 20
 VRAM = management.VRAMState

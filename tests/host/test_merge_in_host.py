@@ -7,13 +7,14 @@ import comfy.utils
 import pytest
 import torch
 from comfy_extras.nodes_train import LoraModelLoader
-from reference import random_lora
 from safetensors.torch import save_file
-from support import baked, relative, unet_pair
 
-from klora_core import cli_merge, files, merge_file
-from klora_core.merging.run import merge
-from klora_core.methods.merges.table import METHODS, named
+from klora_core import files
+from klora_core.cli import merge as cli_merge
+from klora_core.merges import METHODS, merge, named
+from klora_core.merges import saving as merge_file
+from tests.support.host.nodes import baked, relative, unet_pair
+from tests.support.host.reference import random_lora
 
 
 def slots(*loras):

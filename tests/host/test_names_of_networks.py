@@ -13,12 +13,11 @@ import comfy.text_encoders.sd2_clip
 import comfy.text_encoders.sd3_clip
 import pytest
 import torch
-from networks import NETWORKS, network
-from support import part
 
 from klora_core import names
-from klora_core.deltas import Slot
-from klora_core.names_base import base_of
+from klora_core.names import Slot, layout_of
+from tests.support.host.networks import NETWORKS, network
+from tests.support.host.nodes import part
 
 PREFIXES = (
     *("unet.base_model.model.", "base_model.model.", "diffusion_model.", "transformer.", "unet."),
@@ -39,7 +38,7 @@ ENCODERS = {
 
 def _by_spelling(pack, model):
     """The host's names of linear and convolution layers, by prefix: raw -> (place, shape)."""
-    host_names = part(pack, "nodes.host_names")
+    host_names = part(pack, "nodes.host.names")
     shapes = {name: host_names.layer_shape(module) for name, module in model.named_modules()}
     found: dict[str, dict] = {}
     for raw, target in comfy.lora.model_lora_keys_unet(model, {}).items():
@@ -64,7 +63,7 @@ def test_every_spelling_of_the_host_is_the_cores(pack, family):
     spellings = _by_spelling(pack, network(family))
     assert {"diffusion_model.", "lora_unet_"} <= spellings.keys()
     for modules in spellings.values():
-        base = base_of({names.module(raw)[0]: size for raw, (_, size) in modules.items()})
+        base = layout_of({names.module(raw)[0]: size for raw, (_, size) in modules.items()})
         for raw, (place, size) in modules.items():
             assert names.place(names.module(raw)[0], size, base) == place, raw
             assert not names.is_text_encoder(raw), raw
@@ -74,7 +73,7 @@ def test_every_spelling_of_the_host_is_the_cores(pack, family):
 def test_spellings_that_the_host_lacks_are_found_by_the_tables(pack, family):
     """PEFT's and kohya's names of every layer, whether the host's key map has them or not."""
     model = network(family)
-    host_network = part(pack, "nodes.host_names").Network(model)
+    host_network = part(pack, "nodes.host.names").Network(model)
     for prefix, modules in _by_spelling(pack, model).items():
         for raw, (place, size) in modules.items():
             path = raw.removeprefix(prefix)

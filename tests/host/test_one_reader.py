@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 import torch
-from lora_accounts import accounted, lora, moved, notes_of
-from support import UNET_LAYERS, unet_pair
+
+from tests.support.host.lora_accounts import accounted, lora, moved, notes_of
+from tests.support.host.nodes import UNET_LAYERS, unet_pair
 
 R = torch.randn
 LAYER = UNET_LAYERS[0]

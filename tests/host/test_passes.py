@@ -8,8 +8,9 @@ import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
-from reference import random_lora
-from support import UNET_LAYERS, baked, compose, lora_set, part, relative
+
+from tests.support.host.nodes import UNET_LAYERS, baked, compose, lora_set, part, relative
+from tests.support.host.reference import random_lora
 
 TOLERANCE = 1e-5
 ROLES = ("subject", "style", "style")
@@ -244,4 +245,4 @@ def test_b_lora_on_sdxl(pack, sdxl_model, sdxl_conds, sample):
     latents = [sample(m, *sdxl_conds, steps=3) for m in (found.model, expected, sdxl_model)]
     assert relative(latents[2], latents[1]) > 1e-3
     assert relative(latents[0], latents[1]) < TOLERANCE
-    assert part(pack, "klora_core.method").NOBODY in found.plan.method.chosen
+    assert part(pack, "klora_core.methods").NOBODY in found.plan.method.chosen

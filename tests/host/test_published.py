@@ -8,9 +8,9 @@ import pytest
 import torch
 from comfy_extras.nodes_train import LoraModelLoader
 from safetensors.torch import save_file
-from support import UNET_LAYERS, baked, fuse, lora_set, merged, part, relative, unet_pair
 
-from tests.published import KINDS
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, lora_set, merged, part, relative, unet_pair
+from tests.support.published import KINDS
 
 
 @pytest.fixture(scope="module")

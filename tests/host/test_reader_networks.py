@@ -7,9 +7,10 @@ import os
 import folder_paths
 import pytest
 import torch
-from lora_accounts import accounted, lora, moved, notes_of, patcher
 from safetensors.torch import save_file
-from support import part, unet_pair
+
+from tests.support.host.lora_accounts import accounted, lora, moved, notes_of, patcher
+from tests.support.host.nodes import part, unet_pair
 
 R = torch.randn
 
@@ -67,7 +68,7 @@ def test_a_bias_of_split_flux_goes_to_its_rows(pack, flux_model):
 )
 def test_layers_that_run_before_sampling_do_not_compete(pack, family, before, competing):
     model = patcher(family)
-    shape_of = part(pack, "nodes.host_names").layer_shape
+    shape_of = part(pack, "nodes.host.names").layer_shape
     tensors = {}
     for name in (before, competing):
         name = f"diffusion_model.{name}"
@@ -98,7 +99,7 @@ def loras_folder(tmp_path, monkeypatch):
 
 
 def test_the_loader_keeps_the_metadata_and_opens_any_name(pack, loras_folder, subject):
-    load = part(pack, "nodes.lora_file").load
+    load = part(pack, "nodes.loras.file").load
     save_file(subject, loras_folder / "plain.safetensors", metadata={"ss_network_dim": "6"})
     assert load("plain.safetensors").metadata == {"ss_network_dim": "6"}
     save_file(subject, loras_folder / "bare.safetensors")
@@ -109,12 +110,12 @@ def test_the_loader_keeps_the_metadata_and_opens_any_name(pack, loras_folder, su
     found = load(name)
     assert len(found) == len(subject) and found.metadata == {"ss_network_dim": "6"}
     assert (
-        part(pack, "nodes.lora_file").name_of(found, "subject") == "caf\N{REPLACEMENT CHARACTER}.safetensors"
+        part(pack, "nodes.loras.file").name_of(found, "subject") == "caf\N{REPLACEMENT CHARACTER}.safetensors"
     )
 
 
 def test_names_of_files_reach_no_terminal_as_commands(pack, loras_folder):
     (loras_folder / "evil\x1b[2J.safetensors").write_bytes(b"nothing at all")
     with pytest.raises(ValueError, match=r"evil\\x1b\[2J") as caught:
-        part(pack, "nodes.lora_file").load("evil\x1b[2J.safetensors")
+        part(pack, "nodes.loras.file").load("evil\x1b[2J.safetensors")
     assert str(caught.value).isprintable()

@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from shipped_runs import README_LORAS, SIDE, picture, tiny
 
-from tools.host import REPO
+from tests.support.host.shipped_runs import README_LORAS, SIDE, picture, tiny
+from tools.host.find import REPO
 from tools.workflows.shipped import api_path_of
 
 ADDRESS = "http://127.0.0.1:8188"

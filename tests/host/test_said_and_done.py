@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from support import fuse, part, relative, unet_pair
 
 from klora_core import palette, picture, report
-from klora_core.picture_layout import layout
-from tests.core.page import sent
+from klora_core.picture.layout import layout
+from tests.support.host.nodes import fuse, part, relative, unet_pair
+from tests.support.page import sent
 
 RUNS = {
     "whole": {"steps": 6},
@@ -133,7 +133,7 @@ def test_the_page_is_told_the_columns_of_each_run(
     pack, sd15, sd15_conds, pair, sample, recorded, monkeypatch
 ):
     told = []
-    apply = part(pack, "nodes.apply")
+    apply = part(pack, "nodes.model.apply")
     monkeypatch.setattr(apply, "announce", lambda *args: told.append(args))
     fused = fuse(pack, sd15.model, *pair)
     for run in (RUNS["whole"], RUNS["img2img"]):
@@ -147,17 +147,17 @@ def test_the_page_is_told_the_columns_of_each_run(
 
 def driven(pack, model, pair, make, **rest):
     """The plan of ``make(number of slots)`` over a pair, and the model that follows it."""
-    read, plans = part(pack, "nodes.lora_slots").read, part(pack, "klora_core.plan")
+    read, plans = part(pack, "nodes.loras.read").read, part(pack, "klora_core.plan")
     loras = [read(lora, name, model, None) for lora, name in zip(pair, "ab", strict=True)]
-    rows = part(pack, "klora_core.pairing").meet([lora.slots for lora in loras], ("subject", "style"))
+    rows = part(pack, "klora_core.deltas").meet([lora.slots for lora in loras], ("subject", "style"))
     infos = [plans.LoraInfo("a", "subject"), plans.LoraInfo("b", "style")]
     plan = plans.make_plan(rows, infos, make(len(rows.competing)), **rest)
-    return plan, part(pack, "nodes.apply").to_model(model, plan, rows, loras)
+    return plan, part(pack, "nodes.model.apply").to_model(model, plan, rows, loras)
 
 
 def parity(pack):
     """A method that knows no LoRA: odd slots the subject, even slots the style. One class, nothing else."""
-    method = part(pack, "klora_core.method")
+    method = part(pack, "klora_core.methods")
 
     @dataclass(frozen=True)
     class Parity(method.Method):
@@ -198,7 +198,7 @@ def test_another_method_drives_model_report_json_and_picture(pack, sd15, sd15_co
 
 def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, sample):
     """Half subject everywhere, half style everywhere: the mean of two models' predictions, N calls a step."""
-    method = part(pack, "klora_core.method")
+    method = part(pack, "klora_core.methods")
 
     @dataclass(frozen=True)
     class Both(method.Method):
@@ -224,7 +224,7 @@ def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, 
 
 def only(pack, who, slots):
     """One LoRA in every slot."""
-    method = part(pack, "klora_core.method")
+    method = part(pack, "klora_core.methods")
 
     @dataclass(frozen=True)
     class Alone(method.Method):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference import Reference
-from support import UNET_LAYERS, baked, fuse, relative, unet_pair
+
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, relative, unet_pair
+from tests.support.host.reference import Reference
 
 TOLERANCE = 1e-4
 

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import pytest
 import torch
-from lora_accounts import accounted, patcher
-from networks import NETWORKS
-from spellings import SPELLINGS
-from support import part
 
 from klora_core import files
-from klora_core.order import block, is_attention
+from klora_core.names import block, is_attention
+from tests.support.host.lora_accounts import accounted, patcher
+from tests.support.host.networks import NETWORKS
+from tests.support.host.nodes import part
+from tests.support.host.spellings import SPELLINGS
 
 
 @lru_cache(maxsize=64)
@@ -22,7 +22,7 @@ def model_of(network):
 
 
 def shapes_of(pack, network):
-    shape = part(pack, "nodes.host_names").layer_shape
+    shape = part(pack, "nodes.host.names").layer_shape
     found = {name: shape(module) for name, module in model_of(network).model.named_modules()}
     prefix = "diffusion_model."
     return {name.removeprefix(prefix): s for name, s in found.items() if s and name.startswith(prefix)}

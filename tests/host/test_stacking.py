@@ -6,9 +6,9 @@ import comfy.sd
 import comfy.utils
 import pytest
 import torch
-from reference import Reference, random_lora
-from support import UNET_LAYERS, baked, fuse, part, relative, unet_pair
 
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, relative, unet_pair
+from tests.support.host.reference import Reference, random_lora
 from tools.tiny import model_path
 
 TOLERANCE = 1e-4

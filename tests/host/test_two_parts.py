@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from shipped_runs import STEPS, api, execute
+
+from tests.support.host.shipped_runs import STEPS, api, execute
 
 HALF = STEPS // 2
 ENDS = ("execution_success", "execution_error", "execution_interrupted")

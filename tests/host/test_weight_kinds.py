@@ -9,11 +9,11 @@ import comfy.utils
 import folder_paths
 import pytest
 import torch
-from reference import random_lora
 from safetensors.torch import save_file
-from support import UNET_LAYERS, baked, fuse, part, relative
 
-from tests import kinds
+from tests.support import kinds
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, relative
+from tests.support.host.reference import random_lora
 from tools.tiny import model_path
 
 CONV, EMBED = "input_blocks.1.0.in_layers.2", "input_blocks.1.0.emb_layers.1"
@@ -161,11 +161,11 @@ def test_alpha_and_rs_lora_of_the_metadata(pack, sd15, tmp_path, monkeypatch):
     settings = {"lora_alpha": 6, "use_rslora": True, "r": 4}
     save_file(tensors, tmp_path / "rs.safetensors", metadata={"lora_adapter_metadata": json.dumps(settings)})
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
-    load, read = part(pack, "nodes.lora_file").load, part(pack, "nodes.lora_slots").read
+    load, read = part(pack, "nodes.loras.file").load, part(pack, "nodes.loras.read").read
     found = read(load("rs.safetensors"), "rs", sd15.model, None)
     (delta,) = found.slots.values()
     assert delta.scale == pytest.approx(6 / 2)
-    lines = part(pack, "nodes.lora_notes").notes("subject", found, 1.0, keep=True, clip=False)
+    lines = part(pack, "nodes.loras.notes").notes("subject", found, 1.0, keep=True, clip=False)
     assert "subject: scale (alpha / rank) from the file's metadata: 6 / sqrt 4 in 1 layer." in lines
     (plain,) = read(dict(tensors), "plain", sd15.model, None).slots.values()
     assert plain.scale == 1

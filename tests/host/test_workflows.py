@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from shipped_runs import SIDE, execute, picture
 
-from tools.api_format import to_api
+from tests.support.host.shipped_runs import SIDE, execute, picture
+from tools.host.api_format import to_api
 from tools.workflows.host_nodes import HostNodes
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 

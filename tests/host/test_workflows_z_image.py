@@ -6,9 +6,9 @@ import comfy.utils
 import pytest
 import torch
 from nodes_for_tests.tiny_z_image import load_model
-from reference import Reference, dense
-from support import fuse, relative
 
+from tests.support.host.nodes import fuse, relative
+from tests.support.host.reference import Reference, dense
 from tools.tiny import loras, model_path, models, z_image
 
 WIDTH = z_image.Z_IMAGE_DIT["dim"]

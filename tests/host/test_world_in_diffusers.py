@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tools import demo_comfy
-from tools.demo_run import KLORA, LATENTS, PAIRS, SUM, key
-from tools.host import REPO
+from tools.host.find import REPO
+from world.demo import in_comfy as demo_comfy
+from world.demo.run import KLORA, LATENTS, PAIRS, SUM, key
 
 PYTHON = REPO / ".venv" / "bin" / "python"
 
@@ -23,7 +23,7 @@ def _has_diffusers() -> bool:
 def test_the_demo_is_the_same_with_and_without_a_host(tmp_path):
     here, there = tmp_path / "comfy", tmp_path / "diffusers"
     demo_comfy.run().save(here)
-    subprocess.run([PYTHON, "-m", "tools.demo_diffusers", str(there)], cwd=REPO, check=True)
+    subprocess.run([PYTHON, "-m", "world.demo.in_diffusers", str(there)], cwd=REPO, check=True)
     for name in ("plan.json", "report.txt"):
         assert (here / name).read_text() == (there / name).read_text()
     ours, theirs = load_file(here / LATENTS), load_file(there / LATENTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from ..host import REPO, Host
+from ..host.find import REPO, Host
 
 RECIPE = 4
 """Raise it whenever a model or LoRA changes: everything built by an older recipe is rebuilt."""

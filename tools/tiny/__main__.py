@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ..inprocess import enter_host
+from ..host.inprocess import enter_host
 from . import FILES, MODELS_DIR, loras, models
 
 

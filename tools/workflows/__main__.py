@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..host import REPO, HostError
-from ..server import ServerError, serving
+from ..host.find import REPO, HostError
+from ..host.server import ServerError, serving
 from . import blueprint
 from .canvas import Json
 from .host_nodes import HostNodes

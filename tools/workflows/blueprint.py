@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..host import REPO
+from ..host.find import REPO
 from . import parts
 from .canvas import Canvas, Json
 from .host_nodes import HostNodes

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..host import REPO
+from ..host.find import REPO
 from . import several, sheets, single, two_parts
 from .canvas import Json
 from .host_nodes import HostNodes

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from tools.inprocess import load_pack
+from tools.host.inprocess import load_pack
 
-from ..in_host import comfy
-from ..lora import SLOTS, Factors, read_diffusers_file
+from ..hosts.in_host import comfy
+from ..model.lora import SLOTS, Factors, read_diffusers_file
+from ..model.sampling import STEPS
 from ..pairs import Pair
-from ..sampling import STEPS
-from ..train_lora import Job
+from ..training.loras import Job
 from . import controls
 from .timed import slot_names, timed
 

@@ -10,8 +10,8 @@ import json
 import numpy as np
 import torch
 
-from ..fit_vae import load_decoder
-from ..judge import Judge
+from ..judging.judge import Judge
+from ..model.fit_vae import load_decoder
 from ..pairs import Pair
 from .run import cells
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 
-from ..claims import claim
 from ..pairs import PAIRS, Pair
 from ..places import WORK
+from ..training.claims import claim
 
 PICTURES = 4
 STRENGTHS = (1.0, 1.5)
@@ -59,11 +59,11 @@ class Measure:
     """Host, decoder and judge of one process."""
 
     def __init__(self) -> None:
-        from .. import in_host
-        from ..fit_vae import load_decoder
-        from ..judge import Judge
+        from ..draw.words import load_table
+        from ..hosts import in_host
+        from ..judging.judge import Judge
+        from ..model.fit_vae import load_decoder
         from ..places import WORDS_FILE
-        from ..words import load_table
 
         torch.set_num_threads(1)
         self.host, self.model, self.table = in_host, in_host.load_model(), load_table(WORDS_FILE)
@@ -129,7 +129,7 @@ def _work(_: int, todo: list[Cell], kinds: tuple[str, ...]) -> None:
 
 def trained(cell: Cell) -> bool:
     """Whether both LoRAs of a cell are there."""
-    from ..train_lora import Job
+    from ..training.loras import Job
 
     return all(
         Job(cell.world, n, cell.training).path().exists() for n in (cell.pair.subject, cell.pair.style)

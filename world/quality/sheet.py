@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..fit_vae import load_decoder
-from ..forms import FORMS
+from ..draw.forms import FORMS
+from ..draw.scenes import Scene, draw
+from ..model.fit_vae import load_decoder
 from ..pairs import PAIRS, Pair
 from ..places import REPO
-from ..scenes import Scene, draw
 from .run import Cell
 from .stats import Scores
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch.multiprocessing as mp
 
-from ..claims import claim
+from ..model.sampling import STEPS
 from ..pairs import TUNING
 from ..places import WORK
-from ..sampling import STEPS
+from ..training.claims import claim
 from .run import WORLDS, Cell, Measure, trained
 
 RESULTS = WORK / "sweeps"

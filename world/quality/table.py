@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..gate import KEEPS, SOUND
+from ..model.sampling import STEPS
 from ..pairs import HELD_OUT, PAIRS, TUNING, Pair
 from ..places import REPO, WORK
-from ..sampling import STEPS
-from ..train_lora import NAMES, WORLDS
+from ..training.gate import KEEPS, SOUND
+from ..training.loras import NAMES, WORLDS
 from .run import PICTURES, STRENGTHS
 from .stats import Estimate, Results, estimate, harmonic, style, subject
 from .sweeps import CURVES

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..in_host import WrappersMP
-from ..lora import SLOTS, Factors
+from ..hosts.in_host import WrappersMP
+from ..model.lora import SLOTS, Factors
 
 SUBJECT, STYLE, NOBODY = 0, 1, -1
 

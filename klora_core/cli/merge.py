@@ -1,0 +1,128 @@
+"""The command ``merge``: several LoRA files to one, without a host and without a model."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from .. import files, names
+from ..deltas import Row, rows
+from ..errors import KLoraError
+from ..files import split
+from ..loras import ROLES
+from ..merges import METHODS, Value, merge, named, parameters
+from ..merges import saving as merge_file
+from ..names import Slot
+from ..report import left_out
+
+_TEXT = "only the diffusion model's layers are merged"
+
+
+def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
+    """The finest slots that N LoRAs share or change alone, in order of depth.
+
+    Raises KLoraError for a layer of two sizes, and for a LoRA that has not even a block in common with the
+    others. LoRAs that share no layer but a block may be of one base model: B-LoRAs are.
+    """
+    for lora in loras:
+        others = {_block(slot) for one in loras if one is not lora for slot in one.slots}
+        if others.isdisjoint(map(_block, lora.slots)):
+            raise KLoraError(
+                f"{lora.name} shares no layer with the other LoRAs, it changes "
+                f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
+            )
+    return rows([lora.slots for lora in loras], [lora.name for lora in loras])
+
+
+def _block(slot: Slot) -> str:
+    return slot.weight.split(".")[0]
+
+
+def kernel_shapes(path: Path, lora: files.LoraFile) -> dict[str, tuple[int, ...]]:
+    """The shapes [out, in, kernel...] of the convolutions that a file changes, by canonical weight."""
+    stored: dict[str, dict[str, Sequence[int]]] = defaultdict(dict)
+    with safe_open(path, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 (not a mapping)
+            found = split(key)
+            if found is not None and found[1] in ("down", "mid", "diff"):
+                stored[names.module(found[0])[0]][found[1]] = file.get_slice(key).get_shape()
+    shapes: dict[str, tuple[int, ...]] = {}
+    for module in stored.keys() & lora.modules.keys():
+        out, columns = lora.modules[module].shape
+        first = stored[module].get("down") or stored[module].get("diff", ())
+        # Tucker's kernel is in its core.
+        kernel = (stored[module].get("mid") or first)[2:]
+        if kernel and columns == first[1] * math.prod(kernel):
+            shapes[lora.placed[module].weight] = (out, first[1], *kernel)
+    return shapes
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add ``merge`` to the sub-commands of the command line."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "merge",
+        help="several LoRAs to one file",
+        description="Merge LoRAs of one base model to one ordinary LoRA file.",
+        epilog="methods: " + "; ".join(f"{m.name}: {m.paper}" for m in METHODS),
+        allow_abbrev=False,
+    )
+    add = command.add_argument
+    add("loras", type=Path, nargs="+", metavar="LORA.safetensors", help="two or more LoRAs")
+    add("--method", choices=[m.name for m in METHODS], default=METHODS[0].name, help="how (default: linear)")
+    add("--weights", type=float, nargs="+", metavar="W", help="a strength for each LoRA (default: 1)")
+    add("--roles", choices=ROLES, nargs="+", help="a role for each LoRA (default: subject, then styles)")
+    add("--rank", type=int, help="rank of the result (default: exact, or what the method needs)")
+    add("--dtype", choices=tuple(merge_file.DTYPES), default="fp16", help="of the file (default: fp16)")
+    add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="the file to write")
+    for name, owners in parameters():
+        choices = sorted({choice for _, parameter in owners for choice in parameter.choices})
+        kind = str if choices else type(owners[0][1].default)
+        words = "; ".join(
+            f"{method.name}: {parameter.help} (default: {parameter.default})" for method, parameter in owners
+        )
+        add(f"--{name}", type=kind, choices=choices or None, help=words.replace("%", "%%"))
+    return command
+
+
+def run(options: argparse.Namespace) -> int:
+    """Merge, write the file, say on stdout what was done. Raises KLoraError; nothing is written then."""
+    if len(options.loras) < 2:
+        raise KLoraError("merge needs two LoRAs or more.")
+    method = named(options.method)
+    values = _given(options)
+    method.values(values)
+    loras = files.read_all(options.loras)
+    weights = options.weights or [1.0] * len(loras)
+    shown = [lora.name for lora in loras]
+    merged = merge(rows_of(loras), method, weights, options.roles, options.rank, values=values)
+    shapes = {
+        weight: shape
+        for path, lora in zip(options.loras, loras, strict=True)
+        for weight, shape in kernel_shapes(path, lora).items()
+    }
+    merge_file.save(options.output, merged, shown, options.dtype, shapes)
+    lines = [
+        f"{options.output.name}: " + " + ".join(_term(*pair) for pair in zip(weights, shown, strict=True))
+    ]
+    lines += [
+        *merged.facts(),
+        *(note.text for lora in loras for note in left_out(lora.name, lora.left, "NOT merged", _TEXT)),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _given(options: argparse.Namespace) -> dict[str, Value]:
+    found = {name: getattr(options, name) for name, _ in parameters()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _term(weight: float, name: str) -> str:
+    return f"{weight:g} x {name}"

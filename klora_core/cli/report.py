@@ -1,0 +1,156 @@
+"""The command ``report``: which of several LoRA files would work where and when, by any method."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from .. import files, report
+from ..deltas import LAYERS
+from ..errors import KLoraError
+from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
+from ..methods import (
+    DEFAULT_TAU,
+    METHODS,
+    ORDERS,
+    CmLora,
+    Given,
+    LoraSwitch,
+)
+from ..methods.klora import (
+    GAMMA_MODES,
+    SCHEDULES,
+    SCORES,
+    KLora,
+)
+from ..names import words_of
+from ..plan import Note, Plan, make_plan
+from ..progress import check_steps, in_steps
+
+MAX_STEPS = 10_000
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add ``report`` to the sub-commands of the command line."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "report",
+        help="which of several LoRAs works where and when",
+        description="Which of several LoRAs works in which layer and step.",
+        allow_abbrev=False,
+    )
+    add = command.add_argument
+    add("pair", type=Path, nargs="*", metavar="LORA.safetensors", help="a subject's LoRA, then a style's")
+    for role in ROLES:
+        add(
+            f"--{role}",
+            dest="loras",
+            action="append",
+            type=_of_role(role),
+            metavar="FILE",
+            help=f"a LoRA of the role {role}, as often as there are any; their order is that of the turns",
+        )
+    add("--method", choices=tuple(METHODS), default=KLora.name, help=f"how (default: {KLora.name})")
+    add("--steps", type=int, default=30, help="sampling steps (default: 30)")
+    _add_klora(command.add_argument_group(KLora.name).add_argument)
+    turns = command.add_argument_group(f"{LoraSwitch.name} and {CmLora.name}").add_argument
+    turns("--tau", type=_tau, default=DEFAULT_TAU, help="steps in a turn, or a part of the run such as 0.25")
+    turns("--order", choices=ORDERS, default=ORDERS[0], help="as in the published code, or as in the paper")
+    turns("--reserve", type=int, default=0, help="so many last steps belong to the subject (default: 0)")
+    turns("--late", choices=(SUBJECT, STYLE), help="LoRAs of this role lead only after 0.6 of the steps")
+    turns("--dominance", type=float, help="how many times as much the leading prediction counts")
+    add("--json", type=Path, metavar="FILE", help="write the plan as JSON")
+    add("--plot", type=Path, metavar="FILE.png", help="draw the plan")
+    return command
+
+
+def _add_klora(add: Callable[..., Any]) -> None:
+    add("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="s: subject first; s*: style at first")
+    add("--alpha", type=float, help="slope of the schedule (default: the paper's)")
+    add("--beta", type=float, help="start of the schedule (default: the paper's)")
+    add("--balance", type=float, default=0.0, help="-1 leans to the subject, 1 to the style (default: 0)")
+    add("--gamma", choices=GAMMA_MODES, default=GAMMA_MODES[0], help="how the LoRAs are brought to one size")
+    add("--layers", choices=LAYERS, default=LAYERS[0], help="which layers compete (default: all shared)")
+    add("--score", choices=SCORES, default=SCORES[0], help="what is compared (default: top-k, the paper's)")
+
+
+def _of_role(role: str) -> Callable[[str], tuple[str, Path]]:
+    return lambda name: (role, Path(name))
+
+
+def _tau(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Say on stdout who works where, and write the files that were asked for. Raises KLoraError."""
+    check_steps(options.steps)
+    if options.steps > MAX_STEPS:
+        raise KLoraError(f"steps must be at most {MAX_STEPS}, got {options.steps}.")
+    entry = METHODS[options.method]
+    dials = signature(entry.make).parameters
+    make = entry.make(**{name: value for name, value in vars(options).items() if name in dials})
+    roles, loras = _read(options)
+    rows, method = make(Given(tuple(lora.slots for lora in loras), roles, tuple(lora.name for lora in loras)))
+    plan = make_plan(
+        rows,
+        [
+            LoraInfo(lora.name, role, base=words_of(lora.base_model))
+            for lora, role in zip(loras, roles, strict=True)
+        ],
+        method,
+        notes=[note for lora in loras for note in _notes(lora)],
+    )
+    # The files first: after a failure to write, nothing is half done on stdout.
+    if options.json:
+        _write(options.json, plan.dumps(options.steps))
+    if options.plot:
+        _plot(options.plot, plan, options.steps)
+    sys.stdout.write(report.text(plan, in_steps(options.steps)) + "\n")
+    return 0
+
+
+def _read(options: argparse.Namespace) -> tuple[tuple[str, ...], list[files.LoraFile]]:
+    if len(options.pair) not in (0, 2):
+        raise KLoraError(
+            f"give two files, SUBJECT.safetensors and STYLE.safetensors, got {len(options.pair)}; name "
+            "others by --subject FILE and --style FILE."
+        )
+    named = [*zip((SUBJECT, STYLE), options.pair, strict=False), *(options.loras or ())]
+    if not named:
+        raise KLoraError(
+            "files are required: SUBJECT.safetensors STYLE.safetensors, or --subject FILE --style FILE."
+        )
+    named.sort(key=lambda entry: entry[0] == OTHER)
+    return tuple(role for role, _ in named), files.read_all([path for _, path in named])
+
+
+def _notes(lora: files.LoraFile) -> list[Note]:
+    return [*(Note(f"{lora.name}: {note}") for note in lora.notes), *report.left_out(lora.name, lora.left)]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise KLoraError(_unwritable(path, error)) from error
+
+
+def _plot(path: Path, plan: Plan, steps: int) -> None:
+    try:
+        from ..picture import draw
+    except ImportError as error:
+        raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
+    try:
+        draw(plan, in_steps(steps)).save(path)
+    except OSError as error:
+        raise KLoraError(_unwritable(path, error)) from error
+    except ValueError as error:
+        raise KLoraError(f"can't draw {path}: {error}. Give a file name that ends in .png.") from error
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"can't write {path}: {error.strerror or error}. Choose a folder that exists and is writable."

@@ -1,0 +1,16 @@
+"""What a LoRA does to a layer, dW, as factors or as a matrix; LoRAs side by side as rows.
+
+Read ``scaled`` first (what every kind has), then ``matrices``, ``products`` and ``remapped`` (the kinds),
+then ``rows``. ``layer_weight`` is a layer's own weight for the kinds that depend on it, ``digest`` tells
+equal deltas, ``projection`` what one LoRA does on inputs that another does not read.
+"""
+
+from .digest import Seen, contents, digest, digests, once
+from .layer_weight import LayerWeight
+from .matrices import Dense, LowRank, lora
+from .output_map import OutputMap, cayley
+from .products import Additive, Factor, Hadamard, Kron, factor_shape
+from .projection import SharedInputs, project_off_inputs
+from .remapped import Delta, Deltas, Remapped
+from .rows import LAYERS, Row, Rows, meet, meet_all, rows
+from .scaled import as_float32

@@ -1,0 +1,67 @@
+"""What one LoRA does on inputs that another does not read; what they share is worked out once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor
+
+from .digest import digest
+from .matrices import LowRank
+
+
+def read_by(down: Tensor, winner: Tensor) -> Tensor:
+    """C [r, r_w], float64: C ``winner`` = ``down`` Q Q^T, what of ``down`` [r, n] is in winner's row space.
+
+    Q Q^T is the projector that a QR of ``winner`` [r_w, n], transposed, gives within its numerical rank in
+    float32; here from the Gram matrix of the rows, in float64. Rows count by their direction, not by their
+    size: those of zero count for nothing.
+    """
+    wide = winner.to(torch.float64)
+    size = wide.norm(dim=1, keepdim=True)
+    size = torch.where(size > 0, size, 1.0)
+    unit = wide / size
+    values, vectors = torch.linalg.eigh(unit @ unit.T)
+    tolerance = max(winner.shape) * torch.finfo(torch.float32).eps
+    there = values > values[-1] * tolerance**2
+    found = down.to(torch.float64) @ unit.T @ vectors[:, there] / values[there]
+    return found @ vectors[:, there].T / size.T
+
+
+def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = None) -> LowRank:
+    """What ``delta`` does to inputs that ``winner`` does not read: dW (I - Q Q^T); only ``down`` changes.
+
+    ``shared`` is :func:`read_by` of the two downs where it is known. The new down is float32. A winner whose
+    ``down`` is zero projects nothing off.
+    """
+    if shared is None:
+        shared = read_by(delta.down, winner.down)
+    down = delta.down.to(torch.float64) - shared @ winner.down.to(torch.float64)
+    return LowRank(delta.up, down.to(torch.float32), delta.scale)
+
+
+class SharedInputs:
+    """:func:`read_by` of pairs of downs by their contents, the last ``limit`` bytes of it.
+
+    ``held`` are its bytes: r x r_w numbers for factors of r x n. No strength and no dial is in them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self.held = limit, 0
+        self._known: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
+
+    def both(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """read_by(one, other) and read_by(other, one). The contents are read anew each time."""
+        first, second = digest(one), digest(other)
+        found = self._of((first, second), one, other), self._of((second, first), other, one)
+        while self.held > self._limit:
+            self.held -= self._known.popitem(last=False)[1].nbytes
+        return found
+
+    def _of(self, key: tuple[bytes, bytes], down: Tensor, winner: Tensor) -> Tensor:
+        if key not in self._known:
+            self._known[key] = read_by(down, winner)
+            self.held += self._known[key].nbytes
+        self._known.move_to_end(key)
+        return self._known[key]

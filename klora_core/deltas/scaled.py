@@ -1,0 +1,98 @@
+"""What every kind of delta has: dW = scale * product, of tensors in fields of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+H = TypeVar("H", bound="Held")
+S = TypeVar("S", bound="Scaled")
+
+
+class Held:
+    """A frozen dataclass whose fields ``held`` are tensors, pairs of them, others of these, or None."""
+
+    held: ClassVar[tuple[str, ...]]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What it is made of, in the order of its fields."""
+        return tuple(tensor for name in self.held for tensor in _tensors(getattr(self, name)))
+
+    def with_tensors(self: H, tensors: Sequence[Tensor]) -> H:
+        """The same of other tensors, in the order of ``tensors``."""
+        rest = iter(tensors)
+        return replace(self, **{name: _refilled(getattr(self, name), rest) for name in self.held})  # type: ignore[type-var]
+
+
+def _tensors(value: Any) -> tuple[Tensor, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Tensor):
+        return (value,)
+    return value if isinstance(value, tuple) else value.tensors
+
+
+def _refilled(value: Any, rest: Iterator[Tensor]) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        return next(rest)
+    if isinstance(value, tuple):
+        return tuple(next(rest) for _ in value)
+    return value.with_tensors([next(rest) for _ in value.tensors])
+
+
+class Scaled(Held, ABC):
+    """A weight change dW [out, n] of one slot, convolutions' kernels flat in n."""
+
+    scale: float
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What people call it."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """[out, n]."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """A bound on dW's rank, from its parametrisation."""
+
+    @abstractmethod
+    def rows(self: S, start: int, length: int) -> S:
+        """The rows ``start .. start+length`` of dW."""
+
+    @abstractmethod
+    def reordered(self: S, order: Tensor) -> S:
+        """dW with row ``order[i]`` in the place of row i."""
+
+    @abstractmethod
+    def product(self) -> Tensor:
+        """dW / scale as a matrix, in the factors' dtype and on their device."""
+
+    def with_tensors(self: S, tensors: Sequence[Tensor]) -> S:
+        """The same of other tensors, in the order of ``tensors``; scale 1."""
+        return replace(super().with_tensors(tensors), scale=1.0)  # type: ignore[type-var]
+
+    def scaled(self: S, strength: float) -> S:
+        """strength * dW: only ``scale`` changes."""
+        return replace(self, scale=self.scale * strength)  # type: ignore[type-var]
+
+    def dense(self, device: torch.device | str = "cpu") -> Tensor:
+        """dW as a float32 matrix [out, n] of its own."""
+        return self.with_tensors(as_float32(self.tensors, device)).product().mul_(self.scale)
+
+
+def as_float32(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:
+    """The tensors on ``device``, the floating ones as float32."""
+    return [t.to(device=device, dtype=torch.float32 if t.is_floating_point() else t.dtype) for t in tensors]

@@ -1,0 +1,90 @@
+"""The weight change of one module: its tensors by part, and the kind that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..deltas import Additive
+from ..errors import KLoraError
+from .keys import ALPHA
+from .values import AGAIN
+
+
+class Misfit(Exception):
+    """Sizes that do not fit together."""
+
+
+class Kind(NamedTuple):
+    """A kind by its functions: the shape of its tensors, and its change in their factors."""
+
+    name: str
+    shape: Callable[[str, Mapping[str, Tensor]], tuple[int, int]]
+    # None: only the layer's own weight makes it a change.
+    build: Callable[[Change], Additive] | None
+    # The part whose first size is the rank that alpha is divided by; the first that is there counts.
+    counted: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """The weight change of a module: its tensors by part, checked to fit together, not multiplied out.
+
+    ``shape`` is [out, n] of the change, a convolution's kernel flat in n, and n 0 where only the layer knows
+    it (OFT); ``alpha`` None means alpha = rank. ``dora`` is the magnitude of a DoRA, as LyCORIS means it or,
+    with ``peft``, as PEFT does.
+    """
+
+    module: str
+    kind: Kind
+    shape: tuple[int, int]
+    parts: Mapping[str, Tensor]
+    alpha: float | None
+    dora: Tensor | None = None
+    peft: bool = False
+
+    @property
+    def label(self) -> str:
+        """What people call the kind."""
+        return "DoRA" if self.dora is not None else self.kind.label
+
+    @property
+    def needs_weight(self) -> bool:
+        """Whether the change depends on the layer's own weight: see :mod:`klora_core.files.with_weights`."""
+        return self.dora is not None or self.kind.build is None
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank, 1 without an alpha; what a change that is a plain matrix ignores."""
+        counted = next((self.parts[p] for p in self.kind.counted if p in self.parts), None)
+        return 1.0 if self.alpha is None or counted is None else self.alpha / counted.shape[0]
+
+    def delta(self) -> Additive:
+        """The change in the file's own factors, without the magnitude of a DoRA.
+
+        Raises KLoraError for a kind that needs the weight.
+        """
+        if self.kind.build is None:
+            raise unbound(self.module, self.label)
+        return self.kind.build(self)
+
+
+def need(module: str, parts: Mapping[str, Tensor], *names: str) -> list[Tensor]:
+    """The parts of these names. Raises KLoraError, naming the module and what is missing."""
+    missing = [name for name in names if name not in parts]
+    if missing:
+        there = ", ".join(name for name in parts if name != ALPHA)
+        raise KLoraError(f"layer {module} has {there} but no {' and no '.join(missing)}. {AGAIN}")
+    return [parts[name] for name in names]
+
+
+def unbound(module: str, kind: str) -> KLoraError:
+    """The error for a change that needs the layer's weight where there is none."""
+    return KLoraError(
+        f"layer {module} is {kind}, which depends on the checkpoint's own weights: files alone can't tell "
+        "what it changes. Use the ComfyUI nodes, or fuse() with the model."
+    )

@@ -1,0 +1,44 @@
+"""What becomes of a LoRA file's tensors beside its slots: each one is named, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+TEXT_REASON = "only the diffusion model's layers are composed here"
+
+
+class What(Enum):
+    """What a thing is that a LoRA file holds and that is not applied."""
+
+    TENSOR = "tensor"
+    VECTOR = "bias or norm tensor"
+    TEXT = "text-encoder layer"
+    LAYER = "layer"
+    MISSING = "layer that this model does not have"
+
+    def counted(self, number: int) -> str:
+        """``2 layers that this model does not have``."""
+        return f"{number} {self.value}" if number == 1 else f"{number} {_PLURAL.get(self, f'{self.value}s')}"
+
+
+_PLURAL = {What.MISSING: "layers that this model does not have"}
+
+
+@dataclass(frozen=True)
+class Left:
+    """A module or a tensor that is not applied, why, and the file's tensors that it covers."""
+
+    name: str
+    reason: str
+    what: What
+    keys: tuple[str, ...]
+
+
+def grouped(left: Iterable[Left]) -> dict[tuple[What, str], list[str]]:
+    """Names by what they are and why they are left, in the order of their first appearance."""
+    groups: dict[tuple[What, str], list[str]] = {}
+    for item in left:
+        groups.setdefault((item.what, item.reason), []).append(item.name)
+    return groups

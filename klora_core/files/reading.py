@@ -1,0 +1,186 @@
+"""The one reader of LoRA tensors, of files and of state dicts: each has its module or is left by name.
+
+Nothing here knows a model. What a module changes is looked up by whoever asked: by the tables of names where
+there is no host, by the host's own key map where there is one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .. import names
+from ..errors import KLoraError, printable
+from .adapters import change_of, gated
+from .change import Change
+from .keys import ALPHA, BIAS, DORA, GATE, LORA_BIAS, MAGNITUDE, WHOLE, Refused, is_adapter, split
+from .left import Left, What
+from .metadata import Scales
+from .values import AGAIN, UNUSABLE, check_values, refusal
+
+_UNKNOWN = "not understood"
+_WHOLE_REASON = "it replaces the model's values instead of adding to them"
+_USELESS = "its layer has no factors that it could scale"
+_CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
+_MAGNITUDES = (DORA, MAGNITUDE)
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """What is added to a bias or a norm at the LoRA's strength; ``key`` is the tensor's name in the file."""
+
+    key: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """What a LoRA does to one module, by the module's name as the file spells it.
+
+    ``change`` is added to its weight matrix, ``norm`` to a weight that is a vector, ``bias`` to its bias.
+    ``keys`` are the tensors of ``change``.
+    """
+
+    raw: str
+    is_text: bool
+    keys: tuple[str, ...] = ()
+    change: Change | None = None
+    norm: Vector | None = None
+    bias: Vector | None = None
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        return tuple(vector for vector in (self.norm, self.bias) if vector is not None)
+
+    @property
+    def all_keys(self) -> tuple[str, ...]:
+        return (*self.keys, *(vector.key for vector in self.vectors))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A LoRA's modules, the tensors that belong to none, and what else there is to say about it."""
+
+    modules: tuple[Module, ...]
+    left: tuple[Left, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    keys: dict[str, str] = field(default_factory=dict)
+    more: list[str] = field(default_factory=list)
+
+
+def check_layout(tensors: Mapping[str, object]) -> None:
+    """Raises KLoraError for FLUX's control LoRAs, whose names alone do not show that a layer grows."""
+    if all(key in tensors for key in _CONTROL):
+        raise refusal("img_in", "part of a control LoRA that changes the layer's size")
+
+
+def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Reading:
+    """The modules of a LoRA from its tensors by name. ``tensors`` may load lazily: each is read at most once.
+
+    ``metadata`` is the text in the file's header, which may say how a LoRA without alphas is scaled. Modules
+    of a kind that can't be used are left by name. Raises KLoraError for what is no LoRA, for a LoRA of
+    nothing else than such modules, and for a module with missing or doubled tensors, shapes that do not fit,
+    values that are not finite, or dtypes that are no floating point.
+    """
+    check_layout(tensors)
+    found: dict[str, _Found] = defaultdict(_Found)
+    left: list[Left] = []
+    is_lora = False
+    for key in sorted(tensors.keys(), key=str):
+        pair = split(key) if isinstance(key, str) else None
+        if pair is None:
+            left.append(_left(key, _UNKNOWN))
+            continue
+        raw, part = pair
+        is_lora = is_lora or is_adapter(part)
+        if part == WHOLE:
+            left.append(_left(key, _WHOLE_REASON))
+        elif isinstance(part, Refused) and part in found[raw].keys:
+            found[raw].more.append(key)
+        elif part in found[raw].keys:
+            both = " and ".join(map(printable, (found[raw].keys[part], key)))
+            raise KLoraError(
+                f"layer {printable(raw)} has two tensors for {part}, {both}. Save one adapter a file."
+            )
+        else:
+            found[raw].keys[part] = key
+    if not is_lora:
+        raise KLoraError(
+            "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
+            "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
+        )
+    scales = Scales.of(metadata or {})
+    modules = []
+    for raw, there in found.items():
+        module, rest = _module(raw, there, tensors, scales)
+        modules += [module] if module is not None else []
+        left += rest
+    if not any(module.change is not None and not module.is_text for module in modules):
+        for raw, there in found.items():
+            if (kinds := _refused(there)) and not names.is_text_encoder(raw):
+                raise refusal(printable(raw), kinds[0])
+    return Reading(tuple(modules), tuple(left), scales.notes())
+
+
+def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
+    return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
+
+
+def _refused(found: _Found) -> list[str]:
+    return [part for part in found.keys if isinstance(part, Refused)]
+
+
+def _module(
+    raw: str, found: _Found, tensors: Mapping[str, Tensor], scales: Scales
+) -> tuple[Module | None, list[Left]]:
+    is_text = names.is_text_encoder(raw)
+    if kinds := _refused(found):
+        every = (*found.keys.values(), *found.more)
+        what = " and ".join(kinds)
+        reason = f"{what} of a text encoder" if is_text else f"it is {what}, {UNUSABLE}"
+        return None, [Left(printable(raw), reason, What.TEXT if is_text else What.LAYER, every)]
+    read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in found.keys.items()}
+    vectors = {part: Vector(found.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
+    if "diff" in read and read["diff"].ndim < 2:
+        vectors["norm"] = Vector(found.keys["diff"], read.pop("diff"))
+    left = []
+    if not read.keys() - {ALPHA, "diff", *_MAGNITUDES}:
+        for part in (ALPHA, *_MAGNITUDES):
+            if read.pop(part, None) is not None:
+                left.append(_left(found.keys[part], _USELESS))
+    keys = tuple(found.keys[part] for part in read)
+    if GATE in read:
+        read = gated(printable(raw), read)
+    change = change_of(printable(raw), read) if read else None
+    if change is not None:
+        change = scales.applied(raw, change)
+    bias = _bias(printable(raw), vectors, change)
+    if not (change or vectors):
+        return None, left
+    return Module(raw, is_text, keys, change, vectors.get("norm"), bias), left
+
+
+def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vector | None:
+    """The addition to a module's bias; PEFT's counts alpha / rank times, as its LoRA does."""
+    if LORA_BIAS not in vectors:
+        return vectors.get(BIAS)
+    if BIAS in vectors or change is None or change.kind.name != "lora":
+        beside = "another bias" if BIAS in vectors else "no lora_up and lora_down"
+        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {AGAIN}")
+    found = vectors[LORA_BIAS]
+    return Vector(found.key, found.tensor.to(torch.float32) * change.scale)
+
+
+def _tensor(raw: str, part: str, tensor: object) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise KLoraError(f"layer {raw}: {part} is no tensor. {AGAIN}")
+    check_values(raw, part, tensor)
+    return tensor.detach()

@@ -1,0 +1,133 @@
+"""What a merge method is: a row of data (name, paper, parameters) and a pure function of one slot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import torch
+from torch import Tensor
+
+from ..deltas import Delta, LowRank
+from ..errors import KLoraError
+from ..loras import OTHER
+from ..names import Slot
+from .low_rank import factors
+
+Value = Union[float, int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """What one LoRA adds to a slot: ``weight`` * dW.
+
+    ``weight`` is the LoRA's strength, never 0 here; ``lora`` its number in the order given.
+    """
+
+    lora: int
+    delta: Delta
+    weight: float
+    role: str = OTHER
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def rank(self) -> int:
+        """The LoRA's rank; of a dense or product form at most a quarter of the layer's smaller side."""
+        if isinstance(self.delta, LowRank):
+            return self.delta.rank
+        return min(self.delta.rank, max(1, min(self.delta.shape) // 4))
+
+    def factors(self) -> LowRank:
+        """dW without the weight, as float32 factors."""
+        change = factors(self.delta)
+        return LowRank(change.up.to(self.device), change.down.to(self.device), change.scale)
+
+    def weighted(self) -> LowRank:
+        """weight * dW as float32 factors, the weight in the scale."""
+        change = self.factors()
+        return LowRank(change.up, change.down, change.scale * self.weight)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a method is told about the slot at hand: its parameters, the rank asked for, its evidence."""
+
+    slot: Slot
+    values: Mapping[str, Value] = field(default_factory=dict)
+    rank: int | None = None
+    evidence: Any = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a method: the paper's default, the range or the choices, and words for a person."""
+
+    name: str
+    default: Value
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def checked(self, value: Value) -> Value:
+        """``value`` in the parameter's own type. Raises KLoraError where it is out of range."""
+        if self.choices:
+            if value not in self.choices:
+                raise KLoraError(f"{self.name} must be one of {', '.join(self.choices)}; got {value}.")
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise KLoraError(f"{self.name} must be a finite number, got {value}.")
+        if isinstance(self.default, int) and value != int(value):
+            raise KLoraError(f"{self.name} must be a whole number, got {value}.")
+        if self.low is not None and value < self.low:
+            raise KLoraError(f"{self.name} must be at least {self.low:g}, got {value:g}.")
+        if self.high is not None and value > self.high:
+            raise KLoraError(f"{self.name} must be at most {self.high:g}, got {value:g}.")
+        return int(value) if isinstance(self.default, int) else float(value)
+
+
+SlotTerms = Mapping[Slot, Sequence[Term]]
+# Terms of one slot, at least one -> dW as factors, or as a float32 matrix that is then cut to the rank.
+SlotFunction = Callable[[Sequence[Term], Settings], Union[LowRank, Tensor]]
+# All terms, the parameters, a call for each term done -> evidence for the slots.
+PrepareFunction = Callable[[SlotTerms, Mapping[str, Value], Callable[[], None]], Any]
+
+
+@dataclass(frozen=True)
+class MergeMethod:
+    """A row of the table of methods.
+
+    ``merge_slot`` merges one slot. ``prepare`` looks at the whole LoRAs before (``passes`` times over all
+    slots), for what one slot can't tell, such as a threshold; its result reaches the slots as evidence.
+    A method that needs the model's activations would get them the same way.
+    ``default_rank`` is the rank where none is asked for; None: the result is exact as it comes.
+    """
+
+    name: str
+    label: str
+    paper: str
+    merge_slot: SlotFunction
+    parameters: tuple[Parameter, ...] = ()
+    prepare: PrepareFunction | None = None
+    passes: int = 0
+    default_rank: Callable[[Sequence[Term]], int] | None = None
+
+    def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """All parameters: the given ones checked, defaults for the rest. Raises KLoraError."""
+        known = [parameter.name for parameter in self.parameters]
+        if unknown := sorted(given.keys() - set(known)):
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise KLoraError(f"{self.label} has no parameter {', '.join(unknown)}: {has}.")
+        return {p.name: p.checked(given.get(p.name, p.default)) for p in self.parameters}
+
+
+def largest_rank(terms: Sequence[Term]) -> int:
+    """The rank of the largest LoRA of a slot."""
+    return max(term.rank for term in terms)
+
+
+def sum_of_ranks(terms: Sequence[Term]) -> int:
+    """The rank of the plain sum of a slot."""
+    return sum(term.rank for term in terms)

@@ -1,0 +1,173 @@
+"""A merged LoRA as an ordinary LoRA file: kohya's names, fused weights in one piece, alpha = rank."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..deltas import LowRank
+from ..errors import KLoraError
+from ..names import Slot, flat
+from .merge import Merged
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+PREFIX = "lora_unet_"
+
+Shapes = Mapping[str, Sequence[int]]
+
+
+def state_dict(
+    deltas: Mapping[Slot, LowRank], dtype: torch.dtype = torch.float32, shapes: Shapes | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a LoRA by kohya key: ``lora_unet_<weight>`` and ``.lora_up.weight``, down, ``.alpha``.
+
+    ``shapes`` maps weights to their whole shape in the model, where it is known: [out, in, kernel...]
+    restores a convolution's kernel (else it stays flat, which ComfyUI loads too), and ``out`` is the height
+    of a fused weight of which the slots change only a part. Pieces of one weight are joined exactly.
+
+    Raises KLoraError for pieces that overlap, a fused weight of unknown height, and values that do not fit
+    ``dtype``, naming the layer.
+    """
+    shapes = shapes or {}
+    pieces: dict[str, dict[tuple[int, int] | None, LowRank]] = defaultdict(dict)
+    for slot, change in deltas.items():
+        pieces[slot.weight][slot.rows] = change
+    tensors: dict[str, Tensor] = {}
+    for weight, parts in pieces.items():
+        whole = _joined(weight, parts, shapes.get(weight))
+        up, down = _stored(weight, whole, dtype)
+        shape = tuple(shapes.get(weight, ()))
+        if len(shape) > 2:
+            if (up.shape[0], down.shape[1]) != (shape[0], math.prod(shape[1:])):
+                raise KLoraError(
+                    f"Layer {weight} is {up.shape[0]} x {down.shape[1]} in the LoRA and "
+                    f"{' x '.join(map(str, shape))} in the model. Use LoRAs of this base model."
+                )
+            up, down = up.view(*up.shape, *(1 for _ in shape[2:])), down.view(-1, *shape[1:])
+        module = PREFIX + flat(weight)
+        if f"{module}.alpha" in tensors:
+            raise KLoraError(f"Two layers would be saved as {module}: {weight} is one of them.")
+        tensors[f"{module}.lora_up.weight"] = up
+        tensors[f"{module}.lora_down.weight"] = down
+        # Always float32: bfloat16 can't count past 256.
+        tensors[f"{module}.alpha"] = torch.tensor(float(whole.rank))
+    return tensors
+
+
+def metadata(merged: Merged, sources: Sequence[str]) -> dict[str, str]:
+    """What a safetensors header says about a merged LoRA: kohya's ``ss_`` keys, and from what and how."""
+    ranks = {change.rank for change in merged.deltas.values()}
+    rank = str(ranks.pop()) if len(ranks) == 1 else "Dynamic"
+    recipe = {
+        "method": merged.method.name,
+        "paper": merged.method.paper,
+        "parameters": dict(merged.values),
+        "loras": [
+            {"name": name, "strength": weight, "role": role}
+            for name, weight, role in zip(sources, merged.weights, merged.roles, strict=True)
+        ],
+        "kept_energy": round(merged.kept_energy(), 6),
+    }
+    names = " + ".join(f"{weight:g} {name}" for name, weight in zip(sources, merged.weights, strict=True))
+    return {
+        "format": "pt",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": rank,
+        "ss_network_alpha": rank,
+        "ss_training_comment": f"{merged.method.label} merge: {names}",
+        "klora_merge": json.dumps(recipe),
+    }
+
+
+def save(
+    path: str | Path,
+    merged: Merged,
+    sources: Sequence[str],
+    dtype: str = "fp16",
+    shapes: Shapes | None = None,
+) -> None:
+    """Write a merged LoRA. ``sources`` names the LoRAs, ``dtype`` is a key of ``DTYPES``.
+
+    Raises KLoraError as :func:`state_dict` does, and for a file that can't be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
+    if dtype not in DTYPES:
+        raise KLoraError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
+    tensors = state_dict(merged.deltas, DTYPES[dtype], shapes)
+    header = metadata(merged, sources)
+    try:
+        save_file(tensors, path, header)
+    except Exception as error:
+        # safetensors raises its own error for a folder that is missing, Python's for one that is read-only.
+        raise KLoraError(
+            f"can't write {path}: {error}. Choose a folder that exists and is writable."
+        ) from error
+
+
+def _joined(
+    weight: str, parts: Mapping[tuple[int, int] | None, LowRank], shape: Sequence[int] | None
+) -> LowRank:
+    """The pieces of one weight as one change: each ``up`` at its own rows, zero elsewhere; downs stacked."""
+    if set(parts) == {None}:
+        return parts[None]
+    spans = sorted(rows for rows in parts if rows is not None)
+    if None in parts or any(a[0] + a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)):
+        raise KLoraError(f"Layer {weight} is changed twice, fused and split. Save the LoRAs again.")
+    ordered = [parts[rows] for rows in spans]
+    stop, columns = sum(spans[-1]), ordered[0].shape[1]
+    out = shape[0] if shape else _height(weight, stop, columns)
+    if stop > out:
+        raise KLoraError(f"Layer {weight} has {out} rows in the model and {stop} in the LoRA.")
+    down = torch.cat([change.down.float() for change in ordered])
+    up = torch.zeros(out, len(down))
+    at = 0
+    for (start, length), change in zip(spans, ordered, strict=True):
+        up[start : start + length, at : at + change.rank] = change.up.float() * change.scale
+        at += change.rank
+    return _without_doubles(up, down)
+
+
+def _without_doubles(up: Tensor, down: Tensor) -> LowRank:
+    """The same sum where pieces share rows of ``down``, as a fused LoRA does once it was cut."""
+    rows, place = torch.unique(down, dim=0, return_inverse=True)
+    if len(rows) == len(down):
+        return LowRank(up, down)
+    return LowRank(torch.zeros(len(up), len(rows)).index_add_(1, place, up), rows)
+
+
+def _height(weight: str, stop: int, columns: int) -> int:
+    """The rows of a fused weight whose model is not at hand."""
+    if weight.endswith("qkv"):
+        return max(stop, 3 * columns)
+    if weight.startswith("single_blocks.") and weight.endswith(".linear1") and stop <= 3 * columns:
+        raise KLoraError(
+            f"Layer {weight}: the LoRAs change only a part of it, and its size is not known without the "
+            "model. Merge in ComfyUI, or with a LoRA that changes its feed-forward rows too."
+        )
+    return stop
+
+
+def _stored(weight: str, change: LowRank, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """(up, down) in ``dtype``, brought to one size by a power of two, so that no product is rounded."""
+    up, down = change.up.float() * change.scale, change.down.float()
+    sizes = [max(abs(float(extreme)) for extreme in factor.aminmax()) for factor in (up, down)]
+    if min(sizes) > 0 and all(map(math.isfinite, sizes)):
+        shift = round(math.log2(sizes[1] / sizes[0]) / 2)
+        up, down = torch.ldexp(up, torch.tensor(shift)), torch.ldexp(down, torch.tensor(-shift))
+    # Copies: a file can't hold tensors that share memory, and merged factors do.
+    stored = up.to(dtype, copy=True).contiguous(), down.to(dtype, copy=True).contiguous()
+    if not all(torch.isfinite(extreme) for factor in stored for extreme in factor.aminmax()):
+        name = next((key for key, value in DTYPES.items() if value == dtype), str(dtype))
+        raise KLoraError(
+            f"Layer {weight} is too large for {name}. Save in bf16 or fp32, or lower the strengths."
+        )
+    return stored

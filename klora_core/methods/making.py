@@ -1,0 +1,137 @@
+"""Each method from its settings and LoRAs: one function a method, the same for every door.
+
+A door (node, command line, :func:`klora_core.fuse.fuse`) reads its own inputs into a function's arguments and
+calls what that gives with the LoRAs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..deltas import LAYERS, Delta, Deltas, Rows, meet, meet_all
+from ..errors import KLoraError
+from ..loras import OTHER, STYLE, SUBJECT
+from ..scores import score as score_all
+from . import b_lora as block
+from .klora import (
+    DEFAULT_OUTSIDE,
+    ENERGY,
+    GAMMA_MODES,
+    LOSERS,
+    SCHEDULES,
+    SCORES,
+    KLora,
+    Scorer,
+    energies_of,
+    evidence_of,
+    make_schedule,
+)
+from .method import Method
+from .passes import CmLora, LoraComposite
+from .turns import DEFAULT_TAU, ORDERS, LoraSwitch, Turns
+from .whole import Presence
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The LoRAs that a method is made for, those of the role ``other`` last, and who measures them.
+
+    ``memo`` is what was worked out of these very LoRAs, under these roles and names, before.
+    """
+
+    slots: tuple[Deltas, ...]
+    roles: tuple[str, ...]
+    names: tuple[str, ...]
+    score: Scorer = score_all
+    energies: Callable[[Sequence[Delta]], Sequence[float]] | None = None
+    memo: dict[Hashable, Any] = field(default_factory=dict)
+
+    def cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        return self.memo[key]
+
+    @property
+    def everyone(self) -> Rows:
+        """The rows of methods where all LoRAs take part, but those of the role ``other``."""
+        return self.cached("everyone", lambda: meet_all(self.slots, self.roles))
+
+    def presence(self) -> Presence:
+        """Which LoRAs that take part change which of these rows."""
+        return Presence.of(self.everyone.competing, sum(role != OTHER for role in self.roles))
+
+
+Make = Callable[[Given], tuple[Rows, Method]]
+
+
+def klora(
+    schedule: str = SCHEDULES[0],
+    alpha: float | None = None,
+    beta: float | None = None,
+    balance: float = 0.0,
+    gamma: str = GAMMA_MODES[0],
+    layers: str = LAYERS[0],
+    score: str = SCORES[0],
+    loser: str = LOSERS[0],
+    outside: float = DEFAULT_OUTSIDE,
+) -> Make:
+    """K-LoRA. Raises KLoraError, at once for what the LoRAs have no part in."""
+    curve = make_schedule(schedule, alpha, beta, balance)
+    if loser not in LOSERS:
+        raise KLoraError(f"Unknown loser {loser!r}: use one of {', '.join(LOSERS)}.")
+    strength = 0.0 if loser == LOSERS[0] else float(outside)
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        for role in (SUBJECT, STYLE):
+            if role not in given.roles:
+                raise KLoraError(
+                    f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: set roles "
+                    f"(on the command line: --{role} FILE)."
+                )
+        rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
+        evidence = given.cached(
+            ("evidence", layers, score),
+            lambda: (
+                energies_of(rows.competing, given.roles, given.names, given.energies)
+                if score == ENERGY
+                else evidence_of(rows.competing, given.roles, given.score, given.names)
+            ),
+        )
+        return rows, KLora(curve, gamma, given.roles, evidence, score, strength)
+
+    return make
+
+
+def switch(tau: int | float = DEFAULT_TAU, order: str = ORDERS[0], reserve: int = 0) -> Make:
+    """LoRA Switch; the reserve is the first subject's, or where there is none the first LoRA's."""
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        last = given.roles.index(SUBJECT) if SUBJECT in given.roles else 0
+        return given.everyone, LoraSwitch(given.presence(), Turns(tau, order, reserve, last))
+
+    return make
+
+
+def composite() -> Make:
+    """LoRA Composite."""
+    return lambda given: (given.everyone, LoraComposite(given.presence()))
+
+
+def cm_lora(late: str | None = None, order: str = ORDERS[0], dominance: float | None = None) -> Make:
+    """CMLoRA; LoRAs of the role ``late`` lead only late."""
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        late_ones = tuple(i for i, role in enumerate(given.roles) if role == late)
+        return given.everyone, CmLora(given.presence(), dominance, late_ones, order)
+
+    return make
+
+
+def b_lora() -> Make:
+    """B-LoRA."""
+    return lambda given: (given.everyone, block.b_lora(given.everyone.competing, given.roles))

@@ -1,1 +1,0 @@
-"""One file a family of merges: the paper's equations as pure functions, then its row for the table."""

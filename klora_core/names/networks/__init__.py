@@ -1,0 +1,4 @@
+"""The networks by what others call their modules: a table each, found by the network's name."""
+
+from .tables import TABLES
+from .unet import unet

@@ -1,0 +1,10 @@
+"""How large a change is: the sums that K-LoRA compares, energies, and both kept by content.
+
+Read ``scoring`` first (what is asked, and who works it out), then ``entries`` and ``kronecker`` (the sums
+over |dW|, tile by tile), ``energy``, ``cache`` and ``disk``.
+"""
+
+from .cache import ScoreCache
+from .disk import ScoreFile
+from .energy import energy
+from .scoring import Request, Score, score

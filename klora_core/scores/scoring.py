@@ -1,0 +1,94 @@
+"""Scores of weight changes (K-LoRA, Eqs. 3 and 4): once per LoRA and K, never per step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..deltas import Delta
+from .entries import TILE_CPU, sum_entries, wide
+
+Callback = Callable[[int, int], None]
+"""(done, of how many)."""
+
+
+class Request(NamedTuple):
+    """A weight change to score, and the number ``k`` of its largest |entries| to sum."""
+
+    delta: Delta
+    k: int
+
+
+class Score(NamedTuple):
+    """Sum of the k largest |entries| of dW (Eqs. 3, 4), and of all of them (for Eq. 9)."""
+
+    top_k: float
+    l1: float
+
+
+def score(
+    requests: Sequence[Request], device: torch.device | str = "cpu", progress: Callback | None = None
+) -> list[Score]:
+    """Score every request on ``device``; ``progress(done, total)`` after each.
+
+    The numbers leave the device once, together.
+    """
+    device = torch.device(device)
+    # Made once, as the threads' buffers are: small results that stay would leave holes in the memory.
+    sums = torch.zeros(len(requests), 2, dtype=wide(device), device=device)
+    with _full_float32():
+        found = _in_threads(requests) if device.type == "cpu" else _one_by_one(requests, device)
+        for i, each in enumerate(found):
+            sums[i] = each
+            if progress is not None:
+                progress(i + 1, len(requests))
+    return [Score(*pair) for pair in sums.cpu().tolist()]
+
+
+def _one_by_one(requests: Iterable[Request], device: torch.device) -> Iterator[Tensor]:
+    return (_sums(request, device) for request in requests)
+
+
+def _sums(request: Request, device: torch.device, buffer: Tensor | None = None) -> Tensor:
+    """[top-K, L1], float64 (float32 on MPS) on ``device``."""
+    with torch.inference_mode():
+        return sum_entries(request.delta, request.k, device, buffer)
+
+
+def _in_threads(requests: Sequence[Request]) -> Iterator[Tensor]:
+    """Slots side by side, one thread each.
+
+    Tiles are too small to be shared by threads: the meeting at the end of every operation would cost more
+    than the operation, and far more on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    cpu, own = torch.device("cpu"), threading.local()
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        # Made once: one for each slot, between results that stay, would leave holes that nothing fits.
+        own.buffer = torch.empty(TILE_CPU)
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=start) as pool:
+            yield from pool.map(lambda request: _sums(request, cpu, own.buffer), requests)
+    finally:
+        # The setting above is the thread's own, and also the default of threads to come.
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Keeps TF32 out of the products: its 10 bits would change who wins."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed

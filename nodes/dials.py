@@ -1,0 +1,164 @@
+"""K-LoRA's dials, as inputs of the nodes that offer it, and what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..klora_core.deltas import LAYERS
+from ..klora_core.errors import KLoraError
+from ..klora_core.methods import Make, making
+from ..klora_core.methods.klora import (
+    DEFAULT_ALPHA,
+    DEFAULT_BETA,
+    DEFAULT_OUTSIDE,
+    GAMMA_MODES,
+    LOSERS,
+    SCHEDULES,
+    SCORES,
+)
+
+
+def advanced(id: str, options: Sequence[str], tooltip: str) -> io.Combo.Input:
+    """An advanced choice, its first option the default."""
+    return io.Combo.Input(
+        id, options=list(options), default=options[0], optional=True, advanced=True, tooltip=tooltip
+    )
+
+
+def balance() -> io.Float.Input:
+    return io.Float.Input(
+        "balance",
+        default=0.0,
+        min=-1.0,
+        max=1.0,
+        step=0.05,
+        display_mode=io.NumberDisplay.slider,
+        tooltip="The one control to turn: -1 leans to the subject, +1 to the style, 0 is even.",
+    )
+
+
+def schedule() -> io.DynamicCombo.Input:
+    return io.DynamicCombo.Input(
+        "schedule",
+        options=[
+            _schedule_option("s", "s: the subject leads first, the style takes over."),
+            _schedule_option("s*", "s*: the style leads for the first steps, then as s."),
+        ],
+        tooltip="s: subject first, then style. s*: a short style lead for its colours and "
+        "composition first; recommended for FLUX.",
+    )
+
+
+def _schedule_option(name: str, tooltip: str) -> io.DynamicCombo.Option:
+    return io.DynamicCombo.Option(
+        name,
+        [
+            io.Float.Input(
+                "alpha",
+                optional=True,
+                advanced=True,
+                default=DEFAULT_ALPHA,
+                min=0.01,
+                max=10.0,
+                step=0.05,
+                tooltip=f"How fast the scale grows over the steps. {tooltip}",
+            ),
+            io.Float.Input(
+                "beta",
+                optional=True,
+                advanced=True,
+                default=DEFAULT_BETA[name],
+                min=0.0,
+                max=10.0,
+                step=0.05,
+                tooltip="Where the scale starts. Higher gives the style more layers from the first step on.",
+            ),
+        ],
+    )
+
+
+def gamma() -> io.Combo.Input:
+    return advanced(
+        "gamma",
+        GAMMA_MODES,
+        "How the two LoRAs are brought to one size before they compete. paper: by their total "
+        "size. reference: by the mean of the layers' own ratios, as in the published code. "
+        "none: as they are, so the larger LoRA wins more.",
+    )
+
+
+def layers() -> io.Combo.Input:
+    return advanced(
+        "layers",
+        LAYERS,
+        "Which layers compete. shared: all that both LoRAs change. attention: of those the "
+        "attention layers alone; the rest is left to other_layers.",
+    )
+
+
+def score() -> io.Combo.Input:
+    return advanced(
+        "score",
+        SCORES,
+        "What is compared in a layer. top-k: the sum of the largest entries, as many as rank "
+        "times rank, as in the paper. energy: the sum of the squares of all entries, as "
+        "EST-LoRA does; needs no scoring pass.",
+    )
+
+
+def loser() -> io.Combo.Input:
+    return advanced(
+        "loser",
+        LOSERS,
+        "What the loser of a layer does. off: nothing, as in the paper. outside: it acts on "
+        "the inputs that the winner does not look at, as strongly as outside says. Its "
+        "factors take twice the memory.",
+    )
+
+
+def outside() -> io.Float.Input:
+    return io.Float.Input(
+        "outside",
+        default=DEFAULT_OUTSIDE,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        optional=True,
+        advanced=True,
+        tooltip="How strongly the loser acts where the winner does not look, with loser outside.",
+    )
+
+
+def make_klora(
+    balance: float = 0.0,
+    schedule: Any = SCHEDULES[0],
+    gamma: str = GAMMA_MODES[0],
+    layers: str = LAYERS[0],
+    score: str = SCORES[0],
+    loser: str = LOSERS[0],
+    outside: float = DEFAULT_OUTSIDE,
+) -> Make:
+    """K-LoRA at these dials. Raises KLoraError, at once for what the LoRAs have no part in.
+
+    ``schedule`` is the value of the node's dynamic combo, or its bare name, which API users may send.
+    """
+    chosen: Any = {"schedule": schedule} if isinstance(schedule, str) else schedule
+    if not isinstance(chosen, Mapping) or not isinstance(chosen.get("schedule"), str):
+        raise KLoraError(
+            f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}. In the API format, send "
+            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
+        )
+    return making.klora(
+        chosen["schedule"],
+        chosen.get("alpha"),
+        chosen.get("beta"),
+        balance,
+        gamma,
+        layers,
+        score,
+        loser,
+        outside,
+    )

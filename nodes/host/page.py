@@ -1,0 +1,80 @@
+"""What the page gets from here: answers, the sets of its documents, word of a run's moments."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
+
+from ...klora_core.page import ForPage, PageStore
+from ...klora_core.plan import Plan
+from ...klora_core.progress import Columns
+
+EVENT = "klora.run"
+SETS = "/klora/sets/{name}"
+# About a thousand sets of an SDXL pair.
+_LIMIT = 16 << 20
+_SHARED = "klora_page_sets"
+_own = PageStore(_LIMIT)
+
+
+Answer = Callable[[Any], Awaitable[web.Response]]
+
+
+def serve(path: str, answer: Answer) -> None:
+    """Answer ``GET path``."""
+    server = getattr(PromptServer, "instance", None)
+    if server is not None and not any(getattr(route, "path", None) == path for route in server.routes):
+        # A server with two copies of the pack would not start with the same route twice.
+        server.routes.get(path)(answer)
+
+
+def keep_set(page: ForPage, plan: Plan) -> dict[str, Any]:
+    """The page's settings, whose set is there for as long as ``plan`` lives and for a good while after."""
+    _store().keep(page.name, page.content, plan)
+    return page.settings
+
+
+def set_content(name: str) -> bytes | None:
+    """A set's JSON; None where it is not kept any more, or never was."""
+    return _store().get(name)
+
+
+def _store() -> PageStore:
+    # Of two copies of the pack one answers the page, and the other may run the nodes.
+    server = getattr(PromptServer, "instance", None)
+    return _own if server is None else vars(server).setdefault(_SHARED, _own)
+
+
+async def _answer_set(request: Any) -> web.Response:
+    found = set_content(request.match_info["name"])
+    if found is None:
+        # That a set is gone is no error that a page should log, nor an answer to remember.
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
+    forever = {"Cache-Control": "private, max-age=31536000, immutable"}
+    answer = web.Response(body=found, content_type="application/json", headers=forever)
+    answer.enable_compression()
+    return answer
+
+
+def serve_sets() -> None:
+    """Answer the page's ``GET /klora/sets/NAME``, where a server runs."""
+    serve(SETS, _answer_set)
+
+
+def announce(node: str | None, mode: str, columns: Columns) -> None:
+    """Send a run's columns to the page that queued it; ``node`` is the execution id of the Fuse node."""
+    # Never imported here: without a running server there is no page to tell.
+    server: Any = getattr(sys.modules.get("server"), "PromptServer", None)
+    running = getattr(server, "instance", None)
+    if node is None or running is None:
+        return
+    detail = {"node": node, "mode": mode, "x": [moment.x for moment in columns.moments]}
+    # Which node samples it, and for which prompt: the page may show another workflow with the same node ids.
+    if (context := get_executing_context()) is not None:
+        detail |= {"sampler": context.node_id, "prompt": context.prompt_id}
+    running.send_sync(EVENT, detail, running.client_id)

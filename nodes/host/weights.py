@@ -1,0 +1,60 @@
+"""The weights of a model of the host, for changes that depend on them: dequantised by the host's own ways."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import comfy.lora
+import comfy.model_management
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ...klora_core.deltas import LayerWeight
+from ...klora_core.errors import KLoraError
+
+
+class LayerWeights:
+    """Weights of ``model``, a ModelPatcher, with the ordinary patches that it comes with.
+
+    They are those of its file even while another clone's patches lie in memory. What they are is looked up
+    at the first one.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._patches: dict[str, list] | None = None
+
+    def of(self, key: str, shape: tuple[int, ...], device: torch.device) -> LayerWeight:
+        """The weight ``key`` of ``shape``. Raises KLoraError where it can't be read as such."""
+        return LayerWeight.of(lambda where: self._read(key, shape, where), device)
+
+    def _read(self, key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        if self._patches is None:
+            self._patches = self._model.get_key_patches("diffusion_model.")
+        (stored, convert), *patches = self._patches[key]
+        weight = self._plain(key, stored, convert)
+        if weight.numel() != math.prod(shape) or not weight.is_floating_point():
+            raise KLoraError(
+                f"the model's weight {key} is stored in a way that can't be read here ({weight.dtype}, "
+                f"{tuple(weight.shape)}). Use a version of the checkpoint in bf16, fp16, fp8 or GGUF."
+            )
+        own = weight.detach().to(device=device, dtype=torch.float32).view(shape)
+        if patches:
+            # Ours to change: the host adds in place.
+            own = comfy.lora.calculate_weight(patches, own.clone(), key)
+        return own
+
+    def _plain(self, key: str, stored: Any, convert: Any) -> Tensor:
+        module = comfy.utils.get_attr(self._model.model, key.rpartition(".")[0])
+        # GGUF's layers know their blocks.
+        unpack = getattr(module, "get_weight", None)
+        if unpack is not None and hasattr(stored, "tensor_type"):
+            return torch.Tensor(unpack(stored, torch.float32))
+        weight = convert(stored, inplace=False)
+        return weight.dequantize() if hasattr(weight, "dequantize") and not _is_plain(weight) else weight
+
+
+def _is_plain(weight: Tensor) -> bool:
+    return type(weight) in (torch.Tensor, torch.nn.Parameter)

@@ -1,0 +1,51 @@
+"""Why a LoRA can't be used in a model: its base model and the model's by name, or names that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...klora_core.errors import KLoraError
+from ...klora_core.files import Left
+from ...klora_core.names import BaseModel
+from .host_lora import HostLora
+
+_EXAMPLES = 3
+
+
+def misfits(found: Sequence[Left], layers: int, base: BaseModel | None, model: str) -> KLoraError:
+    """The error for a LoRA of whose ``layers`` too many have another size than the model's."""
+    return KLoraError(
+        f"layer {found[0].name} {found[0].reason.removeprefix('it ')} ({len(found)} of {layers} layers "
+        f"differ). The LoRA was made for another base model{_pair(base, model)}: load the matching "
+        "checkpoint or another LoRA."
+    )
+
+
+def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
+    """The error for a LoRA of which nothing can compete; ``understood``: its names are of a known network."""
+    if lora.unknown:
+        none = f"none of its {len(lora.unknown)} layers exists in this model ({model})"
+        if not understood:
+            names = ", ".join(map(repr, lora.unknown[:_EXAMPLES]))
+            return KLoraError(
+                f"{none}: it names its layers in a way that is not known here: {names}. Save it under the "
+                "names of ComfyUI or diffusers, or choose another LoRA."
+            )
+        example = f"{none}, for example {lora.unknown[0]!r}"
+        if lora.base_model and lora.base_model.fits(model):
+            return KLoraError(f"{example}, though it was made for {model}: choose another LoRA.")
+        return KLoraError(
+            f"{example}. It was made for another base model{_pair(lora.base_model, model)}: load its "
+            "checkpoint or another LoRA."
+        )
+    if lora.text or lora.clip:
+        return KLoraError(
+            "it changes the text encoder alone, nothing to fuse in the model: use a LoRA loader."
+        )
+    what = "only biases and norms" if lora.vectors else "nothing that can be applied"
+    return KLoraError(f"holds {what} for this model ({model}): choose a LoRA with weight layers.")
+
+
+def _pair(base: BaseModel | None, model: str) -> str:
+    """`` (FLUX LoRA, SD1.5 checkpoint)``; nothing where the LoRA's base is unknown or the same."""
+    return "" if base is None or base.fits(model) else f" ({base} LoRA, {model} checkpoint)"

@@ -1,0 +1,81 @@
+"""LoRA files of the host's loras folder as LORA_MODEL state dicts that remember their file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import comfy.utils
+import folder_paths
+
+from ...klora_core.errors import KLoraError, printable
+from ...klora_core.files import is_adapter, split, utf8_path
+
+
+class LoraStateDict(dict):
+    """A LORA_MODEL (tensor name -> tensor) with the file that it came from.
+
+    ``stamp`` is (path, size, mtime in ns); ``metadata`` the text that the trainer wrote into the file, empty
+    where there is none.
+    """
+
+    def __init__(
+        self,
+        tensors: dict,
+        file: str,
+        stamp: tuple[str, int, int],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(tensors)
+        self.file = file
+        self.stamp = stamp
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+
+def stamp(name: str) -> tuple[str, int, int]:
+    """(path, size, mtime in ns) of a file of the loras folder. Raises KLoraError where it is gone."""
+    path = folder_paths.get_full_path("loras", name)
+    if path is None:
+        raise KLoraError(
+            f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh."
+        )
+    found = os.stat(path)
+    return path, found.st_size, found.st_mtime_ns
+
+
+def load(name: str) -> LoraStateDict:
+    """The LoRA file ``name`` of the loras folder.
+
+    Raises KLoraError for a file that can't be read or holds no LoRA.
+    """
+    mark = stamp(name)
+    try:
+        with utf8_path(mark[0]) as path:
+            tensors, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
+    except Exception as error:
+        reason = printable(str(error).split("\n", 1)[0])
+        raise KLoraError(
+            f"LoRA file {_shown(name)} can't be read ({reason}). It is damaged or no LoRA file: "
+            "download it again."
+        ) from error
+    if not isinstance(tensors, dict) or not any(_is_lora_key(key) for key in tensors):
+        raise KLoraError(
+            f"{_shown(name)} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
+            "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
+        )
+    return LoraStateDict(tensors, name, mark, metadata)
+
+
+def name_of(lora: dict, role: str) -> str:
+    """What to call a LORA_MODEL in messages: its file, or its role where it never was a file."""
+    file = getattr(lora, "file", None)
+    return printable(file) if file else f"{role} LoRA"
+
+
+def _shown(name: str) -> str:
+    return f"'{printable(name)}'"
+
+
+def _is_lora_key(key: object) -> bool:
+    found = split(key) if isinstance(key, str) else None
+    return found is not None and is_adapter(found[1])

@@ -1,0 +1,160 @@
+"""A plan applied to a MODEL: forward hooks on the host's own modules, for the length of a run.
+
+Base weights are never touched, so quantised, offloaded and dynamically loaded layers work alike. Hooks
+are put on the modules that an evaluation really runs, when it runs, and taken off at the end of the run:
+clones, delegates and copies on other devices need no care, and nothing can be left behind.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import comfy.model_management
+import comfy.model_patcher
+import torch
+from comfy.patcher_extension import WrappersMP
+
+from ...klora_core.apply import Attachment, Buffers, Clock, Composition, is_compiled
+from ...klora_core.deltas import Rows
+from ...klora_core.progress import Columns, noise_levels
+from ..host import RULES
+
+Started = Callable[[str, Columns], None]
+
+# A thousand calls of the host's take long enough to be noticed at every turn of a dial. One entry for each
+# model that is loaded, gone with it.
+_levels: WeakKeyDictionary[Any, tuple[float, ...]] = WeakKeyDictionary()
+
+# The buffers of runs in progress.
+_in_use: WeakSet[Buffers] = WeakSet()
+
+
+class Shared:
+    """A composition, and the buffers of all MODELs that have its targets; no memory before the first run.
+
+    It holds the ``rows`` that it was made of: as long as it lives no others can have their id.
+    """
+
+    def __init__(self, composition: Composition, rows: Rows, dtype: torch.dtype) -> None:
+        self.uuid = uuid.uuid4()
+        self.composition, self.rows, self._dtype = composition, rows, dtype
+        self.buffers = self.more()
+
+    def more(self) -> Buffers:
+        """Others like them."""
+        return Buffers(self.composition.targets, self._dtype, "meta")
+
+
+class SidePath:
+    """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does.
+
+    ``shared`` are its buffers, which other compositions of the same targets may have too: one that runs
+    beside another makes its own.
+    """
+
+    def __init__(self, composition: Composition, shared: Shared, started: Started) -> None:
+        self.key = f"klora/{uuid.uuid4().hex}"
+        self._composition = composition
+        self._shared = shared
+        self._started = started
+        self._attached: dict[int, Attachment] = {}
+        self._clock: Clock | None = None
+
+    def apply(self, model: Any) -> None:
+        """Patch ``model``, a ModelPatcher that the caller owns."""
+        beside = {other.model for other in model.get_nested_additional_models()}
+        shared = self._shared.buffers
+        model.set_additional_models(
+            self.key,
+            [self._patcher(None if shared in beside else shared, model.load_device, model.offload_device)],
+        )
+        model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self.key, self._run)
+        model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, self.key, self._evaluate)
+        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self.key, self._apply_model)
+
+    def _patcher(self, buffers: Buffers | None, load_device: Any, offload_device: Any, **_: Any) -> Any:
+        buffers = self._shared.more() if buffers is None else buffers
+        patcher = comfy.model_patcher.ModelPatcher(
+            buffers, load_device=load_device, offload_device=offload_device
+        )
+        # By this the host knows a model that it has loaded already, and leaves it where it is.
+        patcher.patches_uuid = self._shared.uuid
+        # The host copies additional models to further devices through their factory.
+        patcher.cached_patcher_init = (self._patcher, (None, load_device, offload_device))
+        return patcher
+
+    def _run(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            # Also for InterruptProcessingException, which is no Exception.
+            for attachment in self._attached.values():
+                attachment.remove()
+                _in_use.discard(attachment.buffers)
+            self._attached.clear()
+            self._clock = None
+
+    def _evaluate(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
+        if self._clock is not None:
+            self._clock.tick()
+        return executor(*args, **kwargs)
+
+    def _apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[5]
+        model, x = executor.class_obj, args[0]
+        attachment = self._attachment(model, x.device, options)
+        if self._clock is None:
+            sampling = model.model_sampling
+            self._clock = Clock(self._composition.plan.progress, lambda: levels_of(sampling), self._started)
+        moment = self._clock.read(options["sigmas"], options.get("sample_sigmas"))
+        method = self._composition.plan.method
+
+        def call(index: int) -> torch.Tensor:
+            return executor(*_fresh_control(args, last=index == passes - 1), **kwargs)
+
+        weights = method.weights(moment)
+        passes = len(weights)
+        return attachment.run(method.who(moment), weights, call)
+
+    def _attachment(self, model: Any, device: torch.device, options: dict[str, Any]) -> Attachment:
+        attachment = self._attached.get(id(model))
+        if attachment is None:
+            buffers = self._buffers_of(model, device)
+            attachment = self._attached[id(model)] = Attachment(
+                model, self._composition, buffers, RULES, _is_compiled(model, options)
+            )
+            _in_use.add(buffers)
+        attachment.move_to(device)
+        return attachment
+
+    def _buffers_of(self, model: Any, device: torch.device) -> Buffers:
+        patcher = model.current_patcher
+        found = [] if patcher is None else patcher.get_additional_models_with_key(self.key)
+        buffers = found[0].model if found and found[0].model not in _in_use else self._shared.more()
+        return buffers if buffers.where == device else buffers.to(device)
+
+
+def _fresh_control(args: tuple, last: bool) -> tuple:
+    """The call's arguments, with ControlNet's residuals in lists of their own: UNets empty them."""
+    control = args[4] if len(args) > 4 else None
+    if last or not isinstance(control, dict):
+        return args
+    copied = {key: list(value) if isinstance(value, list) else value for key, value in control.items()}
+    return (*args[:4], copied, *args[5:])
+
+
+def _is_compiled(model: Any, options: dict[str, Any]) -> bool:
+    """Whether torch.compile runs the model or a part of it, by core's node or by any other."""
+    if "torch.compile" in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
+        return True
+    return is_compiled(model)
+
+
+def levels_of(model_sampling: Any) -> tuple[float, ...]:
+    """Its sigmas at equal steps of its noise schedule, see ``klora_core.progress.Progress``."""
+    if model_sampling not in _levels:
+        _levels[model_sampling] = noise_levels(model_sampling.percent_to_sigma)
+    return _levels[model_sampling]

@@ -1,0 +1,299 @@
+"""Two LoRAs in diffusers' own pipelines, against weights rewritten densely before each step, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from klora_core import report
+from klora_core.deltas import meet
+from klora_core.errors import KLoraError
+from klora_core.files import read
+from klora_core.fuse import fuse
+from klora_core.loras import LoraInfo
+from klora_core.methods import Method
+from klora_core.pipelines import Fusion, fit, places
+from klora_core.plan import make_plan
+from klora_core.progress import in_steps
+
+from ...support import loras, oracle, pipelines
+from ...support.pipelines import latents, model_of
+
+STEPS = 5
+SPELLINGS = {
+    "sd15": [("kohya-diffusers", "peft"), ("kohya-sgm", "simpletuner"), ("diffusers-old", "onetrainer")],
+    "sdxl": [("kohya-sgm", "kohya-diffusers"), ("peft", "simpletuner")],
+    "flux": [("kohya-sgm", "bfl"), ("kohya-sgm", "transformer"), ("transformer", "simpletuner")],
+}
+CASES = [(family, pair) for family, pairs in SPELLINGS.items() for pair in pairs]
+_FUSED = ("kohya-sgm", "bfl")
+_OLD_LAYERS = ("attn1.to", "attn2.to")
+
+
+def files(family, model, spellings, folder, ranks=((4,), (2, 6))):
+    """A subject and a style for a model, in two spellings, and which of its layers each changes."""
+    made = []
+    for i, spelling in enumerate(spellings):
+        build = pipelines.fused_layers if family == "flux" and spelling in _FUSED else pipelines.split_layers
+        layers = build(family, model)
+        if spelling == "diffusers-old":
+            layers = [layer for layer in layers if any(part in layer.diffusers for part in _OLD_LAYERS)]
+        path = folder / f"{'subject' if i == 0 else 'style'}-{spelling}.safetensors"
+        made.append(loras.make(path, layers, spelling, seed=i + 1, ranks=ranks[i], alpha=3.0, size=0.05))
+    return made
+
+
+class Rewriter:
+    """Puts a step's dense weights into the twin of a model before the call of that step."""
+
+    def __init__(self, family, model, made, steps, strengths=(1.0, 1.0), settings=None):
+        self.model, self.calls, self.steps = model, 0, steps
+        self.family = family
+        self.base = {k: v.clone() for k, v in model.state_dict().items()}
+        self.changes = [oracle.changes(m.path, m.table, m.suffixes) for m in made]
+        self.slots = oracle.competing(*self.changes)
+        options = {"name": "s", "alpha": 1.5, "beta": 0.5, "balance": 0.0, "mode": "paper"} | (settings or {})
+        oracle.decide(self.slots, **options, steps=max(steps) + 1)
+        self.strengths = strengths
+        self.layers = pipelines.split_layers(family, model)
+        model.register_forward_pre_hook(self)
+
+    def __call__(self, module, args):
+        self.model.load_state_dict(self.base)
+        step = self.steps[self.calls]
+        self.calls += 1
+        for who, changes in enumerate(self.changes):
+            for change in changes:
+                self._add(change, "cs"[who], self.strengths[who], step)
+
+    def _add(self, change, letter, strength, step):
+        """The rows of one dW that are this LoRA's at the step, or that do not compete."""
+        mask = np.ones(len(change.dw), bool)
+        for slot in self.slots.values():
+            weight, _, rows = slot.name.partition("[")
+            if weight != change.weight:
+                continue
+            first, last = map(int, rows[:-1].split(":")) if rows else (0, change.start + len(change.dw))
+            a, b = max(first, change.start) - change.start, min(last - change.start, len(change.dw))
+            if a < b and slot.choice[step] != letter:
+                mask[a:b] = False
+        dw = torch.from_numpy(strength * change.dw * mask[:, None])
+        for layer in self.layers:
+            if layer.weight == change.weight:
+                a, b = (
+                    max(layer.start, change.start),
+                    min(layer.start + layer.shape[0], change.start + len(dw)),
+                )
+                if a < b:
+                    flat = self.model.get_submodule(layer.diffusers).weight.data.flatten(1)
+                    flat[a - layer.start : b - layer.start] += dw[a - change.start : b - change.start]
+
+
+def is_bare(model):
+    return not any(m._forward_hooks or "forward" in vars(m) for m in model.modules())
+
+
+def pair(family):
+    pipe = pipelines.make(family)
+    twin = pipelines.make(family)
+    model_of(twin).load_state_dict(model_of(pipe).state_dict())
+    return pipe, twin
+
+
+@pytest.mark.parametrize(
+    ("family", "spellings"), CASES, ids=lambda v: v if isinstance(v, str) else " and ".join(v)
+)
+def test_latents_are_those_of_weights_rewritten_in_every_step(family, spellings, tmp_path):
+    pipe, twin = pair(family)
+    made = files(family, model_of(pipe), spellings, tmp_path)
+    rewriter = Rewriter(family, model_of(twin), made, list(range(STEPS)), strengths=(0.8, 1.2))
+    expected, bare = latents(twin, STEPS), latents(pipe, STEPS)
+    fusion = fuse(model_of(pipe), made[0].path, made[1].path, subject_strength=0.8, style_strength=1.2)
+    with fusion.run(pipe.scheduler):
+        found = latents(pipe, STEPS)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert (found - bare).norm() > 1e-2 * bare.norm()
+    choices = {slot.choice for slot in rewriter.slots.values()}
+    assert any("c" in c for c in choices) and any("s" in c for c in choices)
+    assert len(fusion.plan.slots) == len(rewriter.slots)
+    assert not [note for note in fusion.plan.notes if "layer" in note]
+    assert is_bare(model_of(pipe)) and torch.equal(latents(pipe, STEPS), bare)
+
+
+@pytest.mark.parametrize("family", ["sd15", "flux"])
+@pytest.mark.parametrize(
+    "spellings", [("kohya-sgm", "kohya-sgm"), ("transformer", "transformer")], ids="".join
+)
+def test_layers_that_diffusers_fused_itself(family, spellings, tmp_path):
+    """fuse_qkv_projections() leaves the separate layers where they are, and uses them no more."""
+    pipe, twin = pair(family)
+    made = files(family, model_of(pipe), spellings, tmp_path)
+    Rewriter(family, model_of(twin), made, list(range(STEPS)))
+    expected = latents(twin, STEPS)
+    model_of(pipe).fuse_qkv_projections()
+    fusion = fuse(model_of(pipe), made[0].path, made[1].path)
+    with fusion.run(pipe.scheduler):
+        torch.testing.assert_close(latents(pipe, STEPS), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def fused(tmp_path):
+    """An SDXL-class pipeline and a fusion on it, with the latents of a fresh run."""
+    pipe = pipelines.make("sdxl")
+    made = files("sdxl", pipe.unet, ("kohya-sgm", "peft"), tmp_path)
+    fusion = fuse(pipe.unet, made[0].path, made[1].path, balance=0.2)
+    with fusion.run(pipe.scheduler):
+        return pipe, fusion, latents(pipe, STEPS)
+
+
+def test_a_second_run_is_as_a_fresh_one_after_another_and_after_an_interrupt(fused):
+    pipe, fusion, fresh = fused
+    with fusion.run(pipe.scheduler):
+        assert torch.equal(latents(pipe, STEPS), fresh)
+        latents(pipe, 3)
+        assert torch.equal(latents(pipe, STEPS), fresh)
+
+    def interrupt(pipe, step, timestep, kwargs):
+        if step == 2:
+            raise KeyboardInterrupt
+        return kwargs
+
+    before = {k: v.clone() for k, v in pipe.unet.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt), fusion.run(pipe.scheduler):
+        latents(pipe, STEPS, callback_on_step_end=interrupt)
+    assert is_bare(pipe.unet)
+    assert all(torch.equal(v, before[k]) for k, v in pipe.unet.state_dict().items())
+    with fusion.run(pipe.scheduler):
+        assert torch.equal(latents(pipe, STEPS), fresh)
+
+
+def test_the_report_shows_the_last_run(fused):
+    pipe, fusion, _ = fused
+    assert fusion.columns == in_steps(STEPS)
+    assert fusion.report() == report.text(fusion.plan, in_steps(STEPS)) != fusion.report(12)
+    with fusion.run(pipe.scheduler), pytest.raises(KLoraError, match="already"), fusion.run(pipe.scheduler):
+        pass
+    assert is_bare(pipe.unet)
+
+
+@pytest.mark.parametrize("way", ["a wrapper", "in place", "blocks"])
+def test_compiled_models(way, tmp_path):
+    pipe = pipelines.make("flux")
+    made = files("flux", pipe.transformer, ("kohya-sgm", "transformer"), tmp_path)
+    steps = 2
+    with fuse(pipe.transformer, made[0].path, made[1].path).run(pipe.scheduler):
+        expected = latents(pipe, steps)
+    torch._dynamo.reset()
+    if way == "a wrapper":
+        pipe.transformer = torch.compile(pipe.transformer, backend="eager")
+    elif way == "in place":
+        pipe.transformer.compile(backend="eager")
+    else:
+        pipe.transformer.compile_repeated_blocks(backend="eager")
+    bare = latents(pipe, steps)
+    with fuse(pipe.transformer, made[0].path, made[1].path).run(pipe.scheduler):
+        found = latents(pipe, steps)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(latents(pipe, steps), bare, rtol=0, atol=0)
+    assert (found - bare).norm() > 1e-2 * bare.norm()
+
+
+class Mean(Method):
+    """Two passes of one LoRA each, weighted."""
+
+    name, paper, summary = "mean", "", ""
+
+    def __init__(self, slots):
+        self.slots = slots
+
+    def who(self, moment):
+        return np.stack([np.full(self.slots, lora, np.int8) for lora in (0, 1)])
+
+    def weights(self, moment):
+        return (0.25, 0.75)
+
+
+@pytest.mark.parametrize("return_dict", [True, False])
+def test_a_method_of_several_passes(return_dict, tmp_path):
+    model = model_of(pipelines.make("flux"))
+    made = files("flux", model, ("transformer", "transformer"), tmp_path)
+    there = places(model)
+    pair = [fit(read(m.path), there) for m in made]
+    rows = meet([lora.slots for lora in pair], ("subject", "style"))
+    infos = [LoraInfo("c", "subject"), LoraInfo("s", "style")]
+    g = torch.Generator().manual_seed(3)
+    inputs = {
+        "hidden_states": torch.randn(1, 4, 16, generator=g, dtype=pipelines.DTYPE),
+        "encoder_hidden_states": torch.randn(1, 5, 24, generator=g, dtype=pipelines.DTYPE),
+        "pooled_projections": torch.randn(1, 24, generator=g, dtype=pipelines.DTYPE),
+        "timestep": torch.tensor([1.0], dtype=pipelines.DTYPE),
+        "img_ids": torch.zeros(4, 3),
+        "txt_ids": torch.zeros(5, 3),
+        "guidance": torch.tensor([3.5], dtype=pipelines.DTYPE),
+        "return_dict": return_dict,
+    }
+    scheduler = pipelines.diffusers.FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(4)
+    found = []
+    with torch.no_grad():
+        for method in (Mean(len(rows.competing)), Only(0, len(rows.competing)), Only(1, len(rows.competing))):
+            with Fusion(model, make_plan(rows, infos, method), rows, there).run(scheduler):
+                output = model(**inputs)
+            found.append(output.sample if return_dict else output[0])
+    torch.testing.assert_close(found[0], 0.25 * found[1] + 0.75 * found[2], rtol=1e-9, atol=1e-9)
+    assert (found[1] - found[2]).norm() > 1e-3
+
+
+class Only(Mean):
+    """One LoRA everywhere."""
+
+    def __init__(self, lora, slots):
+        super().__init__(slots)
+        self.lora = lora
+
+    def who(self, moment):
+        return np.full((1, self.slots), self.lora, np.int8)
+
+    def weights(self, moment):
+        return (1.0,)
+
+
+def test_what_finds_no_module_is_named(tmp_path):
+    pipe = pipelines.make("sdxl")
+    made = files("sdxl", pipe.unet, ("peft", "kohya-sgm"), tmp_path)
+    tensors = load_file(made[0].path)
+    for module in ("unet.down_blocks.2.attentions.1.transformer_blocks.7.attn1.to_q", "unet.no.such_layer"):
+        tensors[f"{module}.lora_A.weight"] = torch.randn(2, 32)
+        tensors[f"{module}.lora_B.weight"] = torch.randn(32, 2)
+    tensors["unet.mid_block.attentions.0.norm.diff"] = torch.randn(32)
+    tensors["unet.conv_in.diff_b"] = torch.randn(16)
+    tensors["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight"] = torch.randn(2, 8)
+    tensors["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight"] = torch.randn(8, 2)
+    fusion = fuse(pipe.unet, tensors, made[1].path)
+    said = "\n".join(fusion.plan.notes)
+    for name in (
+        "transformer_blocks.7.attn1.to_q",
+        "no.such_layer",
+        "norm.diff",
+        "conv_in.diff_b",
+        "mlp.fc1",
+    ):
+        assert name in said, said
+    assert all(note in fusion.report() for note in fusion.plan.notes)
+    with fusion.run(pipe.scheduler):
+        latents(pipe, 2)
+
+
+def test_a_lora_of_another_base_model_is_refused(tmp_path):
+    flux, sdxl = pipelines.make("flux"), pipelines.make("sdxl")
+    made = files("flux", flux.transformer, ("transformer", "transformer"), tmp_path)
+    with pytest.raises(KLoraError, match="subject-.*has none of its .* layers.*another base model"):
+        fuse(sdxl.unet, made[0].path, made[1].path)
+    tensors = load_file(made[0].path)
+    downs = [key for key in tensors if key.endswith(".lora_A.weight")]
+    for key in downs[: len(downs) // 2]:
+        tensors[key] = torch.randn(tensors[key].shape[0], 40)
+    with pytest.raises(KLoraError, match=r"x 40 in the LoRA and .* in the model .*another base model"):
+        fuse(flux.transformer, tensors, made[1].path)

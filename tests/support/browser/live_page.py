@@ -1,0 +1,283 @@
+"""A real page on a real server: opening it, running the SD1.5 workflow in it, and reading the live map."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from tools.host.browser import ARGUMENTS, find_browser
+from tools.host.find import REPO
+from tools.host.server import Server
+from tools.workflows.shipped import path_of
+
+WORKFLOW = path_of("k-lora-sd15")
+SHOTS = REPO / "build" / "screenshots"
+FUSE, STEPS_NODE = 4, 8
+SUBJECT_STRENGTH = 4
+"""The widget's place on K-LoRA Fuse."""
+STEPS = 6
+_TINY = {
+    "CheckpointLoaderSimple": ["tiny-sd15.safetensors"],
+    "KLoRALoadPair": ["tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"],
+    "EmptyLatentImage": [64, 64, 1],
+}
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.Persist": True,
+    "Comfy.Locale": "en",
+    "Comfy.ColorPalette": "dark",
+    "Comfy.VueNodes.Enabled": False,
+}
+HELPERS = """
+window.klora = {
+  gives: (node, type) => node.outputs?.some((output) => output.type === type),
+  fuse: () => app.rootGraph.nodes.find((node) => klora.gives(node, 'KLORA_PLAN')),
+  // As a file: without what is undefined, which would arrive as null.
+  saved: () => JSON.parse(JSON.stringify(app.rootGraph.serialize())),
+  root: () => document.querySelector('.klora-map'),
+  widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
+  turn(name, value) {
+    const widget = klora.widget(name)
+    widget.value = value
+    widget.callback?.(value, app.canvas, klora.fuse())
+  },
+  sent: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
+  // As the page makes it of what was sent; tests/core checks how.
+  async plan() {
+    const { api } = await import('/scripts/api.js')
+    const { SlotSets } = await import('/extensions/k-lora/js/host/slot_sets.js')
+    return new SlotSets(api).documentOf(klora.sent())
+  },
+  async listen() {
+    const { api } = await import('/scripts/api.js')
+    klora.runs = []
+    api.addEventListener('klora.run', ({ detail }) => klora.runs.push(detail))
+  },
+  async show(document) {
+    const { api } = await import('/scripts/api.js')
+    const node = String(klora.fuse().id)
+    const detail = { node, display_node: node, output: { klora: [document] }, prompt_id: 'none' }
+    api.dispatchEvent(new CustomEvent('executed', { detail }))
+  },
+  // The colour in the middle of each cell, as #rrggbb, [slots][columns].
+  async cells(slots, count) {
+    const { layout } = await import('/extensions/k-lora/js/view/layout.js')
+    const { fontOf } = await import('/extensions/k-lora/js/view/drawing.js')
+    const canvas = klora.root().querySelector('canvas')
+    const { width, height } = canvas
+    const k = width / canvas.offsetWidth
+    const ctx = canvas.getContext('2d')
+    const pen = document.createElement('canvas').getContext('2d')
+    pen.font = fontOf(k, getComputedStyle(canvas).fontFamily)
+    const measure = (text) => pen.measureText(text).width
+    const { map, columns, rows } = layout({ slots, count, width, height, k, measure })
+    const hex = ([r, g, b]) => '#' + [r, g, b].map((v) => v.toString(16).padStart(2, '0')).join('')
+    return slots.map((_, slot) => Array.from({ length: count }, (_, column) => {
+      const x = (columns[column] + columns[column + 1]) >> 1
+      const y = map.top + ((rows.tops[slot] + rows.bottoms[slot]) >> 1)
+      return hex(ctx.getImageData(x, y, 1, 1).data)
+    }))
+  },
+}
+"""
+
+
+def workflow(steps: int = 6) -> dict[str, Any]:
+    """The shipped SD1.5 workflow on the tiny model, small and short."""
+    graph = json.loads(WORKFLOW.read_text())
+    for node in graph["nodes"]:
+        node["widgets_values"] = _TINY.get(node["type"], node.get("widgets_values"))
+        if node["type"] == "PrimitiveInt":
+            node["widgets_values"] = [steps, "fixed"]
+        node.get("properties", {}).pop("models", None)
+    return graph
+
+
+def fresh(steps: int = 6) -> dict[str, Any]:
+    """A workflow that no run belongs to yet: not in the server's history, nothing of it in its cache."""
+    graph = workflow(steps)
+    graph["id"] = str(uuid.uuid4())
+    for node in graph["nodes"]:
+        if node["type"] == "KSampler":
+            node["widgets_values"][0] = random.randrange(2**32)
+        if node["id"] == FUSE:
+            node["widgets_values"][SUBJECT_STRENGTH] = round(random.uniform(1, 1.1), 6)
+    return graph
+
+
+def _settings(server: Server, changes: dict[str, Any]) -> None:
+    request = urllib.request.Request(
+        server.url + "/settings",
+        json.dumps({**_SETTINGS, **changes}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium, headless."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(find_browser()), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def page(
+    chromium: Any,
+    server: Server,
+    *,
+    sharpness: float = 1,
+    width: int = 1500,
+    height: int = 1000,
+    **settings: Any,
+) -> Iterator[Any]:
+    """The page with the given settings; `page.problems` lists its errors and our own log lines."""
+    _settings(server, {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()})
+    viewport = {"width": width, "height": height}
+    context = chromium.new_context(viewport=viewport, device_scale_factor=sharpness)
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.problems = []
+    opened.on("pageerror", lambda error: opened.problems.append(f"{error}\n{error.stack}"))
+    opened.on("console", lambda line: opened.problems.extend(_ours(line)))
+    opened.add_init_script(HELPERS)
+    visit(opened, server)
+    yield opened
+    context.close()
+
+
+def visit(opened: Any, server: Server) -> None:
+    """Open or reload the page and wait until its graph is there."""
+    opened.goto(server.url)
+    opened.wait_for_function("window.app?.extensionManager && app.isGraphReady && app.vueAppReady")
+    opened.wait_for_timeout(500)
+    opened.evaluate("klora.listen()")
+
+
+def _ours(line: Any) -> list[str]:
+    where = line.location.get("url", "")
+    # The page asks for help in its own language first; a missing page there is how it learns.
+    if "/docs/" in where and where.endswith("/en.md"):
+        return []
+    place = f"{line.text} {where}"
+    return [place] if "klora" in place.lower().replace("-", "") else []
+
+
+def load(opened: Any, graph: dict[str, Any]) -> None:
+    """Load a workflow into the page."""
+    opened.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    opened.wait_for_function("app.rootGraph.nodes.length > 5")
+
+
+def run(opened: Any) -> None:
+    """Queue the graph and wait for the run's end."""
+    opened.evaluate(
+        """async () => {
+          const { api } = await import('/scripts/api.js')
+          const ended = new Promise((done) => {
+            for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+              api.addEventListener(kind, ({ detail }) => done({ kind, detail }), { once: true })
+          })
+          if (!(await app.queuePrompt(0, 1))) throw new Error('the server refused the prompt')
+          const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no end in 360 s')), 360_000))
+          const { kind, detail } = await Promise.race([ended, late])
+          if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
+        }"""
+    )
+
+
+def go_into_subgraph(opened: Any) -> None:
+    """The Fuse node goes into a subgraph, and the page after it."""
+    _slowly(
+        opened,
+        "klora.sub = app.rootGraph.convertToSubgraph(new Set([klora.fuse()])).node",
+        "app.canvas.openSubgraph(klora.sub.subgraph, klora.sub)",
+        "klora.outer = klora.fuse; klora.fuse = () => klora.sub.subgraph.nodes[0]",
+    )
+
+
+def unpack_subgraph(opened: Any) -> None:
+    """The way back: the page first, then the node."""
+    _slowly(
+        opened,
+        "app.canvas.setGraph(app.rootGraph)",
+        "app.rootGraph.unpackSubgraph(klora.sub)",
+        "klora.fuse = klora.outer",
+    )
+
+
+def _slowly(opened: Any, *acts: str) -> None:
+    # As slowly as a person is: the page takes a moment between these.
+    for act in acts:
+        opened.evaluate(f"() => {{ {act} }}")
+        opened.wait_for_timeout(300)
+
+
+def show(opened: Any, document: dict[str, Any]) -> None:
+    """Hand a document to the Fuse node, as the server does when the node has run; wait for its map."""
+    before = draws(opened)
+    opened.evaluate("(document) => klora.show(document)", document)
+    opened.wait_for_function(f"klora.root()?.dataset.draws > {before}")
+
+
+def frames(opened: Any, count: int = 3) -> None:
+    """Let a few animation frames pass."""
+    opened.evaluate(
+        """async (count) => {
+          for (let i = 0; i < count; i++) await new Promise(requestAnimationFrame)
+        }""",
+        count,
+    )
+
+
+def draws(opened: Any) -> int:
+    """How often the map was drawn."""
+    return int(opened.evaluate("klora.root()?.dataset.draws ?? 0"))
+
+
+def look_at_fuse(opened: Any, zoom: float = 1.0) -> None:
+    """Bring the Fuse node into the middle of the page."""
+    opened.evaluate(
+        """(zoom) => {
+          const { ds, canvas } = app.canvas
+          const node = klora.fuse()
+          const [width, height] = node.size
+          ds.scale = zoom
+          ds.offset = [
+            canvas.clientWidth / 2 / zoom - node.pos[0] - width / 2,
+            canvas.clientHeight / 2 / zoom - node.pos[1] - height / 2,
+          ]
+          app.canvas.setDirty(true, true)
+        }""",
+        zoom,
+    )
+    opened.wait_for_timeout(400)
+
+
+def nothing_drawn(opened):
+    """A map that waits for a run, also after the page has cleared away the graph before this one."""
+    opened.wait_for_function("klora.root()?.hasAttribute('data-empty')")
+    opened.wait_for_timeout(400)
+    assert opened.evaluate("klora.root().hasAttribute('data-empty')")
+
+
+def settle(opened):
+    """Wait until the map is there and its size has come to rest."""
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    before = None
+    while before != (before := draws(opened)):
+        opened.wait_for_timeout(250)
+
+
+def shot(opened, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")

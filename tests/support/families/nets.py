@@ -1,0 +1,65 @@
+"""Tiny networks of every family, in the host's own classes, with random weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_patcher
+import comfy.sample
+import comfy.supported_models
+import torch
+
+from tests.support.families.inputs import FAMILIES, INPUTS, conditioning
+from tests.support.host.networks import NETWORKS
+
+STEPS = 4
+
+
+def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtype | None = None) -> Any:
+    """A ModelPatcher of a family's network, its weights small random numbers in ``dtype``.
+
+    ``rounded``: the same numbers as a network of that dtype has, in ``dtype``. 8 bits hold matrices alone and
+    are computed in float32.
+    """
+    kind, config = NETWORKS[family]
+    settings = getattr(comfy.supported_models, kind)({**config, **FAMILIES[family].config})
+    in_8_bits = dtype.itemsize == 1
+    settings.set_inference_dtype(dtype, torch.float32 if in_8_bits else None)
+    model = settings.get_model({}, "", device="cpu").eval()
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in model.named_parameters():
+        scale = 0.1 if parameter.ndim < 2 else 0.5 / parameter[0].numel() ** 0.5
+        data = torch.randn(parameter.shape, generator=generator) * scale
+        if parameter.ndim < 2 and name.endswith("weight"):
+            data += 1
+        parameter.requires_grad_(False)
+        numbers = rounded or dtype
+        if numbers.itemsize > 1 or parameter.ndim == 2:
+            data = data.to(numbers)
+        keeps = in_8_bits and parameter.ndim != 2
+        # Some networks keep a layer in float32 whatever the others are in.
+        parameter.data = data.to(torch.float32 if keeps else parameter.dtype)
+    for name, buffer in model.named_buffers():
+        # Positions that a checkpoint holds: nothing else sets them.
+        if name.endswith("pos_embed"):
+            buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.1)
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
+def sample(model: Any, family: str, jitter: float = 0.0) -> torch.Tensor:
+    """A short run of the host's own sampler, the same noise and prompt each time.
+
+    ``jitter`` is how far, relatively, each number of the noise is moved: what rounding alone does to a run.
+    """
+    with torch.inference_mode():
+        form = model.model.latent_format
+        frames = (1,) if form.latent_dimensions == 3 else ()
+        empty = torch.zeros(1, form.latent_channels, *frames, *INPUTS[family].size)
+        latent = comfy.sample.fix_empty_latent_channels(model, empty)
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(3))
+        noise *= 1 + jitter * torch.randn(latent.shape, generator=torch.Generator().manual_seed(4))
+        prompts = conditioning(family, 1), conditioning(family, 2)
+        return comfy.sample.sample(
+            model, noise, STEPS, 1.0, "euler", "simple", *prompts, latent, disable_pbar=True, seed=3
+        )

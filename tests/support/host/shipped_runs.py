@@ -1,0 +1,75 @@
+"""Shipped workflows on tiny models in a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tools.host.api_format import to_api
+from tools.host.server import Run, Server, serving
+from tools.tiny import loras, model_path
+from tools.tiny.prompts import shrink
+from tools.workflows.shipped import path_of
+
+NODES = Path(__file__).parent / "nodes_for_tests"
+TEST_NODES = [NODES / f"{name}.py" for name in ("tiny_flux_text", "tiny_z_image", "tiny_two_parts")]
+STEPS, SIDE = 4, 64
+README_LORAS = {"my_dog.safetensors": "subject", "my_style.safetensors": "style"}
+"""The files that the README's script names."""
+
+
+@contextlib.contextmanager
+def serving_all(folder: Path) -> Iterator[Server]:
+    """A server with every tiny family; in `folder` the LoRAs that only a workflow or the README names."""
+    families = ("sd15", "sdxl", "flux", "zimage", "wan", "refiner")
+    loras.write_lightning(folder)
+    loras.ensure(["sd15"])
+    for name, role in README_LORAS.items():
+        (folder / name).symlink_to(model_path("loras", f"tiny-{role}-sd15.safetensors"))
+    with serving(*families, extra_nodes=TEST_NODES, loras=folder) as running:
+        yield running
+
+
+def tiny(prompt: dict[str, Any]) -> dict[str, Any]:
+    """The prompt on tiny models, with the nodes that no tiny file can stand in for replaced."""
+    for node in shrink(prompt, STEPS, SIDE).values():
+        node["class_type"] = _stand_in(node["class_type"], node["inputs"])
+        if node["class_type"] == "ImageScaleToTotalPixels":
+            node["inputs"]["megapixels"] = 0.01  # the least it takes
+    return prompt
+
+
+def _stand_in(kind: str, inputs: dict[str, Any]) -> str:
+    if kind == "DualCLIPLoader":
+        return "KLoRATestTinyFluxText"
+    if kind == "CLIPLoader":
+        return "KLoRATestTinyWanText" if inputs["type"] == "wan" else "KLoRATestTinyZImageText"
+    if inputs.get("unet_name") == "tiny-zimage.safetensors":
+        return "KLoRATestTinyZImage"
+    return "KLoRATestTinyRefiner" if inputs.get("ckpt_name") == "tiny-refiner.safetensors" else kind
+
+
+def api(server: Server, name: str) -> dict[str, Any]:
+    """A shipped workflow on tiny models, in the API format."""
+    workflow = json.loads(path_of(name).read_text(encoding="utf-8"))
+    return tiny(to_api(workflow, server.object_info()))
+
+
+def execute(server: Server, name: str) -> tuple[dict[str, Any], dict[str, str], Run]:
+    """Run a shipped workflow; the prompt, a node's key by its kind, and the run."""
+    prompt = api(server, name)
+    run = server.run(prompt)
+    assert run.error is None, run.error
+    return prompt, {node["class_type"]: key for key, node in prompt.items()}, run
+
+
+def picture(server: Server, run: Run, node: str) -> Image.Image:
+    """The one image that a node saved."""
+    (shown,) = run.images(node)
+    return Image.open(io.BytesIO(server.image(shown))).convert("RGB")

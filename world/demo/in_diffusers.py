@@ -1,0 +1,98 @@
+"""The demo without a host: the small world in diffusers' StableDiffusion3Pipeline, the pack's own plan on it.
+
+python -m tools.demo_diffusers FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from klora_core.fuse import fuse
+from klora_core.plan import Plan
+from world.hosts.in_diffusers import decode, load_transformer, load_vae
+from world.pairs import Pair
+from world.places import WORDS_FILE
+from world.model.sampling import GUIDANCE, first_noise, noise_levels
+from world.draw.words import encode, load_table
+
+from .run import BALANCE, COUNT, KLORA, Made, SEED, STEPS, STYLE, SUBJECT, SUM, Sample, check_files, lora, make
+
+_ADAPTERS = {SUBJECT: ["subject"], STYLE: ["style"], SUM: ["subject", "style"]}
+
+
+def pipeline() -> StableDiffusion3Pipeline:
+    """The small world as a pipeline; it has no text encoders, captions are rows of a table of words."""
+    nothing = dict.fromkeys(
+        f"{kind}{number}" for kind in ("text_encoder", "tokenizer") for number in ("", "_2", "_3")
+    )
+    pipe = StableDiffusion3Pipeline(
+        transformer=load_transformer(), scheduler=FlowMatchEulerDiscreteScheduler(), vae=load_vae(), **nothing
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def latents(pipe: StableDiffusion3Pipeline, prompt: str, seed: int = SEED, count: int = COUNT) -> Tensor:
+    """Latents [count, 16, 12, 12], at the noise levels and from the noise that the host would use."""
+    table = load_table(WORDS_FILE)
+    rows = [row.expand(count, *row.shape[1:]) for text in (prompt, "") for row in encode(table, text)]
+    context, pooled, without, pooled_without = rows
+    return pipe(
+        prompt_embeds=context,
+        pooled_prompt_embeds=pooled,
+        negative_prompt_embeds=without,
+        negative_pooled_prompt_embeds=pooled_without,
+        latents=first_noise(seed, count),
+        sigmas=noise_levels(STEPS)[:-1].tolist(),
+        guidance_scale=GUIDANCE,
+        height=96,
+        width=96,
+        output_type="latent",
+    ).images
+
+
+def run() -> Made:
+    """All that the demo shows: what is no fusion by diffusers' own adapters."""
+    pipe = pipeline()
+
+    def start(pair: Pair) -> tuple[Sample, Plan]:
+        paths = {"subject": lora(pair.subject), "style": lora(pair.style)}
+        fusion = fuse(pipe.transformer, paths["subject"], paths["style"], balance=BALANCE)
+
+        def sample(way: str) -> Tensor:
+            if way == KLORA:
+                with fusion.run(pipe.scheduler):
+                    return latents(pipe, pair.prompt)
+            for name in _ADAPTERS[way]:
+                path = paths[name]
+                pipe.load_lora_weights(path.parent, weight_name=path.name, adapter_name=name)
+            pipe.set_adapters(_ADAPTERS[way])
+            try:
+                return latents(pipe, pair.prompt)
+            finally:
+                pipe.unload_lora_weights()
+
+        return sample, fusion.plan
+
+    return make(start, lambda found: decode(pipe.vae, found))
+
+
+def main(folder: str) -> int:
+    """Make the demo's files in ``folder``."""
+    check_files()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    run().save(Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

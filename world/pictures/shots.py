@@ -1,0 +1,82 @@
+"""A shipped workflow run on the small world: its pictures by name, and the settings that were at work."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from world.draw.forms import FORMS
+from world.draw.scenes import Scene, draw
+
+from ...tools.host.api_format import Json, to_api
+from ...tools.host.server import Server
+from ...tools.workflows.shipped import path_of
+from .cast import Cast
+from .on_world import BEFORE, on_world
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Pictures by name (on_world says which), who is in them, and the settings in words."""
+
+    pictures: Mapping[str, Image.Image]
+    cast: Cast
+    settings: str
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """The names that the workflow gives, without the LoRAs' own."""
+        return tuple(name for name in self.pictures if name not in (self.cast.subject, *self.cast.styles))
+
+
+def take(server: Server, name: str, cast: Cast, dials: Mapping[str, Any]) -> Shot:
+    """Run the shipped workflow ``name``; ``dials`` are settings that differ from its own.
+
+    RuntimeError if the run fails.
+    """
+    saved = json.loads(path_of(name).read_text(encoding="utf-8"))
+    prompt = on_world(to_api(saved, server.object_info()), cast, dials)
+    starts = before()
+    starts.save(server.base / "input" / BEFORE)
+    made = dict(_pictures(server, prompt))
+    if any(node["class_type"] == "LoadImage" for node in prompt.values()):
+        made[BEFORE] = starts
+    return Shot(made, cast, settings(prompt))
+
+
+def before() -> Image.Image:
+    """The picture that image to image starts from, drawn by the world's renderer: a red square."""
+    scene = Scene("square", "red", "mint", "flat", False, 0.0, 0.0, 30.0, 0.0, 3)
+    return Image.fromarray((draw(scene, FORMS["square"]) * 255).round().astype(np.uint8))
+
+
+def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]:
+    run = server.run(prompt)
+    if run.error is not None:
+        raise RuntimeError(run.error["exception_message"])
+    for key in prompt:
+        name = key.removeprefix("saved ")
+        if name != key:
+            yield name, Image.open(io.BytesIO(server.image(run.images(key)[0]))).convert("RGB")
+
+
+def settings(prompt: Json) -> str:
+    """Schedule, balance and steps as they are in the prompt: ``schedule s, balance 0, 30 steps``."""
+    nodes = [
+        node["inputs"] for node in prompt.values() if node["class_type"] in ("KLoRAFuse", "KLoRACompose")
+    ]
+    dials = [{name.removeprefix("method."): value for name, value in node.items()} for node in nodes]
+    schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
+    balances = sorted({node["balance"] for node in dials if "balance" in node})
+    span = " to ".join(f"{value:g}" for value in dict.fromkeys((balances[0], balances[-1])))
+    sampler = next(node for node in prompt.values() if node["class_type"].startswith("KSampler"))
+    steps = sampler["inputs"]["steps"]
+    if isinstance(steps, list):
+        steps = prompt[steps[0]]["inputs"]["value"]
+    return f"schedule {', '.join(schedules)}, balance {span}, {steps} steps"

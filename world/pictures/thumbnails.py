@@ -1,0 +1,74 @@
+"""Makes the shipped workflows' thumbnails for the Templates browser: what each is for, on the small world.
+
+`python -m tests.browser.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones: in a real ComfyUI,
+with the workflow's own K-LoRA nodes, settings, steps and seed. Loaders, words, size, sampler and guidance are
+the small world's (world/README.md).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from tools.host.server import Server
+from tools.workflows.shipped import path_of
+from world.pictures import layouts
+from world.pictures.cast import LEAN, PAIR, Cast, serving_world
+from world.pictures.files import save
+from world.pictures.shots import take
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """Title, who is shown, how; and K-LoRA settings that differ from the workflow's."""
+
+    title: str
+    cast: Cast
+    layout: layouts.Layout
+    dials: Mapping[str, Any] = field(default_factory=dict)
+
+
+_FISH, _MUSHROOM = (Cast(name, ("halftone",)) for name in ("fish", "mushroom"))
+_LESS = {"balance": -0.25}
+THUMBNAILS = {
+    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LESS),
+    "k-lora-sdxl": Thumbnail("SDXL", Cast("bunny", ("mosaic",)), layouts.large_left, LEAN),
+    "k-lora-flux": Thumbnail("FLUX", _MUSHROOM, layouts.row_and_map),
+    "k-lora-z-image": Thumbnail("Z-Image", Cast("fish", ("mosaic",)), layouts.row_and_map, LEAN),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _FISH, layouts.row_and_map, _LESS),
+    "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after, LEAN),
+    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", PAIR, layouts.large_left, _LESS),
+    "k-lora-wan": Thumbnail("Wan 2.2: two models", _MUSHROOM, layouts.large_right, LEAN),
+    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _FISH, layouts.large_left, _LESS),
+    "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
+    "k-lora-balance-sweep": Thumbnail("What balance does", _MUSHROOM, layouts.sheet),
+    "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
+    "k-lora-many-styles": Thumbnail(
+        "Two styles merged", Cast("bunny", ("mosaic", "neon")), layouts.three_and_map, _LESS
+    ),
+    "k-lora-lora-stack": Thumbnail(
+        "Any number of LoRAs", Cast("fish", ("mosaic", "neon")), layouts.three_and_map, LEAN
+    ),
+}
+"""One noise for all, the workflows' own seed; settings that differ from the workflow's are written in too."""
+
+
+def thumbnail(server: Server, name: str) -> Image.Image:
+    """Run one workflow on the world and lay its pictures out."""
+    wanted = THUMBNAILS[name]
+    return wanted.layout(take(server, name, wanted.cast, wanted.dials), wanted.title)
+
+
+def main(names: list[str]) -> None:
+    """One JPEG a workflow."""
+    with serving_world() as server:
+        for name in names or THUMBNAILS:
+            save(thumbnail(server, name), path_of(name, "jpg"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
