@@ -48,15 +48,15 @@ $(READY): requirements-dev.txt
 	@cp requirements-dev.txt $@
 
 demo: $(READY)
-	@$(PY) -m tools.demo
+	@$(PY) -m world.demo
 
 host: $(READY)
-	@$(PY) -m tools.install_host
+	@$(PY) -m tools.host.install_host
 
 # No lane keeps two cores busy, so they run side by side; the models that two of them use are made first. Core's
 # output comes last: it always runs, so pytest's closing line ends it all.
 test: $(READY)
-	@if $(PY) -m tools.lane host >/dev/null 2>&1; then \
+	@if $(PY) -m tools.host.lane host >/dev/null 2>&1; then \
 		"$$($(PY) -m tools.host --python)" -m tools.tiny >/dev/null; fi
 	@mkdir -p build; status=0; \
 	$(MAKE) --no-print-directory lane-host >build/lane-host.log 2>&1 & host=$$!; \
@@ -69,28 +69,28 @@ test: $(READY)
 lane-core: test-core
 
 lane-host lane-browser: lane-%:
-	@if why=$$($(PY) -m tools.lane $* 2>&1); then $(MAKE) --no-print-directory test-$*; \
+	@if why=$$($(PY) -m tools.host.lane $* 2>&1); then $(MAKE) --no-print-directory test-$*; \
 	else echo "$* lane SKIPPED: $$why"; fi
 
 test-core: $(READY)
-	@$(PY) -m pytest -q tests/core
+	@$(PY) -m pytest -q tests/core tests/dev
 
 test-host: $(READY)
-	@$(PY) -m tools.lane host
+	@$(PY) -m tools.host.lane host
 	@$(MAKE) --no-print-directory --silent $(HOST_SITE)/installed.txt
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) "$$($(PY) -m tools.host --python)" -m pytest -q tests/host
 
 test-browser: $(READY)
-	@$(PY) -m tools.lane browser
+	@$(PY) -m tools.host.lane browser
 	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/browser
 
 test-clicks: $(READY)
-	@$(PY) -m tools.lane browser
+	@$(PY) -m tools.host.lane browser
 	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/clicks
 
 # What ran goes into docs/COMPATIBILITY.md.
 test-families: $(READY)
-	@$(PY) -m tools.lane host
+	@$(PY) -m tools.host.lane host
 	@$(MAKE) --no-print-directory --silent $(HOST_SITE)/installed.txt
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) OMP_NUM_THREADS=1 \
 		"$$($(PY) -m tools.host --python)" -m pytest -q tests/families
@@ -109,15 +109,15 @@ world: $(READY)
 	@OMP_NUM_THREADS=1 $(PY) -m world $(TRAININGS)
 
 quality: $(READY)
-	@$(PY) -m tools.lane host
+	@$(PY) -m tools.host.lane host
 	@host="$$($(PY) -m tools.host --python)"; export OMP_NUM_THREADS=1; \
 		$$host -m world.quality.run 2 && $$host -m world.quality.sweeps 2
 	@$(PY) -m world.quality.table && $(PY) -m world.quality.sheet && $(PY) -m world.quality.figures
 
 pictures: $(READY)
-	@$(PY) -m tools.lane browser
-	@$(PY) -m tests.browser.hero && $(PY) -m tools.brand && $(PY) -m tests.browser.thumbnails && \
-		$(PY) -m tests.browser.help_pictures && $(PY) -m tests.browser.add_picture
+	@$(PY) -m tools.host.lane browser
+	@$(PY) -m world.pictures.hero && $(PY) -m world.pictures.brand && $(PY) -m world.pictures.thumbnails && \
+		$(PY) -m world.pictures.help_pictures && $(PY) -m world.pictures.add_picture
 
 # Into mutants/, which git ignores. One thread: the children fork.
 mutation: $(READY)
@@ -135,7 +135,8 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	@$(PY) -m tools.host_calls
+	@$(VENV)/bin/lint-imports
+	@$(PY) -m tools.host.host_calls
 	@$(MAKE) --no-print-directory lint-js
 
 lint-js:

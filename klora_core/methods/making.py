@@ -91,7 +91,7 @@ def klora(
             if role not in given.roles:
                 raise KLoraError(
                     f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: set roles "
-                    f"(on the command line: --{role} FILE)."
+                    f"(on the command line, name one by --{role} FILE)."
                 )
         rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
         evidence = given.cached(

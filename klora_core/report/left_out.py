@@ -21,12 +21,9 @@ def left_out(
     lines = []
     for (what, reason), names in grouped(left).items():
         about = f"{who}: {what.counted(len(names))}, {fate}"
-        if what is What.TEXT:
-            lines.append(f"{about}: {text_reason or reason}.")
-        elif what is What.MISSING:
-            lines.append(f"{about}: {abbreviated(names)}")
-        else:
-            lines.append(f"{about}: {reason}: {abbreviated(names)}")
+        why = text_reason or reason if what is What.TEXT else reason
+        # What is missing says so by its name.
+        lines.append(": ".join((about, *(() if what is What.MISSING else (why,)), abbreviated(names))))
     return [Note(line, applied=False) for line in lines]
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from ..support.nets import Net
+from tests.support.nets import Net
 
 # Tiny layers gain nothing from a second thread and stall when another process shares the cores.
 torch.set_num_threads(1)

@@ -44,7 +44,7 @@ def measured(pair, schedule: str) -> dict[str, float]:
 
 
 def all_measured() -> dict[str, dict[str, float]]:
-    """What the kept file holds: written by `python -m tests.core.test_world_regression`."""
+    """What the kept file holds: written by `python -m tests.dev.test_world_regression`."""
     return {f"{p.name} {s}": measured(p, s) for p in KEPT for s in ("s", "s*")}
 
 

@@ -124,5 +124,5 @@ def test_adapters_multiply_out_as_in_the_host(case, alpha):
     folded = parts if alpha is None else {**parts, "alpha": torch.tensor(alpha)}
     assert wanted.any()
     torch.testing.assert_close(
-        adapters.change("m", folded).delta().dense(), wanted.flatten(1), rtol=1e-4, atol=1e-5
+        adapters.change_of("m", folded).delta().dense(), wanted.flatten(1), rtol=1e-4, atol=1e-5
     )

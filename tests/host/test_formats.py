@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from klora_core.cli import main as cli
+from klora_core.cli import main
 from tests.support.host.nodes import UNET_LAYERS, fuse, part, relative, unet_pair
 from tests.support.host.reference import Reference, random_lora
 
@@ -73,7 +73,7 @@ def test_files_nodes_and_command_line_agree(pack, sd15, pair, tmp_path, monkeypa
     assert decisions(plan) == decisions(fuse(pack, sd15.model, *pair).plan)
     out = tmp_path / "plan.json"
     files = [str(tmp_path / name) for name in ("who.safetensors", "how.safetensors")]
-    assert cli.main(["report", *files, "--steps", "12", "--json", str(out)]) == 0
+    assert main(["report", *files, "--steps", "12", "--json", str(out)]) == 0
     assert json.loads(out.read_text()) == plan.to_json(12)
 
 

@@ -85,7 +85,3 @@ def main(arguments: list[str]) -> int:
         return 1
     print(host.python if "--python" in arguments else host.path)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

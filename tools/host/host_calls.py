@@ -1,7 +1,7 @@
 """What the pack calls of ComfyUI, listed, and held against the one that is here: part of `make lint`.
 
-python -m tools.host_calls            check by comfy-import-guard; says so where there is no ComfyUI
-python -m tools.host_calls --list     the names, one a line
+python -m tools.host.host_calls            check by comfy-import-guard; says so where there is no ComfyUI
+python -m tools.host.host_calls --list     the names, one a line
 """
 
 from __future__ import annotations

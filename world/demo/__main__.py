@@ -13,7 +13,7 @@ import sys
 import time
 
 from .sheet import sheet
-from ...tools.host.find import Host, HostError, LOOKED_IN, REPO, find_host
+from tools.host.find import Host, HostError, LOOKED_IN, REPO, find_host
 
 OUT = REPO / "demo"
 _FILES = {
@@ -30,13 +30,13 @@ _NO_HOST = (
 
 def _make(host: Host | None) -> None:
     """The pictures, in a process of the interpreter that can."""
-    module, python = ("demo_comfy", host.python) if host else ("demo_diffusers", sys.executable)
-    command = [str(python), "-m", f"tools.{module}", str(OUT)]
+    module, python = ("in_comfy", host.python) if host else ("in_diffusers", sys.executable)
+    command = [str(python), "-m", f"world.demo.{module}", str(OUT)]
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     done = subprocess.run(command, cwd=REPO, env=os.environ | threads, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        raise HostError(f"tools.{module} failed: {lines[-1]} (for all of it: {' '.join(command)})")
+        raise HostError(f"world.demo.{module} failed: {lines[-1]} (for all of it: {' '.join(command)})")
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """The demo inside a ComfyUI: the small world in the host's own loaders and sampler, the pack's own node.
 
-python -m tools.demo_comfy FOLDER      with the host's interpreter
+python -m world.demo.in_comfy FOLDER      with the host's interpreter
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def run() -> Made:
     """All that the demo shows: what is no fusion by the host's own LoRA loader."""
     from world.hosts import in_host
 
-    from ...tools.host.inprocess import load_pack
+    from tools.host.inprocess import load_pack
 
     # Importable from here on: the world enters the host.
     importlib.import_module("folder_paths").add_model_folder_path("loras", str(WEIGHTS))

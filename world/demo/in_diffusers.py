@@ -1,6 +1,6 @@
 """The demo without a host: the small world in diffusers' StableDiffusion3Pipeline, the pack's own plan on it.
 
-python -m tools.demo_diffusers FOLDER
+python -m world.demo.in_diffusers FOLDER
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from klora_core.deltas import LowRank, Row, Rows
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import KLora, evidence_of, make_schedule
 from klora_core.names import Slot
-from klora_core.pipelines import places
+from klora_core.pipelines import layers_of
 from klora_core.plan import Plan, make_plan
 from klora_core.progress import Moment, step_progress
 from klora_core.scores import score
@@ -55,7 +55,7 @@ def sample(
     model: nn.Module, table: Tensor, text: str, noise: Tensor, plan: Plan, rows: Rows, steps: int = STEPS
 ) -> Tensor:
     """Latents [B, 16, 12, 12] of a plan: sampling.sample's steps, each with who works in it."""
-    composition = compose(plan, rows, places(model).spots)
+    composition = compose(plan, rows, layers_of(model).spots)
     attachment = Attachment(model, composition, Buffers(composition.targets, torch.float32), RULES)
     b, levels, x = len(noise), noise_levels(steps), noise * 1.0
     captions = [encode(table, words) for words in (text, "")]

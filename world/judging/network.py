@@ -1,6 +1,6 @@
 """The judge's eye: a small network that sees silhouettes, marks and styles in a picture, whatever is drawn.
 
-    python -m world.judge_net           trains it (a few minutes) and writes its weights
+    python -m world.judging.network           trains it (a few minutes) and writes its weights
 
 It learns on base shapes and nameless blobs in all eight styles, never on a subject: what it says of
 subjects is measured by fitting their exact outlines to the silhouette that it sees (judge.py).

@@ -1,6 +1,6 @@
 """Trains the decoder and writes the TAESD file (16 channels) that ComfyUI and diffusers load as a VAE.
 
-python -m world.fit_vae components | decoder
+python -m world.model.fit_vae components | decoder
 """
 
 from __future__ import annotations

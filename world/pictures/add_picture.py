@@ -1,6 +1,6 @@
 """Photographs what to change in a workflow that one already has, for the README.
 
-`python -m tests.browser.add_picture` rewrites assets/add.jpg: a plain text-to-image graph, with the two nodes
+`python -m world.pictures.add_picture` rewrites assets/add.jpg: a plain text-to-image graph, with the two nodes
 put between its loader and its sampler.
 """
 

@@ -1,4 +1,4 @@
-"""Draws the pack's icon and banner: `python -m tools.brand` rewrites assets/.
+"""Draws the pack's icon and banner: `python -m world.pictures.brand` rewrites assets/.
 
 Both show what the pack does, as the selection map does: a row is a layer, a column a step, amber where the
 subject LoRA works and blue where the style LoRA does. The banner's pictures are made on the small world, in
@@ -12,8 +12,8 @@ import math
 from PIL import Image, ImageDraw, ImageFont
 
 from klora_core.palette import BACKGROUND, MUTED, STYLE_COLOUR, SUBJECT_COLOUR, TEXT
+from tools.host.find import REPO
 
-from ...tools.host.find import REPO
 from .cast import LEAN, PAIR, WORLD, serving_world
 from .files import save
 from .shots import Shot, take

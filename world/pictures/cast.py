@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.host.server import Server, serving
 from world.draw.words import TRIGGERS
 from world.places import BASE_FILE, REPO, VAE_FILE, WEIGHTS
 
-from ...tools.host.server import Server, serving
-
-WORDS_NODE = REPO / "world" / "comfy_node.py"
+WORDS_NODE = REPO / "world" / "hosts" / "comfy_node.py"
 KIND = "redundant"
 WORLD = "a small world, 3.8 M parameters"
 

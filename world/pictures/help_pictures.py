@@ -1,6 +1,6 @@
 """Makes the help pages' pictures on the small world.
 
-`python -m tests.browser.help_pictures` rewrites web/docs/img: from the shipped workflows Compare, Balance
+`python -m world.pictures.help_pictures` rewrites web/docs/img: from the shipped workflows Compare, Balance
 sweep and Methods, and the selection map of the SD1.5 workflow. The settings are written in.
 """
 

@@ -1,6 +1,6 @@
 """Photographs the README's picture: the real page after a run on the small world, map open.
 
-`python -m tests.browser.hero` rewrites assets/hero.jpg: a subject and a style, each alone, added, and fused
+`python -m world.pictures.hero` rewrites assets/hero.jpg: a subject and a style, each alone, added, and fused
 by K-LoRA at the settings that the node shows.
 """
 

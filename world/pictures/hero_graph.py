@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tools.workflows import parts
+from tools.workflows.canvas import Canvas, Json
+from tools.workflows.host_nodes import HostNodes
 from world.model.sampling import GUIDANCE
 from world.places import BASE_FILE, VAE_FILE
 
-from ...tools.workflows import parts
-from ...tools.workflows.canvas import Canvas, Json
-from ...tools.workflows.host_nodes import HostNodes
 from .cast import Cast
 from .on_world import SIDE
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
+from tools.host.api_format import Json
 from world.model.sampling import GUIDANCE
 from world.places import BASE_FILE, VAE_FILE
 
-from ...tools.host.api_format import Json
 from .cast import Cast
 
 SIDE = 96

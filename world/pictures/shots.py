@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tools.host.api_format import Json, to_api
+from tools.host.server import Server
+from tools.workflows.shipped import path_of
 from world.draw.forms import FORMS
 from world.draw.scenes import Scene, draw
 
-from ...tools.host.api_format import Json, to_api
-from ...tools.host.server import Server
-from ...tools.workflows.shipped import path_of
 from .cast import Cast
 from .on_world import BEFORE, on_world
 

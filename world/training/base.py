@@ -1,6 +1,6 @@
 """Trains the base model: rectified flow on shapes, colours, grounds and plain styles.
 
-    python -m world.train_base            two processes of one thread each, gradients averaged by gloo
+    python -m world.training.base            two processes of one thread each, gradients averaged by gloo
 
 Two threads in one process are far slower than two processes on a busy machine.
 """

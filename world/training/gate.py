@@ -1,6 +1,6 @@
 """The gate that a LoRA passes before any method is run on it, written down before any was trained.
 
-    python -m world.gate [SEEDS]
+    python -m world.training.gate [SEEDS]
 
 SOUND: with its own prompt and all slots a LoRA scores .8 or more. REDUNDANT: with a random half of its
 slots (16 of 33, eight draws) it keeps 90 % of that. A world is redundant where both hold; the plain world

@@ -1,7 +1,7 @@
 """Trains subject and style LoRAs, each from 16 fixed pictures: plain ones, and redundant ones by slot
 dropout.
 
-    python -m world.train_lora WORKERS [SEEDS]      a queue; finished files are skipped, so it resumes
+    python -m world.training.loras WORKERS [SEEDS]      a queue; finished files are skipped, so it resumes
 
 Redundant: the paper's premise is that a random half of a LoRA's layers is enough. Ordinary training on so
 small a model does not give that. Dropping each slot with a probability that rises to one half does; a fifth

@@ -17,8 +17,7 @@ from klora_core.methods import Method
 from klora_core.names import Slot
 from klora_core.plan import DROP, KEEP, make_plan
 from klora_core.progress import STEPS, Progress
-
-from ...support.nets import PLAIN, WIDTH, inputs, make, state
+from tests.support.nets import PLAIN, WIDTH, inputs, make, state
 
 ROLES, STRENGTHS = ("subject", "style", "other"), (0.7, -1.3, 0.5)
 SIGMAS = torch.tensor([10.0, 6.0, 3.0, 1.5, 0.4, 0.0])

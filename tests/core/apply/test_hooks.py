@@ -8,8 +8,8 @@ from torch import nn
 
 from klora_core.apply import Buffers, Swap, Target
 from klora_core.apply.hooks import attach_all
+from tests.support.nets import PLAIN, WIDTH, inputs, make, state
 
-from ...support.nets import PLAIN, WIDTH, inputs, make, state
 from .test_layers import PAIRS, Gate, rewritten, table, targets_of
 
 

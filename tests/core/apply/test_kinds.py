@@ -15,7 +15,7 @@ from klora_core.errors import KLoraError
 from klora_core.files import bound, from_tensors, reading
 from klora_core.merges import merge, named
 from klora_core.names import Slot
-from klora_core.pipelines import fit, places
+from klora_core.pipelines import fit, layers_of
 from klora_core.scores import Request, energy, score
 from tests.support import kinds
 
@@ -42,7 +42,7 @@ def made(kind, module, seed=1, **options):
     """(the delta of a random adapter of ``kind``, the dW that it must make)."""
     weight = module.weight.detach()
     tensors, new = kinds.KINDS[kind](weight, torch.Generator().manual_seed(seed))
-    (found,) = reading.read({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
+    (found,) = reading.read_tensors({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
     assert found.change.needs_weight and set(found.keys) == {f"m.to_q{end}" for end in tensors}
     delta = bound(found.change, base_of(module), **options)
     return delta, new - weight.double().flatten(1)
@@ -75,7 +75,7 @@ def test_a_dora_of_rows_has_the_norms_of_the_papers_or_of_the_hosts(of_base):
     module = layer_of(LINEAR)
     weight = module.weight.detach()
     tensors, new = kinds.dora_rows(weight, torch.Generator().manual_seed(1), of_base)
-    (found,) = reading.read({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
+    (found,) = reading.read_tensors({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
     delta = bound(found.change, base_of(module), norms_of_base=of_base)
     torch.testing.assert_close(delta.dense().double(), new - weight.double(), rtol=2e-5, atol=2e-6)
 
@@ -208,7 +208,7 @@ def test_a_model_apart_from_the_host_gives_its_own_weights():
         own, new = make(weight, g)
         tensors |= {f"transformer.{name}{end}": tensor for end, tensor in own.items()}
         wanted[name] = new - weight.double()
-    there = places(model)
+    there = layers_of(model)
     file = fit(from_tensors("a", tensors, for_model=True), there, model)
     assert not file.left and file.applied == set(tensors)
     key, final = sorted(file.slots, key=lambda slot: "final" in slot.weight)
@@ -233,7 +233,7 @@ def test_rows_in_another_order():
     module, order = layer_of(LINEAR), torch.arange(16).roll(8)
     weight = module.weight.detach()
     tensors, new = kinds.dora_rows(weight[order.argsort()], torch.Generator().manual_seed(1))
-    (found,) = reading.read({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
+    (found,) = reading.read_tensors({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
     delta = bound(found.change, base_of(module), order=order)
     torch.testing.assert_close(delta.dense().double(), new[order] - weight.double(), rtol=2e-5, atol=2e-6)
 
@@ -267,12 +267,12 @@ def test_another_checkpoint_has_another_digest(kind):
 )
 def test_what_does_not_fit_together_is_refused(tensors, message):
     with pytest.raises(KLoraError, match=f"m.to_q.*{message}"):
-        reading.read({f"m.to_q{end}": tensor for end, tensor in tensors.items()})
+        reading.read_tensors({f"m.to_q{end}": tensor for end, tensor in tensors.items()})
 
 
 def test_a_magnitude_of_another_size_than_the_layer_is_refused():
     factors = {".lora_up.weight": torch.ones(16, 2), ".lora_down.weight": torch.ones(2, 8)}
     tensors = {**factors, ".dora_scale": torch.ones(7, 1)}
-    (found,) = reading.read({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
+    (found,) = reading.read_tensors({f"m.to_q{end}": tensor for end, tensor in tensors.items()}).modules
     with pytest.raises(KLoraError, match="m.to_q: its DoRA has 7 magnitudes for 16 rows and 8 inputs"):
         bound(found.change, base_of(layer_of(LINEAR)))

@@ -11,8 +11,7 @@ from torch import nn
 from klora_core.apply import Buffers, HostRules, Target, additions
 from klora_core.apply.hooks import attach_all
 from klora_core.methods import NOBODY
-
-from ...support.nets import PLAIN, WIDTH, inputs, make, state
+from tests.support.nets import PLAIN, WIDTH, inputs, make, state
 
 
 class Gate:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from klora_core.apply import Spot
+from tests.support.nets import WIDTH, inputs
 
-from ...support.nets import WIDTH, inputs
 from .test_composition import ONE_PASS, attached, composed, spots, whole_run
 
 

@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from klora_core.cli import main
 from klora_core.plan_file import from_json
-
-from ...support import loras
+from tests.support import loras
 
 
 @pytest.fixture

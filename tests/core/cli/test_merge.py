@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from klora_core import files
 from klora_core.cli import merge as cli_merge
 from klora_core.errors import KLoraError
-
-from ...support import loras
-from ...support.merging import dense
+from tests.support import loras
+from tests.support.merging import dense
 
 
 def run(*arguments):
@@ -39,7 +38,7 @@ def close(a, b, tolerance=1e-5):
 def test_two_spellings_to_one_file(unet, tmp_path, capsys):
     out = tmp_path / "out.safetensors"
     assert run(*unet, "--weights", 1, 0.6, "--dtype", "fp32", "-o", out) == 0
-    cat, ink = files.read_pair(*unet)
+    cat, ink = files.read_all([*unet])
     back = files.read(out)
     assert back.slots.keys() == cat.slots.keys()
     for slot, delta in back.slots.items():
@@ -100,8 +99,10 @@ def test_what_is_left_out_is_said(unet, tmp_path, capsys):
     save_file(tensors, tmp_path / "both.safetensors")
     run(tmp_path / "both.safetensors", unet[1], "-o", tmp_path / "out.safetensors")
     shown = capsys.readouterr().out
-    assert "both.safetensors: its 1 text-encoder layers are not merged: lora_te1" in shown
-    assert "both.safetensors: 1 left out: strange (not understood)" in shown
+    assert "both.safetensors: 1 text-encoder layer, NOT merged: only the diffusion model's" in shown
+    assert (
+        ": lora_te1" in shown and "both.safetensors: 1 tensor, NOT merged: not understood: strange" in shown
+    )
 
 
 @pytest.mark.parametrize(

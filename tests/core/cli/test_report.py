@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from klora_core.cli import main
 from klora_core.methods import METHODS
 from klora_core.plan_file import from_json
+from tests.support import loras
 
-from ...support import loras
 from .test_main import fails
 
 

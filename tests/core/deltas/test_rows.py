@@ -10,11 +10,10 @@ from klora_core.errors import KLoraError
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import KLora, evidence_of, make_schedule
 from klora_core.names import Slot, block, depth_key, is_attention
-from klora_core.plan import PlanSlot, make_plan
+from klora_core.plan import Note, PlanSlot, make_plan
 from klora_core.progress import Progress
 from klora_core.scores import Score
-
-from ...support.plans import ROLES
+from tests.support.plans import ROLES
 
 QKV = "double_blocks.0.img_attn.qkv"
 
@@ -187,12 +186,12 @@ def test_a_plan_with_loras_that_compete_nowhere():
     infos = [LoraInfo(role, role) for role in ("subject", "style", "other")]
     found = meet(loras, [info.role for info in infos])
     method = KLora(make_schedule("s"), "none", ROLES, ())
-    plan = make_plan(found, infos, method, Progress("steps"), "drop", ["a note"], ["a warning"])
+    plan = make_plan(found, infos, method, Progress("steps"), "drop", [Note("a note")], ["a warning"])
     assert plan.candidates == ROLES and plan.labels == ("subject", "style", "other")
     assert [plan.keeps(lora) for lora in plan.loras] == [False, False, True]
     assert plan.loras[2] == LoraInfo("other", "other", 2, 1.0, ("a", "c"))
     assert (plan.progress.mode, plan.other_layers) == ("steps", "drop")
-    assert (plan.notes, plan.warnings) == (("a note",), ("a warning",))
+    assert (plan.notes, plan.warnings) == ((Note("a note"),), ("a warning",))
     with pytest.raises(ValueError, match="come last"):
         make_plan(found, infos[::-1], method)
 

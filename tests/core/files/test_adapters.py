@@ -16,7 +16,7 @@ ALPHA = torch.tensor(2.0)
 
 
 def close(parts, expected, rank):
-    change = adapters.change("m", parts)
+    change = adapters.change_of("m", parts)
     found = change.delta()
     assert change.shape == found.shape == tuple(expected.flatten(1).shape)
     torch.testing.assert_close(found.dense(), expected.flatten(1), rtol=1e-4, atol=1e-4)
@@ -97,7 +97,7 @@ def test_diff_is_the_matrix_itself():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
 def test_dtypes_stay_as_stored(dtype):
     up, down = R(6, 2).to(dtype), R(2, 5).to(dtype)
-    found = adapters.change("m", {"up": up, "down": down}).delta()
+    found = adapters.change_of("m", {"up": up, "down": down}).delta()
     assert (found.up.dtype, found.down.dtype) == (dtype, dtype)
     torch.testing.assert_close(found.dense(), up.float() @ down.float())
 
@@ -139,7 +139,7 @@ LOKR_T = {"lokr_w1": R(2, 2), "lokr_w2_a": R(2, 4), "lokr_w2_b": R(2, 4)}
 )
 def test_bad_layers_are_named(parts, message):
     with pytest.raises(KLoraError, match=message) as caught:
-        adapters.change("some.layer", parts)
+        adapters.change_of("some.layer", parts)
     assert "layer some.layer" in str(caught.value)
 
 
@@ -193,17 +193,17 @@ def test_a_core_of_one_dimension_and_a_first_factor_with_an_empty_kernel():
     core, w1 = R(2, 2, 3), R(2, 2, 1, 1)
     w2 = torch.einsum("po,pqk,qi->oik", LOKR_T["lokr_w2_a"], core, LOKR_T["lokr_w2_b"]).flatten(1)
     wanted = torch.kron(w1.flatten(1), w2)
-    assert adapters.change("m", {**LOKR_T, "lokr_t2": core}).shape == (8, 24)
-    found = adapters.change("m", {**LOKR_T, "lokr_w1": w1, "lokr_t2": core}).delta()
+    assert adapters.change_of("m", {**LOKR_T, "lokr_t2": core}).shape == (8, 24)
+    found = adapters.change_of("m", {**LOKR_T, "lokr_w1": w1, "lokr_t2": core}).delta()
     torch.testing.assert_close(found.dense(), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_tucker_core_of_a_large_layer_is_folded():
     """Its size counts by the rank, not by the layer's height."""
     parts = {"lokr_w1": R(1, 1), "lokr_w2_a": R(4, 4000), "lokr_w2_b": R(4, 1000), "lokr_t2": R(4, 4, 3, 3)}
-    assert adapters.change("m", parts).delta().shape == (4000, 9000)
+    assert adapters.change_of("m", parts).delta().shape == (4000, 9000)
     parts = {"up": R(4000, 4), "mid": R(4, 4000, 1, 1), "down": R(4000, 5000)}
-    assert adapters.change("m", parts).delta().shape == (4000, 5000)
+    assert adapters.change_of("m", parts).delta().shape == (4000, 5000)
 
 
 def test_gated_ranks_of_a_convolution():
@@ -220,10 +220,10 @@ def test_a_gate_without_its_layer():
 
 def test_an_alpha_that_is_no_number_names_the_layer():
     with pytest.raises(KLoraError, match="layer some.layer: alpha is inf"):
-        adapters.change("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": torch.tensor(torch.inf)})
+        adapters.change_of("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": torch.tensor(torch.inf)})
 
 
 def test_a_tucker_core_that_would_blow_up_is_refused():
     parts = {"up": R(2, 1), "mid": R(1, 1, 20000), "down": R(1, 20000)}
     with pytest.raises(KLoraError, match="layer m would grow from 40002 to 1 x 400000000"):
-        adapters.change("m", parts).delta()
+        adapters.change_of("m", parts).delta()

@@ -11,8 +11,7 @@ from klora_core.deltas import rows
 from klora_core.errors import KLoraError
 from klora_core.files import What
 from klora_core.names import Slot
-
-from ...support import loras
+from tests.support import loras
 
 R = torch.randn
 LAYER = "middle_block.1.transformer_blocks.0.attn1.to_q"
@@ -57,11 +56,12 @@ def test_text_encoder_vectors_and_strangers_are_listed():
         },
     )
     assert list(found.slots) == [Slot(LAYER)]
-    assert found.text_encoder == (
+    text = [item for item in found.left if item.what is What.TEXT]
+    assert [item.name for item in text] == [
         "lora_te1_text_model_encoder_layers_0_mlp_fc1",
         "text_encoder_2.text_model.encoder.layers.0.mlp.fc1",
-    )
-    assert {(item.name, item.reason.split(",")[0]) for item in found.skipped} == {
+    ]
+    assert {(item.name, item.reason.split(",")[0]) for item in found.left if item not in text} == {
         (f"{LAYER}.diff_b", "a bias or norm vector"),
         ("middle_block.1.norm.diff", "a bias or norm vector"),
         ("out.0.alpha", "its layer has no factors that it could scale"),
@@ -92,7 +92,7 @@ def test_an_unsure_flux_file_follows_the_other_file():
     unsure = files.from_tensors("a", lora("transformer.transformer_blocks.0.attn.to_k"))
     assert list(unsure.slots) == [Slot("transformer_blocks.0.attn.to_k")]
     fused = files.from_tensors("b", lora("double_blocks.0.img_attn.qkv", out=24))
-    first, second = files.align(unsure, fused)
+    first, second = files.settle([unsure, fused])
     assert list(first.slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
     met = rows([first.slots, second.slots], "cs")
     assert [all(row.deltas) for row in met] == [False, True, False]
@@ -101,7 +101,7 @@ def test_an_unsure_flux_file_follows_the_other_file():
 def test_an_unsure_flux_file_follows_the_other_file_in_either_place():
     unsure = files.from_tensors("a", lora("transformer.transformer_blocks.0.attn.to_k"))
     fused = files.from_tensors("b", lora("double_blocks.0.img_attn.qkv", out=24))
-    assert list(files.align(fused, unsure)[1].slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
+    assert list(files.settle([fused, unsure])[1].slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
 
 
 def test_rows_that_reach_beyond_the_other_files_weight():
@@ -111,13 +111,13 @@ def test_rows_that_reach_beyond_the_other_files_weight():
     whole = files.from_tensors("b", {**both, **lora("double_blocks.0.img_attn.qkv", out=16)})
     for order in ((parts, whole), (whole, parts)):
         with pytest.raises(KLoraError, match="different base models"):
-            files.align(*order)
+            files.settle([*order])
 
 
 def test_two_files_at_once_are_aligned(tmp_path):
     unsure = written(tmp_path / "a.safetensors", lora("transformer.transformer_blocks.0.attn.to_k"))
     fused = written(tmp_path / "b.safetensors", lora("double_blocks.0.img_attn.qkv", out=24))
-    first, second = files.read_pair(unsure, fused)
+    first, second = files.read_all([unsure, fused])
     assert list(first.slots) == [Slot("double_blocks.0.img_attn.qkv", (8, 8))]
     assert second.name == "b.safetensors"
 
@@ -132,20 +132,20 @@ def test_qwen_does_not_follow_a_flux_file():
         "a", {**lora("transformer_blocks.0.attn.to_k"), **lora("transformer_blocks.59.attn.to_k")}
     )
     flux = files.from_tensors("b", lora("double_blocks.0.img_attn.qkv", out=24))
-    assert files.align(qwen, flux)[0].slots.keys() == qwen.slots.keys()
+    assert files.settle([qwen, flux])[0].slots.keys() == qwen.slots.keys()
 
 
 def test_guessed_dots_give_way_to_the_other_files_dots():
     flat = files.from_tensors("a", lora("lora_unet_new_net_3_odd_part_to_q"))
     dotted = files.from_tensors("b", lora("diffusion_model.new_net.3.odd_part.to_q"))
-    for pair_of_files in (files.align(flat, dotted), files.align(dotted, flat)):
+    for pair_of_files in (files.settle([flat, dotted]), files.settle([dotted, flat])):
         assert [list(f.slots) for f in pair_of_files] == [[Slot("new_net.3.odd_part.to_q")]] * 2
 
 
 def test_conv_only_files_learn_from_the_other_where_the_upsampler_sits():
     conv = files.from_tensors("a", lora("lora_unet_up_blocks_0_upsamplers_0_conv"))
     sdxl = files.from_tensors("b", lora("unet.up_blocks.0.attentions.0.proj_in"))
-    assert list(files.align(conv, sdxl)[0].slots) == [Slot("output_blocks.2.2.conv")]
+    assert list(files.settle([conv, sdxl])[0].slots) == [Slot("output_blocks.2.2.conv")]
 
 
 GOOD = lora(LAYER)

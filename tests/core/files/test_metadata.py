@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from klora_core import files
-from klora_core.cli import main as cli
+from klora_core.cli import main
 from klora_core.files import reading
 
 Q, K = "blocks.0.attn.to_q", "blocks.0.attn.to_k"
@@ -31,7 +31,7 @@ def header(settings, prefix="transformer."):
 
 
 def scales(tensors, metadata):
-    found = reading.read(tensors, metadata)
+    found = reading.read_tensors(tensors, metadata)
     return {module.raw: module.change.scale for module in found.modules}, found.notes
 
 
@@ -132,7 +132,7 @@ def test_the_command_line_reads_headers_too(tmp_path, capsys):
     save_file(tensors, plain)
     (delta,) = files.read(path).slots.values()
     assert delta.scale == 3.0
-    assert cli.main(["report", str(path), str(plain)]) == 0
+    assert main(["report", str(path), str(plain)]) == 0
     assert (
         "who.safetensors: scale (alpha / rank) from the file's metadata: 6 / 2 in 1 layer"
         in capsys.readouterr().out

@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from klora_core import files
-from klora_core.cli import main as cli
+from klora_core.cli import main
 from klora_core.errors import KLoraError
 from klora_core.files import reading
+from tests.support import loras
 from tests.support.published import KINDS, beamlora, unziplora, ziplora
-
-from ...support import loras
 
 SHAPES = {layer.diffusers: layer.shape for layer in loras.UNET if len(layer.shape) == 2}
 WEIGHTS = {layer.diffusers: layer.weight for layer in loras.UNET}
@@ -43,9 +42,7 @@ def test_a_published_file_is_fused_with_another(kind, tmp_path, capsys):
     style = loras.make(tmp_path / "ink.safetensors", loras.UNET, "kohya-diffusers", seed=2)
     save_file(made.tensors, tmp_path / f"{kind}.safetensors")
     out = tmp_path / "plan.json"
-    assert (
-        cli.main(["report", str(tmp_path / f"{kind}.safetensors"), str(style.path), "--json", str(out)]) == 0
-    )
+    assert main(["report", str(tmp_path / f"{kind}.safetensors"), str(style.path), "--json", str(out)]) == 0
     assert capsys.readouterr().err == ""
     slots = {slot["name"]: slot for slot in json.loads(out.read_text())["slots"]}
     assert len(slots) == len(SHAPES)
@@ -61,9 +58,7 @@ def test_a_dense_result_merges_to_an_ordinary_file(tmp_path):
         save_file(one.tensors, tmp_path / f"{name}.safetensors")
     out = tmp_path / "out.safetensors"
     pair = [str(tmp_path / f"{name}.safetensors") for name in ("zip", "other")]
-    assert (
-        cli.main(["merge", *pair, "--method", "svd", "--rank", "11", "--dtype", "fp32", "-o", str(out)]) == 0
-    )
+    assert main(["merge", *pair, "--method", "svd", "--rank", "11", "--dtype", "fp32", "-o", str(out)]) == 0
     stored = load_file(out)
     assert {key.rpartition(".lora_")[2] for key in stored if ".lora_" in key} == {"up.weight", "down.weight"}
     for slot, delta in files.read(out).slots.items():
@@ -76,8 +71,8 @@ def test_a_gate_without_its_factors_or_of_another_rank_is_refused():
     module = "base_model.model.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
     made = beamlora({module.removeprefix("base_model.model."): (4, 6)}, 1).tensors
     with pytest.raises(KLoraError, match="has no up and no down|but no up and no down"):
-        reading.read({f"{module}.lora_gate": made[f"{module}.lora_gate"]})
+        reading.read_tensors({f"{module}.lora_gate": made[f"{module}.lora_gate"]})
     with pytest.raises(KLoraError, match=r"has 3 gates for an up of \(4, 4\)"):
-        reading.read({**made, f"{module}.lora_gate": torch.zeros(1, 3)})
-    (plain,) = reading.read({**made, f"{module}.lora_gate": torch.zeros(1, 4)}).modules
+        reading.read_tensors({**made, f"{module}.lora_gate": torch.zeros(1, 3)})
+    (plain,) = reading.read_tensors({**made, f"{module}.lora_gate": torch.zeros(1, 4)}).modules
     assert torch.equal(plain.change.parts["up"], made[f"{module}.lora_B.weight"]), "even gates are no gates"

@@ -20,7 +20,7 @@ TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
 
 
 def only(tensors):
-    (module,) = reading.read(tensors).modules
+    (module,) = reading.read_tensors(tensors).modules
     return module
 
 
@@ -42,7 +42,7 @@ def test_the_bias_of_a_lora_counts_alpha_over_rank_times(ending):
 
 def test_norms_by_lycoris_and_by_cores_trainer():
     for weight, bias in ((".diff", ".diff_b"), (".w_norm", ".b_norm")):
-        found = reading.read({**GOOD, OTHER + weight: R(4), OTHER + bias: R(4)})
+        found = reading.read_tensors({**GOOD, OTHER + weight: R(4), OTHER + bias: R(4)})
         module = next(module for module in found.modules if module.raw == OTHER)
         assert module.change is None
         assert (module.norm.key, module.bias.key) == (OTHER + weight, OTHER + bias)
@@ -61,7 +61,7 @@ def test_norms_by_lycoris_and_by_cores_trainer():
     ],
 )
 def test_what_is_left_has_a_name_and_a_reason(key, reason):
-    found = reading.read({**GOOD, key: R(1)})
+    found = reading.read_tensors({**GOOD, key: R(1)})
     (left,) = found.left
     assert (left.what, left.keys) == (What.TENSOR, (key,))
     assert reason in left.reason and left.name == printable(key)
@@ -69,7 +69,7 @@ def test_what_is_left_has_a_name_and_a_reason(key, reason):
 
 
 def test_an_alpha_beside_a_full_difference_is_named():
-    found = reading.read({f"{LAYER}.diff": R(4, 4), f"{LAYER}.alpha": torch.tensor(8.0)})
+    found = reading.read_tensors({f"{LAYER}.diff": R(4, 4), f"{LAYER}.alpha": torch.tensor(8.0)})
     assert [left.keys for left in found.left] == [(f"{LAYER}.alpha",)]
     assert found.modules[0].change.scale == 1
 
@@ -117,7 +117,7 @@ def test_an_alpha_beside_a_full_difference_is_named():
 )
 def test_what_is_refused(tensors, message):
     with pytest.raises(KLoraError, match=message) as caught:
-        reading.read(tensors)
+        reading.read_tensors(tensors)
     assert "\n" not in str(caught.value)
 
 
@@ -127,7 +127,7 @@ def test_a_layer_of_a_kind_that_cant_be_used_costs_that_layer():
         f"{OTHER}.lora_up.weight": R(4, 2),
         f"{OTHER}.lora_down.weight": R(2, 4),
     }
-    found = reading.read({**GOOD, **odd})
+    found = reading.read_tensors({**GOOD, **odd})
     (left,) = found.left
     assert (left.name, left.what, set(left.keys)) == (OTHER, What.LAYER, set(odd))
     assert "changes the layer's size" in left.reason and "plain LoRA" in left.reason
@@ -138,18 +138,18 @@ def test_a_layer_of_a_kind_that_cant_be_used_costs_that_layer():
     "key", ["dora_scale", "lora_magnitude_vector", "lora_magnitude_vector.default.weight"]
 )
 def test_the_magnitude_of_a_dora_belongs_to_its_change(key):
-    (module,) = reading.read({**GOOD, f"{LAYER}.{key}": R(4, 1)}).modules
+    (module,) = reading.read_tensors({**GOOD, f"{LAYER}.{key}": R(4, 1)}).modules
     assert module.change.label == "DoRA" and module.change.needs_weight
     assert module.change.peft == (key != "dora_scale") and set(module.keys) == {*GOOD, f"{LAYER}.{key}"}
 
 
 def test_other_kinds_in_the_text_encoder_alone():
-    found = reading.read({**GOOD, f"{TEXT}.oft_R.weight": R(4, 2), f"{TEXT}.rescale": R(4, 1)})
+    found = reading.read_tensors({**GOOD, f"{TEXT}.oft_R.weight": R(4, 2), f"{TEXT}.rescale": R(4, 1)})
     (left,) = found.left
     assert (left.name, left.what, len(left.keys)) == (TEXT, What.TEXT, 2)
     assert left.reason == "PEFT's OFT or BOFT of a text encoder"
     factors = {f"{TEXT}.lora_up.weight": R(4, 2), f"{TEXT}.lora_down.weight": R(2, 4)}
-    found = reading.read({**GOOD, **factors, f"{TEXT}.dora_scale": R(4, 1)})
+    found = reading.read_tensors({**GOOD, **factors, f"{TEXT}.dora_scale": R(4, 1)})
     assert not found.left
     text = next(module for module in found.modules if module.is_text)
     assert text.change.dora is not None and len(text.keys) == 3
@@ -204,5 +204,5 @@ def test_layers_of_two_base_models_are_refused_in_rows_too(ours, theirs):
     pair = [files.from_tensors(n, {**shared, **t}) for n, t in (("who.st", small), ("how.st", large))]
     for order in (pair, pair[::-1]):
         with pytest.raises(KLoraError, match="4 x 4 in who.st|4 x 4.*who.st") as caught:
-            files.align(*order)
+            files.settle([*order])
         assert "different base models" in str(caught.value)

@@ -51,8 +51,8 @@ def test_another_object_with_the_id_of_one_that_is_gone_is_not_taken_for_it():
     kept, thing = Memo(10), Thing()
     kept.of([thing], None, lambda: "of the first")
     # As it is where an object's end has not been told yet.
-    place, (_, value) = next(iter(kept._known.items()))
-    kept._known[place] = (lambda: None,), value
+    place, (_, value) = next(iter(kept._held.items()))
+    kept._held[place] = (lambda: None,), value
     assert kept.of([thing], None, lambda: "of the second") == "of the second"
 
 

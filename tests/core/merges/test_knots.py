@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from klora_core.merges.knots import common_basis, coordinates
-
-from ...support.merging import dense, lora, merged, rows
+from tests.support.merging import dense, lora, merged, rows
 
 
 def literal(deltas_by_slot, weights, density, scope):

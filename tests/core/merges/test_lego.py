@@ -10,8 +10,7 @@ from sklearn.cluster import KMeans
 from klora_core.deltas import LowRank
 from klora_core.merges.clusters import inertia, k_means, lloyd, starts
 from klora_core.merges.lego import canonical, centroids, lego, units
-
-from ...support.merging import dense, lora, merged, rows
+from tests.support.merging import dense, lora, merged, rows
 
 
 def partition(labels):

@@ -16,8 +16,7 @@ from klora_core.merges.low_rank import (
     norm,
     svd,
 )
-
-from ...support.merging import dense, lora
+from tests.support.merging import dense, lora
 
 
 def relative(a, b):

@@ -10,8 +10,7 @@ from klora_core.errors import KLoraError
 from klora_core.merges import METHODS, merge, named, parameters
 from klora_core.merges.merge import default_roles
 from klora_core.names import Slot
-
-from ...support.merging import Row, dense, lora, merged, rows
+from tests.support.merging import Row, dense, lora, merged, rows
 
 NAMES = [method.name for method in METHODS]
 SHAPES = [(24, 40), (40, 24), (32, 32)]

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from klora_core.deltas import LowRank
-
-from ...support.merging import dense, lora, merged, rows
+from tests.support.merging import dense, lora, merged, rows
 
 
 def oracle(subjects, styles, others, mu):

@@ -15,8 +15,7 @@ from klora_core.errors import KLoraError
 from klora_core.merges import merge, named
 from klora_core.merges import saving as merge_file
 from klora_core.names import Slot
-
-from ...support.merging import Row, dense, lora
+from tests.support.merging import Row, dense, lora
 
 QKV = "double_blocks.0.img_attn.qkv"
 
@@ -45,7 +44,7 @@ def test_read_back(tmp_path, dtype, tolerance):
     for slot, delta in deltas.items():
         assert back.slots[slot].scale == 1.0
         assert close(dense(back.slots[slot]), 1.5 * dense(delta), tolerance)
-    assert not back.skipped and not back.text_encoder
+    assert not back.left
     stored = load_file(path)
     assert {str(t.dtype) for key, t in stored.items() if "alpha" not in key} == {
         f"torch.{ {'fp32': 'float32', 'fp16': 'float16', 'bf16': 'bfloat16'}[dtype] }"

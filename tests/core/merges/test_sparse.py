@@ -15,8 +15,7 @@ from klora_core.merges.method import Term
 from klora_core.merges.sparse import disjoint_mean, dropped, pruned, streams, weighted_sum
 from klora_core.merges.thresholds import threshold
 from klora_core.names import Slot
-
-from ...support.merging import Row, dense, lora, merged, rows
+from tests.support.merging import Row, dense, lora, merged, rows
 
 HAND = (
     torch.tensor([[4.0, -3, 0, 1], [2, 2, -2, -2], [0, 0, 5, -1], [1, -6, 1, 0]]),

@@ -9,7 +9,7 @@ import torch
 from klora_core.deltas import LowRank, Row, meet_all
 from klora_core.errors import KLoraError
 from klora_core.loras import LoraInfo
-from klora_core.methods import b_lora
+from klora_core.methods.b_lora import b_lora
 from klora_core.names import Slot
 from klora_core.plan import make_plan
 from klora_core.plan_file import from_json

@@ -14,12 +14,11 @@ from klora_core.methods import BLora, LoraComposite, LoraSwitch, Presence, Turns
 from klora_core.methods.klora import make_schedule
 from klora_core.methods.klora.schedule import Schedule
 from klora_core.page import for_page
-from klora_core.plan import Plan, PlanSlot
+from klora_core.plan import Note, Plan, PlanSlot
 from klora_core.progress import Progress
-
-from ...support.page import evaluate, sent, why_not
-from ...support.plans import evidence, klora_plan, sdxl_names, with_method
-from ..plan.test_json_whole import HEAD, SLOTS, whole_plan
+from tests.core.plan.test_json_whole import HEAD, SLOTS, whole_plan
+from tests.support.page import evaluate, sent, why_not
+from tests.support.plans import evidence, klora_plan, sdxl_names, with_method
 
 COLUMNS = 30
 NAMES = ("a_dog_that_people_know_sdxl_v1.safetensors", "watercolour-and-ink_painting-xl.safetensors")
@@ -47,8 +46,13 @@ def test_both_parts_key_for_key():
     assert json.loads(found.content) == {
         "schema": "klora-slots/1",
         "candidates": [
-            {"label": "subject", "letter": "c", "dark": palette.SUBJECT, "light": palette.SUBJECT_ON_LIGHT},
-            {"label": "style", "letter": "s", "dark": palette.STYLE, "light": palette.STYLE_ON_LIGHT},
+            {
+                "label": "subject",
+                "letter": "c",
+                "dark": palette.SUBJECT_COLOUR,
+                "light": palette.SUBJECT_ON_LIGHT,
+            },
+            {"label": "style", "letter": "s", "dark": palette.STYLE_COLOUR, "light": palette.STYLE_ON_LIGHT},
         ],
         "unmatched": {"subject": ["u"], "style": ["v", "w"]},
         "notes": ["A note."],
@@ -79,7 +83,7 @@ def test_bytes_of_a_prompt_at_full_sdxl():
     # Slots that do not compete and words, be they many, weigh on no run.
     names = tuple(plan.slots[i].name for i in range(300))
     loras = tuple(replace(lora, alone=names) for lora in plan.loras)
-    long = replace(plan, slots=plan.slots[:1], loras=loras, notes=names, warnings=names)
+    long = replace(plan, slots=plan.slots[:1], loras=loras, notes=tuple(map(Note, names)), warnings=names)
     long = with_method(long, evidence=plan.method.evidence[:1])
     assert len(json.dumps(for_page(long, COLUMNS).settings)) < 1000
 
@@ -164,5 +168,5 @@ def test_several_loras_of_a_role():
 
 def test_it_says_first_what_is_not_applied():
     left = "style: 2 layers that this model does not have, NOT applied: a, b"
-    plan = replace(whole_plan(), notes=("a bias, applied as usual", left))
+    plan = replace(whole_plan(), notes=(Note("a bias, applied as usual"), Note(left, applied=False)))
     assert sent(plan, 3)["page"]["said"] == [left, "Look."]

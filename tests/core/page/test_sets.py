@@ -8,8 +8,7 @@ import os
 import pytest
 
 from klora_core.page import PageStore
-
-from ...support.page import evaluate, why_not
+from tests.support.page import evaluate, why_not
 
 in_node = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 

@@ -12,8 +12,7 @@ from klora_core.picture import draw
 from klora_core.picture import lettering as picture_text
 from klora_core.picture.layout import layout, nice_ticks, step_marks
 from klora_core.progress import in_steps
-
-from ...support.networks import CASES, CAT, INK, SD15, make_plan
+from tests.support.networks import CASES, CAT, INK, SD15, make_plan
 
 
 @pytest.mark.parametrize("kind", CASES)

@@ -16,9 +16,8 @@ from klora_core.picture import draw
 from klora_core.picture.layout import layout
 from klora_core.plan import Plan
 from klora_core.progress import Columns, Moment, in_steps, over_progress
-
-from ...support.networks import CASES, SD15, SDXL, make_plan
-from ...support.plans import with_method
+from tests.support.networks import CASES, SD15, SDXL, make_plan
+from tests.support.plans import with_method
 
 
 @pytest.fixture(params=CASES)
@@ -35,7 +34,7 @@ def test_every_cell_has_the_colour_of_its_choice(case: tuple[Plan, Columns], nam
     cells = np.array(
         [[place.cell(slot, step) for step in range(len(over))] for slot in range(len(plan.slots))]
     )
-    colours = np.array([palette.rgb(palette.SUBJECT), palette.rgb(palette.STYLE)])
+    colours = np.array([palette.rgb(palette.SUBJECT_COLOUR), palette.rgb(palette.STYLE_COLOUR)])
     assert (pixels[cells[..., 1], cells[..., 0]] == colours[plan.choices(over)[0]]).all()
 
 
@@ -79,7 +78,7 @@ def test_share_bars_have_the_height_of_the_share() -> None:
     # S(x) may cross one pixel of a column, so the topmost style pixel of the left edge tells.
     _, top, _, bottom = place.panel
     pixels = np.asarray(draw(plan, in_steps(steps)))[top:bottom, place.columns[:-1]]
-    is_style = (pixels == palette.rgb(palette.STYLE)).all(axis=-1)
+    is_style = (pixels == palette.rgb(palette.STYLE_COLOUR)).all(axis=-1)
     heights = np.where(is_style.any(axis=0), bottom - top - is_style.argmax(axis=0), 0)
     assert np.abs(heights - plan.shares(in_steps(steps))[1] * (bottom - top)).max() <= 6
 
@@ -122,7 +121,7 @@ def test_a_run_by_noise_level_is_drawn_over_its_own_columns() -> None:
     for slot in range(len(plan.slots)):
         for step in range(3):
             x, y = place.cell(slot, step)
-            colour = (palette.SUBJECT, palette.STYLE)[wanted[slot, step]]
+            colour = (palette.SUBJECT_COLOUR, palette.STYLE_COLOUR)[wanted[slot, step]]
             assert tuple(pixels[y, x]) == palette.rgb(colour)
 
 

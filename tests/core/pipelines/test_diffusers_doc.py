@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from klora_core.fuse import fuse
+from tests.support import pipelines
 
-from ...support import pipelines
 from .test_fusion import Rewriter, files
 
 transformers = pytest.importorskip(

@@ -14,12 +14,11 @@ from klora_core.files import read
 from klora_core.fuse import fuse
 from klora_core.loras import LoraInfo
 from klora_core.methods import Method
-from klora_core.pipelines import Fusion, fit, places
+from klora_core.pipelines import Fusion, fit, layers_of
 from klora_core.plan import make_plan
 from klora_core.progress import in_steps
-
-from ...support import loras, oracle, pipelines
-from ...support.pipelines import latents, model_of
+from tests.support import loras, oracle, pipelines
+from tests.support.pipelines import latents, model_of
 
 STEPS = 5
 SPELLINGS = {
@@ -118,7 +117,7 @@ def test_latents_are_those_of_weights_rewritten_in_every_step(family, spellings,
     choices = {slot.choice for slot in rewriter.slots.values()}
     assert any("c" in c for c in choices) and any("s" in c for c in choices)
     assert len(fusion.plan.slots) == len(rewriter.slots)
-    assert not [note for note in fusion.plan.notes if "layer" in note]
+    assert not [note for note in fusion.plan.notes if "layer" in note.text]
     assert is_bare(model_of(pipe)) and torch.equal(latents(pipe, STEPS), bare)
 
 
@@ -219,7 +218,7 @@ class Mean(Method):
 def test_a_method_of_several_passes(return_dict, tmp_path):
     model = model_of(pipelines.make("flux"))
     made = files("flux", model, ("transformer", "transformer"), tmp_path)
-    there = places(model)
+    there = layers_of(model)
     pair = [fit(read(m.path), there) for m in made]
     rows = meet([lora.slots for lora in pair], ("subject", "style"))
     infos = [LoraInfo("c", "subject"), LoraInfo("s", "style")]
@@ -272,7 +271,7 @@ def test_what_finds_no_module_is_named(tmp_path):
     tensors["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight"] = torch.randn(2, 8)
     tensors["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight"] = torch.randn(8, 2)
     fusion = fuse(pipe.unet, tensors, made[1].path)
-    said = "\n".join(fusion.plan.notes)
+    said = "\n".join(note.text for note in fusion.plan.notes)
     for name in (
         "transformer_blocks.7.attn1.to_q",
         "no.such_layer",
@@ -281,7 +280,7 @@ def test_what_finds_no_module_is_named(tmp_path):
         "mlp.fc1",
     ):
         assert name in said, said
-    assert all(note in fusion.report() for note in fusion.plan.notes)
+    assert all(note.text in fusion.report() for note in fusion.plan.notes)
     with fusion.run(pipe.scheduler):
         latents(pipe, 2)
 

@@ -12,7 +12,7 @@ from klora_core.apply import Spot
 from klora_core.errors import KLoraError
 from klora_core.files import What, from_tensors
 from klora_core.names import Slot
-from klora_core.pipelines import fit, places
+from klora_core.pipelines import fit, layers_of
 from klora_core.pipelines.places import inner
 
 W = 8
@@ -58,8 +58,8 @@ def lora(*names: str, spelling: str = "transformer.{}", out: int = W, n: int = W
 
 def test_a_small_model_is_known_by_all_of_its_names():
     """Its widths say nothing, as they do of a LoRA file."""
-    found = places(model(SD3))
-    assert found.base.network == "sd3"
+    found = layers_of(model(SD3))
+    assert found.layout.network == "sd3"
     assert found.spots(Slot("joint_blocks.0.x_block.mlp.fc1"), 4 * W) == (
         Spot("transformer_blocks.0.ff.net.0.proj", None),
     )
@@ -67,7 +67,7 @@ def test_a_small_model_is_known_by_all_of_its_names():
 
 
 def test_fused_rows_on_split_layers():
-    found = places(model(SD3))
+    found = layers_of(model(SD3))
     qkv = Slot("joint_blocks.0.x_block.attn.qkv")
     whole = found.spots(qkv, 3 * W)
     assert whole == tuple(
@@ -83,7 +83,7 @@ def test_fused_rows_on_split_layers():
 
 
 def test_split_rows_on_a_fused_layer():
-    found = places(model(FUSED))
+    found = layers_of(model(FUSED))
     assert found.spots(Slot("joint_blocks.0.x_block.attn.qkv", (W, W)), W) == (
         Spot("joint_blocks.0.x_block.attn.qkv", (W, W)),
     )
@@ -93,7 +93,7 @@ def test_split_rows_on_a_fused_layer():
 
 def test_halves_that_change_places():
     """Diffusers keeps scale before shift in its last norms, the file formats shift before scale."""
-    found = places(model(SD3))
+    found = layers_of(model(SD3))
     for weight, layer in (
         ("final_layer.adaLN_modulation.1", "norm_out.linear"),
         ("joint_blocks.0.context_block.adaLN_modulation.1", "transformer_blocks.0.norm1_context.linear"),
@@ -114,7 +114,7 @@ def test_a_network_that_no_table_knows_keeps_its_own_names():
         "transformer_blocks.0.odd_part": (W, W),
         "my_in": (W, W),
     }
-    found = places(model(shapes))
+    found = layers_of(model(shapes))
     for spelling in ("transformer.{}", "diffusion_model.{}"):
         file = fit(lora(*shapes, spelling=spelling), found)
         assert not file.left
@@ -126,22 +126,23 @@ def test_a_network_that_no_table_knows_keeps_its_own_names():
 
 def test_two_layers_of_one_name_mean_another_network():
     """UNets with more layers a block than the formula of their names allows."""
-    found = places(
+    found = layers_of(
         model({f"down_blocks.{b}.resnets.{i}.conv1": (W, W, 3, 3) for b in (0, 1) for i in range(4)})
     )
-    assert found.base.network == "other"
+    assert found.layout.network == "other"
     assert len(found.pieces) == 8
 
 
 def test_layers_under_adapters_of_others():
-    found = places(model({"transformer_blocks.0.attn.to_q.base_layer": (W, W), "x.odd": (W, W)}))
+    found = layers_of(model({"transformer_blocks.0.attn.to_q.base_layer": (W, W), "x.odd": (W, W)}))
     assert found.spots(Slot("transformer_blocks.0.attn.to_q"), W)[0].layer.endswith("to_q.base_layer")
 
 
 def test_what_does_not_fit():
-    found = places(model(SD3))
+    found = layers_of(model(SD3))
     file = fit(lora("transformer_blocks.9.attn.to_q", "transformer_blocks.0.attn.to_q"), found)
-    assert [(left.what, left.reason) for left in file.left] == [(What.LAYER, "the model does not have them")]
+    (left,) = file.left
+    assert (left.what, left.reason) == (What.MISSING, "this model does not have them")
     assert [left.name for left in file.left] == ["transformer_blocks.9.attn.to_q"]
     missing = "transformer.transformer_blocks.9.attn.to_q"
     assert set(file.left[0].keys) == {f"{missing}.lora_A.weight", f"{missing}.lora_B.weight"}
@@ -153,24 +154,27 @@ def test_what_does_not_fit():
     ):
         fit(lora("transformer_blocks.0.attn.to_q", n=5), found)
     with pytest.raises(KLoraError, match="no linear or convolution layer"):
-        places(nn.LayerNorm(4))
+        layers_of(nn.LayerNorm(4))
 
 
 def test_a_layer_of_another_size_costs_that_layer():
     """As where an inpainting model takes more channels in."""
-    found, both = places(model(SD3)), lora("transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k")
+    found, both = (
+        layers_of(model(SD3)),
+        lora("transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k"),
+    )
     other = lora("transformer_blocks.0.attn.to_k", n=5).modules
     file = fit(replace(both, modules={**both.modules, **other}), found)
     (left,) = file.left
-    assert left.what is What.LAYER and left.name == "transformer_blocks.0.attn.to_k"
+    assert left.what is What.MISSING and left.name == "transformer_blocks.0.attn.to_k"
     assert left.reason == "it is 8 x 5 in the LoRA and 24 x 8 in the model"
     assert len(file.slots) == 1 and len(file.applied) == 2
 
 
 def test_rows_that_the_model_has_in_part_are_missing():
     """The fused weight is there, but not as far as this LoRA's rows."""
-    found = places(model({k: v for k, v in SD3.items() if not k.endswith("attn.to_v")}))
-    assert found.base.network == "sd3"
+    found = layers_of(model({k: v for k, v in SD3.items() if not k.endswith("attn.to_v")}))
+    assert found.layout.network == "sd3"
     file = fit(lora("transformer_blocks.0.attn.to_v", "transformer_blocks.0.attn.to_q"), found)
     assert [left.name for left in file.left] == ["transformer_blocks.0.attn.to_v"]
     assert found.spots(Slot("no.such.layer"), W) == ()
@@ -179,7 +183,7 @@ def test_rows_that_the_model_has_in_part_are_missing():
 def test_the_middle_of_the_network_is_named_where_nothing_fits():
     names = [f"transformer_blocks.{i}.attn.to_q" for i in range(3, 9)]
     with pytest.raises(KLoraError, match=r"such as transformer_blocks\.6\S* and transformer_blocks\.7\S*;"):
-        fit(lora(*names), places(model(SD3)))
+        fit(lora(*names), layers_of(model(SD3)))
 
 
 def test_a_compiled_model_is_the_one_that_it_wraps():
@@ -187,7 +191,7 @@ def test_a_compiled_model_is_the_one_that_it_wraps():
     outer = nn.Module()
     outer.add_module("_orig_mod", wrapped)
     assert inner(outer) is wrapped and inner(wrapped) is wrapped
-    assert places(outer) == places(wrapped)
+    assert layers_of(outer) == layers_of(wrapped)
 
 
 def fused_model() -> nn.Module:
@@ -199,7 +203,7 @@ def fused_model() -> nn.Module:
 
 def test_layers_that_rest_are_found_in_the_one_that_runs_in_their_place():
     layer = "transformer_blocks.0.attn.to_qkv"
-    found = places(fused_model())
+    found = layers_of(fused_model())
     qkv = "joint_blocks.0.x_block.attn.qkv"
     assert found.spots(Slot(qkv), 3 * W) == (Spot(layer, None),), "neighbours in one layer are one piece"
     for i in range(3):
@@ -212,14 +216,14 @@ def test_layers_that_rest_are_found_in_the_one_that_runs_in_their_place():
 def test_a_layer_that_is_fused_by_name_alone_is_no_fused_one():
     made = model(SD3)
     made.get_submodule("transformer_blocks.0.attn").fused_projections = True
-    assert places(made) == places(model(SD3))
+    assert layers_of(made) == layers_of(model(SD3))
 
 
 def test_the_words_fused_beside_an_image_that_is_not():
     """What follows a fused layer, and layers of the model behind it, keep their places."""
     made = model({**SD3, "transformer_blocks.0.attn.to_added_qkv": (3 * W, W)})
     made.get_submodule("transformer_blocks.0.attn").fused_projections = True
-    found = places(made)
+    found = layers_of(made)
     text = found.spots(Slot("joint_blocks.0.context_block.attn.qkv"), 3 * W)
     assert text == (Spot("transformer_blocks.0.attn.to_added_qkv", None),)
     assert len(found.spots(Slot("joint_blocks.0.x_block.attn.qkv"), 3 * W)) == 3
@@ -229,7 +233,7 @@ def test_the_words_fused_beside_an_image_that_is_not():
 def test_a_layer_that_is_missing_first_takes_no_other_with_it():
     file = lora("transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.absent")
     for names in (file.modules, dict(reversed(file.modules.items()))):
-        found = fit(replace(file, modules=names), places(model(SD3)))
+        found = fit(replace(file, modules=names), layers_of(model(SD3)))
         assert list(found.slots) == [Slot("joint_blocks.0.x_block.attn.qkv", (0, W))]
         assert [left.name for left in found.left] == ["transformer_blocks.0.attn.absent"]
         kept = file.modules["transformer_blocks.0.attn.to_q"].dense()
@@ -237,14 +241,14 @@ def test_a_layer_that_is_missing_first_takes_no_other_with_it():
 
 
 def test_names_without_dots_take_the_models_own():
-    found = places(model({"my_net.3.odd_part.to_q": (W, W), "other": (W, W)}))
+    found = layers_of(model({"my_net.3.odd_part.to_q": (W, W), "other": (W, W)}))
     file = fit(lora("lora_unet_my_net_3_odd_part_to_q", "lora_unet_not_there", spelling="{}"), found)
     assert list(file.slots) == [Slot("my_net.3.odd_part.to_q")]
     assert len(file.left) == 1 and "not" in file.left[0].name
 
 
 def test_the_inputs_of_a_convolution_are_counted_with_its_kernel():
-    found = places(model({"odd.conv": (W, 4, 3, 3), "odd.to_q": (W, W)}))
+    found = layers_of(model({"odd.conv": (W, 4, 3, 3), "odd.to_q": (W, W)}))
     file = fit(lora("odd.conv", n=36), found)
     assert list(file.slots) == [Slot("odd.conv")]
     with pytest.raises(KLoraError, match="is 8 x 35 in the LoRA and 8 x 36 in the model"):

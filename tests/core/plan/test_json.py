@@ -9,10 +9,10 @@ import pytest
 from klora_core.errors import KLoraError
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import make_schedule
+from klora_core.plan import Note
 from klora_core.plan_file import from_json
 from klora_core.progress import Progress
-
-from ...support.plans import evidence, klora_plan
+from tests.support.plans import evidence, klora_plan
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def plan():
         style=LoraInfo("s", "style", 4, 1.0, ("v",)),
         progress=Progress("noise level"),
         other_layers="drop",
-        notes=("A note.",),
+        notes=(Note("A note."),),
         warnings=("Look.",),
     )
 
@@ -40,7 +40,11 @@ def test_it_reads_back_equal(plan):
     again = from_json(json.loads(text))
     assert again == plan
     assert again.dumps(12) == text
-    assert (again.other_layers, again.notes, again.progress.mode) == ("drop", ("A note.",), "noise level")
+    assert (again.other_layers, again.notes, again.progress.mode) == (
+        "drop",
+        (Note("A note."),),
+        "noise level",
+    )
 
 
 def test_the_keys_of_the_first_version_stay(plan):

@@ -12,11 +12,10 @@ from klora_core.loras import LoraInfo
 from klora_core.methods import BLora, LoraComposite, Presence
 from klora_core.methods.klora import make_schedule
 from klora_core.methods.method import Fact
-from klora_core.plan import Plan, PlanSlot
+from klora_core.plan import Note, Plan, PlanSlot
 from klora_core.plan_file import from_json
 from klora_core.progress import Progress
-
-from ...support.plans import evidence, klora_plan
+from tests.support.plans import evidence, klora_plan
 
 SLOTS = [
     {"name": "input_blocks.4.1.x[0:8]", "block": "down 4", "group": "down"},
@@ -58,7 +57,7 @@ def whole_plan(**changes) -> Plan:
         "paper",
         subject=LoraInfo("cat", "subject", 3, 0.8, ("u",)),
         style=LoraInfo("ink", "style", 4, 1.0, ("v", "w")),
-        notes=("A note.",),
+        notes=(Note("A note."),),
         warnings=("Look.",),
         **changes,
     )

@@ -10,9 +10,9 @@ from klora_core import report
 from klora_core.errors import KLoraError
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import make_schedule
+from klora_core.plan import Note
 from klora_core.progress import Progress, in_steps, over_progress
-
-from ...support.plans import evidence, klora_plan
+from tests.support.plans import evidence, klora_plan
 
 
 def plan(rhos, *, schedule=None, style_l1=1.0, strength=1.0, alone=((), ()), **rest):
@@ -88,7 +88,7 @@ def test_few_or_no_layers_are_said():
 @pytest.mark.parametrize(("other_layers", "fate"), [("keep", "applied as usual"), ("drop", "dropped")])
 def test_what_does_not_compete(other_layers, fate):
     alone = (tuple(f"input_blocks.{i}.a" for i in range(9)) + ("both.x",), ("both.x", "out.2"))
-    found = plan(MIXED, alone=alone, other_layers=other_layers, notes=("A note.",))
+    found = plan(MIXED, alone=alone, other_layers=other_layers, notes=(Note("A note."),))
     lines = text_of(found, 5).splitlines()
     rest = lines[lines.index("Not competing:") + 1 :]
     assert rest == [

@@ -8,9 +8,9 @@ import pytest
 
 from klora_core import report
 from klora_core.loras import LoraInfo
+from klora_core.plan import Note
 from klora_core.progress import Progress, in_steps, over_progress
-
-from ...support.plans import evidence, klora_plan
+from tests.support.plans import evidence, klora_plan
 
 
 def small(rhos=(0.7, 1.2, 1.9), alone=(), slots=(20, 30), **rest):
@@ -67,8 +67,8 @@ def test_a_run_of_four_steps():
 
 
 def test_what_is_not_applied_comes_first():
-    notes = ("style: 3 layers, applied as usual.", "subject: 2 layers, NOT applied: their reason.")
-    found = lines(small(notes=notes), in_steps(4))
+    notes = ("style: 3 layers, NOT applied for once, as it were.", "subject: 2 layers: their reason.")
+    found = lines(small(notes=(Note(notes[0]), Note(notes[1], applied=False))), in_steps(4))
     assert found[:3] == ["Not applied:", f"  {notes[1]}", "Warning: only 3 layers compete."]
     assert found[-2:] == ["Not competing:", f"  {notes[0]}"]
 

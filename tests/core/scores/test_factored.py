@@ -156,8 +156,8 @@ def test_single_precision_is_enough_for_devices_without_more():
 PEAK = """
 import pathlib, torch
 from klora_core.deltas import Hadamard, Kron
-from klora_core.entries import sum_entries
-from klora_core.scoring import Request, score
+from klora_core.scores.entries import sum_entries
+from klora_core.scores import Request, score
 torch.set_num_threads(1)
 cpu, r = torch.device("cpu"), torch.randn
 delta = {delta}

@@ -18,8 +18,7 @@ from klora_core.plan import make_plan
 from klora_core.plan_file import from_json
 from klora_core.progress import in_steps
 from klora_core.scores import energy, score
-
-from ...apply.test_layers import make
+from tests.core.apply.test_layers import make
 
 KINDS = ("lora", "dense", "hadamard", "kron", "kron of pairs", "kron rows", "kron reordered")
 ROLES = ("subject", "style")

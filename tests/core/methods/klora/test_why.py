@@ -11,11 +11,9 @@ import pytest
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import make_schedule
 from klora_core.methods.klora.share import balance_for, style_share
-from klora_core.pipelines import layers_of
 from klora_core.progress import in_steps, over_progress
-from klora_core.report.summary import sentence
-
-from ....support.plans import evidence, klora_plan, with_method
+from klora_core.report.summary import sentence, spell_out
+from tests.support.plans import evidence, klora_plan, with_method
 
 XS = [(i + 0.5) / 30 for i in range(30)]
 
@@ -76,10 +74,10 @@ def test_who_leads_and_what_one_never_gets():
 def test_places_in_few_words():
     names = [f"{b}.{i}.attn.{p}" for b, i in (("double_blocks", 0), ("double_blocks", 1)) for p in "qk"]
     names += ["double_blocks.1.mlp.0", "final_layer.linear"]
-    assert layers_of(names[:2], names) == "double 0"
-    assert layers_of(names[2:4], names) == "attn of double 1"
-    assert layers_of(names[:3], names) == "double 0 and 1 of 6 other layers"
-    assert layers_of(names[:1], names) == "1 of 6 layers"
+    assert spell_out(names[:2], names) == "double 0"
+    assert spell_out(names[2:4], names) == "attn of double 1"
+    assert spell_out(names[:3], names) == "double 0 and 1 of 6 other layers"
+    assert spell_out(names[:1], names) == "1 of 6 layers"
 
 
 def answers(rhos, *, subject=None, style=None, schedule=None, l1=None, ranks=(4, 4)):
