@@ -1,7 +1,7 @@
 """`python -m bench.gpu [--rehearse] [--only CHECK ...] [--budget SECONDS]`: see the package.
 
-Needs Python 3.10 and a ComfyUI with its own environment (`tools.host` says where it is looked for); nothing is
-installed. Exit status: 0, also without a GPU; 1 where a check failed; 2 where there is no host to ask.
+Needs Python 3.10 and a ComfyUI with its own environment (`tools.host` says where it is looked for); nothing
+is installed. Exit status: 0, also without a GPU; 1 where a check failed; 2 where there is no host to ask.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Photographs what to change in a workflow that one already has, for the README.
 
-`python -m world.pictures.add_picture` rewrites assets/add.jpg: a plain text-to-image graph, with the two nodes
-put between its loader and its sampler.
+`python -m world.pictures.add_picture` rewrites assets/add.jpg: a plain text-to-image graph, with the two
+nodes put between its loader and its sampler.
 """
 
 from __future__ import annotations
