@@ -1,8 +1,8 @@
 """Makes the shipped workflows' thumbnails for the Templates browser: what each is for, on the small world.
 
 `python -m world.pictures.thumbnails [NAME...]` rewrites workflows/*.jpg, or the named ones: in a real
-ComfyUI, with the workflow's own K-LoRA nodes, settings, steps and seed. Loaders, words, size, sampler and guidance are
-the small world's (world/README.md).
+ComfyUI, with the workflow's own K-LoRA nodes, settings, steps and seed. Loaders, words, size, sampler and
+guidance are the small world's (world/README.md).
 """
 
 from __future__ import annotations
