@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.support.nets import Net
+from tests.support.peaks import Peaks
 
 # Tiny layers gain nothing from a second thread and stall when another process shares the cores.
 torch.set_num_threads(1)
@@ -22,3 +23,10 @@ def net():
 def twin(net):
     """A copy that nothing is ever put on."""
     return copy.deepcopy(net)
+
+
+@pytest.fixture(scope="session")
+def peaks():
+    """Measures the peak memory of pieces of work."""
+    with Peaks() as running:
+        yield running

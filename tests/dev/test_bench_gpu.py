@@ -16,6 +16,8 @@ from bench.gpu import child, page, syncs
 from bench.gpu.rows import FAILED, MISSED, OK, SKIPPED, Row, bounded, same_latents
 from bench.gpu.runner import Check, run_all
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(command.__file__).parents[2]
 
 FAKES = {

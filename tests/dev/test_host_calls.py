@@ -12,6 +12,8 @@ import pytest
 from tools.host.find import REPO
 from tools.host.host_calls import HOST, check, names
 
+pytestmark = pytest.mark.slow
+
 
 def test_names_of_the_host_are_found():
     found = names()

@@ -12,6 +12,8 @@ from world.draw.styles import HELD_OUT_STYLES, PLAIN_STYLES
 from world.judging.judge import Judge
 from world.judging.network import CLASSES
 
+pytestmark = pytest.mark.slow
+
 PICTURES = 6
 
 

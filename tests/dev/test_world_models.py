@@ -20,6 +20,8 @@ from world.places import VAE_FILE, WORDS_FILE
 from world.training.base import load_base
 from world.training.loras import Job
 
+pytestmark = pytest.mark.slow
+
 TEXT = "red star stripes sky"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -20,6 +21,8 @@ from world.pairs import PAIRS, TUNING
 from world.places import WORDS_FILE
 from world.training.base import load_base
 from world.training.loras import Job
+
+pytestmark = pytest.mark.slow
 
 SCORES = Path(__file__).parent / "world_scores.json"
 COUNT, TOLERANCE = 3, 0.02

@@ -5,9 +5,9 @@ from __future__ import annotations
 import comfy.utils
 import pytest
 import torch
-from tests.support.host.nodes_for_tests.tiny_z_image import load_model
 
 from tests.support.host.nodes import fuse, relative
+from tests.support.host.nodes_for_tests.tiny_z_image import load_model
 from tests.support.host.reference import Reference, dense
 from tools.tiny import loras, model_path, models, z_image
 

@@ -110,6 +110,7 @@ def test_a_layer_adds_it_while_it_is_shown(kind, layer, compiled):
     assert "forward" not in module.__dict__ and not module._forward_hooks
 
 
+@pytest.mark.slow
 def test_it_is_compiled_once_for_all_switches():
     module = layer_of(LINEAR)
     delta, expected = made("DoRA of columns", module)

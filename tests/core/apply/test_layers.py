@@ -118,6 +118,7 @@ def test_buffers_in_half_precision_beside_float32_layers(net, twin, kinds, dtype
                 assert (layer(x).double() - expected).norm() < 0.01 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [PAIRS[2], *PAIRS[4:7], PAIRS[8]], ids=" against ".join)
 def test_compiled_once_whatever_is_shown(net, twin, kinds):
     torch._dynamo.reset()

@@ -42,6 +42,7 @@ def test_report(pair, capsys):
     assert err == ""
 
 
+@pytest.mark.slow
 def test_as_a_module(pair):
     done = subprocess.run(
         [sys.executable, "-m", "klora_core", "report", *pair, "--steps", "0"], capture_output=True, text=True

@@ -115,6 +115,7 @@ def test_each_part_of_a_delta_counts():
     assert one(LowRank(up.clone(), down.clone(), 1.0)) == one(deltas[0])
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process():
     code = "import torch; from klora_core.deltas.digest import digest; print(digest(torch.arange(1e6)).hex())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

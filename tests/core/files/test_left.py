@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from klora_core import files
 from klora_core.errors import KLoraError
+
+pytestmark = pytest.mark.slow
 
 MODULES = (
     "input_blocks.1.1.transformer_blocks.0.attn1.to_q",

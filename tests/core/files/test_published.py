@@ -15,6 +15,8 @@ from klora_core.files import reading
 from tests.support import loras
 from tests.support.published import KINDS, beamlora, unziplora, ziplora
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {layer.diffusers: layer.shape for layer in loras.UNET if len(layer.shape) == 2}
 WEIGHTS = {layer.diffusers: layer.weight for layer in loras.UNET}
 

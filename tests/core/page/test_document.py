@@ -20,6 +20,8 @@ from tests.core.plan.test_json_whole import HEAD, SLOTS, whole_plan
 from tests.support.page import evaluate, sent, why_not
 from tests.support.plans import evidence, klora_plan, sdxl_names, with_method
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = 30
 NAMES = ("a_dog_that_people_know_sdxl_v1.safetensors", "watercolour-and-ink_painting-xl.safetensors")
 

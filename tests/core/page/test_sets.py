@@ -10,6 +10,8 @@ import pytest
 from klora_core.page import PageStore
 from tests.support.page import evaluate, why_not
 
+pytestmark = pytest.mark.slow
+
 in_node = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 

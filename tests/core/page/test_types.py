@@ -9,6 +9,8 @@ import pytest
 
 from tools.host.find import REPO
 
+pytestmark = pytest.mark.slow
+
 TSC = REPO / "node_modules" / ".bin" / "tsc"
 
 

@@ -19,6 +19,8 @@ from tests.support import pipelines
 
 from .test_fusion import Rewriter, files
 
+pytestmark = pytest.mark.slow
+
 transformers = pytest.importorskip(
     "transformers", reason="transformers is not installed (a development requirement)"
 )

@@ -20,6 +20,8 @@ from klora_core.progress import in_steps
 from tests.support import loras, oracle, pipelines
 from tests.support.pipelines import latents, model_of
 
+pytestmark = pytest.mark.slow
+
 STEPS = 5
 SPELLINGS = {
     "sd15": [("kohya-diffusers", "peft"), ("kohya-sgm", "simpletuner"), ("diffusers-old", "onetrainer")],

@@ -166,7 +166,7 @@ def test_a_layer_of_another_size_costs_that_layer():
     other = lora("transformer_blocks.0.attn.to_k", n=5).modules
     file = fit(replace(both, modules={**both.modules, **other}), found)
     (left,) = file.left
-    assert left.what is What.MISSING and left.name == "transformer_blocks.0.attn.to_k"
+    assert left.what is What.LAYER and left.name == "transformer_blocks.0.attn.to_k"
     assert left.reason == "it is 8 x 5 in the LoRA and 24 x 8 in the model"
     assert len(file.slots) == 1 and len(file.applied) == 2
 

@@ -11,6 +11,8 @@ from klora_core.errors import KLoraError
 from klora_core.pipelines.schedulers import StepClock
 from klora_core.progress import NOISE_LEVEL, STEPS
 
+pytestmark = pytest.mark.slow
+
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (a development requirement)")
 
 # The step of each evaluation of 6 steps. The second of a step counts as the next; PNDM repeats one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -153,31 +152,13 @@ def test_single_precision_is_enough_for_devices_without_more():
     assert float(found) * 0.7 == pytest.approx(expected(dense, 300)[0], rel=1e-5)
 
 
-PEAK = """
-import pathlib, torch
-from klora_core.deltas import Hadamard, Kron
-from klora_core.scores.entries import sum_entries
-from klora_core.scores import Request, score
-torch.set_num_threads(1)
-cpu, r = torch.device("cpu"), torch.randn
-delta = {delta}
+# What is loaded at a first call is none of the work's.
+WARM = """
 sum_entries(Kron(r(4, 4), r(8, 8)), 9, cpu), sum_entries(Hadamard(r(9, 2), r(2, 9), r(9, 2), r(2, 9)), 9, cpu)
-status, reset = (pathlib.Path("/proc/self", name) for name in ("status", "clear_refs"))
-kib = lambda field: int(next(l for l in status.read_text().splitlines() if l.startswith(field)).split()[1])
-reset.write_text("5")
-before = kib("VmRSS")
-{work}
-print((kib("VmHWM") - before) / 1024)
 """
 
 
-def peak(delta, work):
-    """MiB that ``work`` takes at its peak, in a process of its own."""
-    code = PEAK.format(delta=delta, work=work)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 @pytest.mark.parametrize(
     ("delta", "k", "limit"),
@@ -188,15 +169,17 @@ def peak(delta, work):
         ("Hadamard(r(12288, 16), r(16, 3072), r(12288, 16), r(16, 3072))", 4096, 8),
     ],
 )
-def test_memory_at_a_large_layers_shape(delta, k, limit):
+def test_memory_at_a_large_layers_shape(peaks, delta, k, limit):
     """12288 x 3072, 144 MiB multiplied out, in a process of its own."""
-    assert peak(delta, f"assert sum_entries(delta, {k}, cpu).isfinite().all()") < limit
+    work = f"assert sum_entries(delta, {k}, cpu).isfinite().all()"
+    assert peaks.of(f"{WARM}delta = {delta}", work) < limit
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-def test_memory_does_not_grow_with_the_slots():
+def test_memory_does_not_grow_with_the_slots(peaks):
     """A result that stays in the memory between two large arrays would keep the first one's place empty."""
     shapes = "((640, 640), (1280, 1280), (1280, 2048))"
     deltas = f"[Hadamard(r(o, 16), r(16, n), r(o, 16), r(16, n)) for o, n in {shapes}]"
     work = "torch.set_num_threads(2); score([Request(each, 65536) for each in delta] * 60)"
-    assert peak(deltas, work) < 24
+    assert peaks.of(f"{WARM}delta = {deltas}", work) < 24

@@ -1,0 +1,16 @@
+"""What all lanes share: files that are slow as a whole are not even imported where slow tests are not asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SLOW = "pytestmark = pytest.mark.slow"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make fast`: diffusers alone takes seconds to import."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if _SLOW in collection_path.read_text(encoding="utf-8").splitlines() else None
