@@ -11,14 +11,15 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host test test-core test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js world quality pictures \
-	lane-core lane-host lane-browser
+.PHONY: help setup demo host fast test test-core test-slow test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js world quality pictures \
+	lane-host lane-browser
 
 help:
 	@echo "make demo          subject, style, plain sum and K-LoRA side by side, map and report, into demo/"
 	@echo "make host          installs a ComfyUI by comfy-cli where there is none and the network allows it"
+	@echo "make fast          a minute of tests, after every change; ROOM=files: of that room and those that import it"
 	@echo "make test          all lanes; a lane whose host is missing says so"
-	@echo "make test-core     the method, without a ComfyUI"
+	@echo "make test-core     the method, without a ComfyUI; test-slow: what the fast lane leaves out of it"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
 	@echo "make test-clicks   every template by mouse alone, in both renderers (15 minutes on two cores)"
@@ -53,20 +54,26 @@ demo: $(READY)
 host: $(READY)
 	@$(PY) -m tools.host.install_host
 
-# No lane keeps two cores busy, so they run side by side; the models that two of them use are made first. Core's
-# output comes last: it always runs, so pytest's closing line ends it all.
+# After every change. ROOM=files: that room of klora_core and the rooms that import it.
+fast: $(READY)
+	@paths="tests/core tests/dev"; \
+	if [ -n "$(ROOM)" ]; then paths="$$($(PY) -m tools.rooms $(ROOM))" || exit; fi; \
+	$(PY) -m pytest -q -m "not slow" $$paths
+
+# The fast lane first: it ends here where it fails. No other lane keeps two cores busy, so they run side by side; the
+# models that two of them use are made first. The slow tests of the core come last: they always run, so pytest's
+# closing line ends it all.
 test: $(READY)
 	@if $(PY) -m tools.host.lane host >/dev/null 2>&1; then \
-		"$$($(PY) -m tools.host --python)" -m tools.tiny >/dev/null; fi
+		"$$($(PY) -m tools.host --python)" -m tools.tiny >/dev/null & \
+	fi; echo "== fast lane"; $(MAKE) --no-print-directory fast || exit; wait
 	@mkdir -p build; status=0; \
 	$(MAKE) --no-print-directory lane-host >build/lane-host.log 2>&1 & host=$$!; \
-	$(MAKE) --no-print-directory lane-core >build/lane-core.log 2>&1 & core=$$!; \
+	$(MAKE) --no-print-directory test-slow >build/lane-slow.log 2>&1 & slow=$$!; \
 	echo "== browser lane, the others beside it"; $(MAKE) --no-print-directory lane-browser || status=1; \
 	wait $$host || status=1; echo "== host lane"; cat build/lane-host.log; \
-	wait $$core || status=1; echo "== core lane"; cat build/lane-core.log; \
+	wait $$slow || status=1; echo "== slow tests of the core"; cat build/lane-slow.log; \
 	exit $$status
-
-lane-core: test-core
 
 lane-host lane-browser: lane-%:
 	@if why=$$($(PY) -m tools.host.lane $* 2>&1); then $(MAKE) --no-print-directory test-$*; \
@@ -74,6 +81,9 @@ lane-host lane-browser: lane-%:
 
 test-core: $(READY)
 	@$(PY) -m pytest -q tests/core tests/dev
+
+test-slow: $(READY)
+	@$(PY) -m pytest -q tests/core tests/dev -m slow
 
 test-host: $(READY)
 	@$(PY) -m tools.host.lane host

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from .errors import KLoraError
+from .errors import KLoraError, naming, printable
 from .loras import LORA, LoraInfo
 from .methods import METHODS, Entry
 from .plan import SCHEMA, Note, Plan, PlanSlot
@@ -37,6 +39,24 @@ def from_json(document: Mapping[str, Any], methods: Mapping[str, Entry] = METHOD
         if isinstance(error, KLoraError):
             raise
         raise KLoraError(f"The {SCHEMA} document is incomplete: {error!r}.") from error
+
+
+def read(path: Path) -> tuple[Plan, int]:
+    """The plan in a file, and the steps that it was written for.
+
+    Raises KLoraError, with the file's name, for a file that can't be read or holds no plan.
+    """
+    with naming(printable(path.name)):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise KLoraError(f"can't be read ({error.strerror or error}). Check the path.") from error
+        except (ValueError, RecursionError) as error:
+            raise KLoraError("is no JSON. Give a file that `report --json` wrote.") from error
+        plan, steps = from_json(document), document.get("steps")
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+            raise KLoraError(f"The {SCHEMA} document is incomplete: its steps are {steps!r}.")
+        return plan, steps
 
 
 def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:

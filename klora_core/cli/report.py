@@ -9,29 +9,17 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from .. import files, report
+from .. import files, plan_file, report
 from ..deltas import LAYERS
 from ..errors import KLoraError
 from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
-from ..methods import (
-    DEFAULT_TAU,
-    METHODS,
-    ORDERS,
-    CmLora,
-    Given,
-    LoraSwitch,
-)
-from ..methods.klora import (
-    GAMMA_MODES,
-    SCHEDULES,
-    SCORES,
-    KLora,
-)
+from ..methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, Given, LoraSwitch
+from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
 from ..names import words_of
 from ..plan import Note, Plan, make_plan
-from ..progress import check_steps, in_steps
+from ..progress import Columns, check_steps
 
-MAX_STEPS = 10_000
+STEPS, MAX_STEPS = 30, 10_000
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -54,7 +42,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             help=f"a LoRA of the role {role}, as often as there are any; their order is that of the turns",
         )
     add("--method", choices=tuple(METHODS), default=KLora.name, help=f"how (default: {KLora.name})")
-    add("--steps", type=int, default=30, help="sampling steps (default: 30)")
+    add("--steps", type=int, help=f"sampling steps (default: {STEPS}, or those of --plan)")
     _add_klora(command.add_argument_group(KLora.name).add_argument)
     turns = command.add_argument_group(f"{LoraSwitch.name} and {CmLora.name}").add_argument
     turns("--tau", type=_tau, default=DEFAULT_TAU, help="steps in a turn, or a part of the run such as 0.25")
@@ -64,6 +52,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     turns("--dominance", type=float, help="how many times as much the leading prediction counts")
     add("--json", type=Path, metavar="FILE", help="write the plan as JSON")
     add("--plot", type=Path, metavar="FILE.png", help="draw the plan")
+    add(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="a plan that --json wrote, in the place of LoRAs and settings",
+    )
+    command.set_defaults(parser=command)
     return command
 
 
@@ -87,30 +82,49 @@ def _tau(text: str) -> int | float:
 
 def run(options: argparse.Namespace) -> int:
     """Say on stdout who works where, and write the files that were asked for. Raises KLoraError."""
-    check_steps(options.steps)
-    if options.steps > MAX_STEPS:
-        raise KLoraError(f"steps must be at most {MAX_STEPS}, got {options.steps}.")
+    steps = STEPS if options.steps is None else options.steps
+    check_steps(steps)
+    if steps > MAX_STEPS:
+        raise KLoraError(f"steps must be at most {MAX_STEPS}, got {steps}.")
+    if options.plan is None:
+        plan = _planned(options)
+    else:
+        plan, own = _read_back(options)
+        steps = own if options.steps is None else steps
+    over = plan.progress.of_steps(steps)
+    # The files first: after a failure to write, nothing is half done on stdout.
+    if options.json:
+        _write(options.json, plan.dumps(steps))
+    if options.plot:
+        _plot(options.plot, plan, over)
+    sys.stdout.write(report.text(plan, over) + "\n")
+    return 0
+
+
+def _planned(options: argparse.Namespace) -> Plan:
     entry = METHODS[options.method]
     dials = signature(entry.make).parameters
     make = entry.make(**{name: value for name, value in vars(options).items() if name in dials})
     roles, loras = _read(options)
     rows, method = make(Given(tuple(lora.slots for lora in loras), roles, tuple(lora.name for lora in loras)))
-    plan = make_plan(
-        rows,
-        [
-            LoraInfo(lora.name, role, base=words_of(lora.base_model))
-            for lora, role in zip(loras, roles, strict=True)
-        ],
-        method,
-        notes=[note for lora in loras for note in _notes(lora)],
-    )
-    # The files first: after a failure to write, nothing is half done on stdout.
-    if options.json:
-        _write(options.json, plan.dumps(options.steps))
-    if options.plot:
-        _plot(options.plot, plan, options.steps)
-    sys.stdout.write(report.text(plan, in_steps(options.steps)) + "\n")
-    return 0
+    infos = [
+        LoraInfo(lora.name, role, base=words_of(lora.base_model))
+        for lora, role in zip(loras, roles, strict=True)
+    ]
+    return make_plan(rows, infos, method, notes=[note for lora in loras for note in _notes(lora)])
+
+
+def _read_back(options: argparse.Namespace) -> tuple[Plan, int]:
+    """The plan of --plan, and the steps that it was written for."""
+    usual = vars(options.parser.parse_args([]))
+    beside = [
+        name
+        for name, value in vars(options).items()
+        if name in usual and name not in ("plan", "steps", "json", "plot", "parser") and value != usual[name]
+    ]
+    if beside:
+        raise KLoraError(f"--plan has its LoRAs and settings in it: leave out {', '.join(beside)}.")
+    return plan_file.read(options.plan)
 
 
 def _read(options: argparse.Namespace) -> tuple[tuple[str, ...], list[files.LoraFile]]:
@@ -139,13 +153,13 @@ def _write(path: Path, text: str) -> None:
         raise KLoraError(_unwritable(path, error)) from error
 
 
-def _plot(path: Path, plan: Plan, steps: int) -> None:
+def _plot(path: Path, plan: Plan, over: Columns) -> None:
     try:
         from ..picture import draw
     except ImportError as error:
         raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
     try:
-        draw(plan, in_steps(steps)).save(path)
+        draw(plan, over).save(path)
     except OSError as error:
         raise KLoraError(_unwritable(path, error)) from error
     except ValueError as error:

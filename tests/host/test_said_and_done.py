@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from klora_core import palette, picture, report
 from klora_core.picture.layout import layout
-from tests.support.host.nodes import fuse, part, relative, unet_pair
+from tests.support.host.nodes import compose, fuse, lora_set, part, relative, unet_pair
 from tests.support.page import sent
 
 RUNS = {
@@ -177,23 +179,46 @@ def parity(pack):
     return Parity
 
 
-def test_another_method_drives_model_report_json_and_picture(pack, sd15, sd15_conds, pair, sample, recorded):
-    fused = fuse(pack, sd15.model, *pair)
-    kind = parity(pack)
-    plan, model = driven(pack, sd15.model, pair, kind, progress=fused.plan.progress)
+@pytest.fixture
+def new_method(pack, monkeypatch):
+    """What a new method is: its class, its function for ``making``, and its row."""
+    kind, methods = parity(pack), part(pack, "klora_core.methods")
 
-    found = sample(model, *sd15_conds, steps=3)
+    def make_parity():
+        return lambda given: (given.everyone, kind(len(given.everyone.competing)))
+
+    monkeypatch.setitem(methods.METHODS, kind.name, methods.Entry(kind, make_parity))
+    return kind
+
+
+def test_a_new_method_is_its_class_its_function_and_its_row(
+    pack, sd15, sd15_conds, pair, sample, recorded, new_method, tmp_path, capsys
+):
+    """Node option, model, report, document, picture, page and command line: without another line."""
+    (combo,) = [i for i in part(pack, "nodes").KLoRACompose.define_schema().inputs if i.id == "method"]
+    assert [option.key for option in combo.options][-1] == "Parity" and not combo.options[-1].inputs
+
+    loras = lora_set(pack, (pair[0], "subject", 1.0), (pair[1], "style", 1.0))
+    composed = compose(pack, sd15.model, loras, "Parity")
+    plan = composed.plan
+    sample(composed.model, *sd15_conds, steps=3)
     wanted = [(i + 1) % 2 for i in range(len(plan.slots))]
-    assert recorded.holds == [wanted] * 3
-    assert relative(found, sample(fused.model, *sd15_conds, steps=3)) > 1e-3
+    assert recorded.holds == [wanted] * 3 and "Parity: odd slots" in composed.report
 
     over = plan.progress.of_steps(3)
     assert cells(plan, over).T.tolist() == [wanted] * 3
-    reader = part(pack, "klora_core.plan_file")
-    assert reader.from_json(plan.to_json(3), {kind.name: kind}) == plan
-    page = sent(plan, 3)
-    assert [slot["choice"] for slot in page["slots"]] == ["cs"[who] * 3 for who in wanted]
-    assert "Parity: odd slots" in report.text(plan, over)
+    assert part(pack, "klora_core.plan_file").from_json(plan.to_json(3)) == plan
+    assert [slot["choice"] for slot in sent(plan, 3)["slots"]] == ["cs"[who] * 3 for who in wanted]
+
+    files = [str(tmp_path / f"{role}.safetensors") for role in ("subject", "style")]
+    for file, lora in zip(files, pair, strict=True):
+        save_file(lora, file)
+    out = tmp_path / "plan.json"
+    assert (
+        part(pack, "klora_core.cli").main(["report", *files, "--method", "Parity", "--json", str(out)]) == 0
+    )
+    document = json.loads(out.read_text())
+    assert "Parity: odd slots" in capsys.readouterr().out and document["parity"] == len(document["slots"])
 
 
 def test_several_passes_are_mixed_before_guidance(pack, sd15, sd15_conds, pair, sample):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from klora_core.cli import main
 from klora_core.methods import METHODS
@@ -101,3 +101,52 @@ def test_merge_is_a_command_too(three, tmp_path, capsys):
     assert main(["report", str(out), three[1]]) == 0, "and the result is a LoRA like any other"
     capsys.readouterr()
     assert "merge needs two LoRAs" in fails(capsys, "merge", three[0], "-o", str(out))
+
+
+def with_text_layers(path):
+    """The file with a text encoder's layer beside what it has."""
+    tensors, name = load_file(path), "lora_te1_text_model_encoder_layers_0_mlp_fc1"
+    tensors |= {f"{name}.lora_up.weight": torch.ones(4, 2), f"{name}.lora_down.weight": torch.ones(2, 4)}
+    save_file(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "B-LoRA"])
+def test_a_plan_read_back_gives_the_same_report_picture_and_json(three, tmp_path, capsys, method):
+    names = [tmp_path / name for name in ("a.json", "a.png", "b.json", "b.png")]
+    three[0] = with_text_layers(three[0])
+    arguments = ["--subject", three[0], "--style", three[1], "--method", method, "--steps", "7"]
+    assert main(["report", *arguments, "--json", str(names[0]), "--plot", str(names[1])]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Not applied:\n  cat.safetensors: 1 text-encoder layer, NOT applied: ")
+    assert main(["report", "--plan", str(names[0]), "--json", str(names[2]), "--plot", str(names[3])]) == 0
+    assert capsys.readouterr().out == said
+    assert names[0].read_bytes() == names[2].read_bytes() and names[1].read_bytes() == names[3].read_bytes()
+    assert main(["report", "--plan", str(names[0]), "--steps", "3"]) == 0
+    assert capsys.readouterr().out != said
+
+
+def test_what_is_no_plan_is_refused_by_its_file(pair_of_plan, capsys):
+    plan, pair = pair_of_plan
+    cases = {
+        "no.json": (None, "no.json: can't be read (No such file or directory)"),
+        "bad.json": ("{", "bad.json: is no JSON. Give a file that `report --json` wrote."),
+        "deep.json": ("[" * 100_000, "deep.json: is no JSON"),
+        "list.json": ("[]", "list.json: Not a klora-plan/1 document"),
+        "steps.json": (plan.read_text().replace('"steps": 30', '"steps": 0'), "incomplete: its steps are 0"),
+    }
+    for name, (text, message) in cases.items():
+        path = plan.with_name(name)
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        assert message in fails(capsys, "report", "--plan", path)
+    for beside in (["--balance", "0.2"], pair, ["--subject", pair[0]], ["--method", "CMLoRA"]):
+        assert "has its LoRAs and settings in it: leave out" in fails(capsys, "report", "--plan", plan, *beside)
+
+
+@pytest.fixture
+def pair_of_plan(three, tmp_path, capsys):
+    path = tmp_path / "plan.json"
+    assert main(["report", *three[:2], "--json", str(path)]) == 0
+    capsys.readouterr()
+    return path, three[:2]
