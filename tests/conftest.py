@@ -1,4 +1,4 @@
-"""What all lanes share: files that are slow as a whole are not even imported where slow tests are not asked for."""
+"""What all lanes share: a file that is slow as a whole is not even imported for the fast lane."""
 
 from __future__ import annotations
 

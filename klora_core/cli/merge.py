@@ -17,8 +17,7 @@ from ..deltas import Row, rows
 from ..errors import KLoraError
 from ..files import split
 from ..loras import ROLES
-from ..merges import METHODS, Value, merge, named, parameters
-from ..merges import saving as merge_file
+from ..merges import DTYPES, METHODS, Value, merge, named, parameters, save
 from ..names import Slot
 from ..report import left_out
 
@@ -79,7 +78,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--weights", type=float, nargs="+", metavar="W", help="a strength for each LoRA (default: 1)")
     add("--roles", choices=ROLES, nargs="+", help="a role for each LoRA (default: subject, then styles)")
     add("--rank", type=int, help="rank of the result (default: exact, or what the method needs)")
-    add("--dtype", choices=tuple(merge_file.DTYPES), default="fp16", help="of the file (default: fp16)")
+    add("--dtype", choices=tuple(DTYPES), default="fp16", help="of the file (default: fp16)")
     add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="the file to write")
     for name, owners in parameters():
         choices = sorted({choice for _, parameter in owners for choice in parameter.choices})
@@ -107,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         for path, lora in zip(options.loras, loras, strict=True)
         for weight, shape in kernel_shapes(path, lora).items()
     }
-    merge_file.save(options.output, merged, shown, options.dtype, shapes)
+    save(options.output, merged, shown, options.dtype, shapes)
     lines = [
         f"{options.output.name}: " + " + ".join(_term(*pair) for pair in zip(weights, shown, strict=True))
     ]

@@ -89,7 +89,7 @@ class Layout:
         return owner
 
 
-def layout(plan: Plan, over: Columns) -> Layout:
+def lay_out(plan: Plan, over: Columns) -> Layout:
     """The layout of the selection map of ``plan`` over the columns ``over``."""
     steps = len(over)
     names = [(slot.group, slot.block) for slot in plan.slots]

@@ -17,14 +17,14 @@ _CURVE_OVERSAMPLE = 4
 
 
 def shares(
-    image: Image.Image, place: Layout, share: np.ndarray, labels: Sequence[str], colours: Sequence[str]
+    image: Image.Image, layout: Layout, share: np.ndarray, labels: Sequence[str], colours: Sequence[str]
 ) -> None:
     """The shares of all candidates but the first, stacked; ``share`` is float [candidates, columns]."""
     pen, canvas = Pen(image), ImageDraw.Draw(image)
-    left, top, right, bottom = place.panel
-    canvas.rectangle(_inside(place.panel), fill=palette.PANEL)
+    left, top, right, bottom = layout.panel
+    canvas.rectangle(_inside(layout.panel), fill=palette.PANEL)
     for column in range(share.shape[1]):
-        first, last = int(place.columns[column]), int(place.columns[column + 1]) - 1 - place.column_gap
+        first, last = int(layout.columns[column]), int(layout.columns[column + 1]) - 1 - layout.column_gap
         heights = np.rint(np.cumsum(share[1:, column]) * (bottom - top)).astype(int)
         low = 0
         for height, colour in zip(heights.tolist(), colours[1:], strict=True):
@@ -44,16 +44,16 @@ def shares(
     pen.write((x, y), f"share of the slots that use {which}", LABEL, palette.MUTED)
 
 
-def curve(image: Image.Image, place: Layout, method: Method, over: Columns) -> None:
+def curve(image: Image.Image, layout: Layout, method: Method, over: Columns) -> None:
     """The method's curve over the panel, its axis on the right, and its line at 1, where equal LoRAs tie.
 
     Where a column is a step at a progress of its own, the curve has one level a step.
     """
     pen, canvas = Pen(image), ImageDraw.Draw(image)
-    left, top, right, bottom = place.panel
-    at, scales, tied = _curve_points(place, method, over)
+    left, top, right, bottom = layout.panel
+    at, scales, tied = _curve_points(layout, method, over)
     if not len(scales):
-        progress_axis(image, place, place.panel)
+        progress_axis(image, layout, layout.panel)
         return
     ceiling = max(1.0, float(scales.max())) * 1.12
 
@@ -66,7 +66,7 @@ def curve(image: Image.Image, place: Layout, method: Method, over: Columns) -> N
     # S* wraps once: the two branches are no one line.
     wraps = np.flatnonzero(np.diff(scales) < 0) + 1 if tied else np.empty(0, dtype=int)
     for part in np.split(np.arange(len(scales)), wraps):
-        _stroke(image, place.panel, [(float(at[i]), height(float(scales[i]))) for i in part])
+        _stroke(image, layout.panel, [(float(at[i]), height(float(scales[i]))) for i in part])
     canvas.line((right + 1, one, right + 4, one), fill=palette.TEXT)
     name = method.curve()
     pen.write((right + TICK, one), f"{name} = 1", LABEL, palette.TEXT)
@@ -79,12 +79,12 @@ def curve(image: Image.Image, place: Layout, method: Method, over: Columns) -> N
     start = right - width(f"{name}(x)", LABEL) - 8
     canvas.line((start - 18, y, start, y), fill=palette.TEXT, width=2)
     if tied:
-        progress_axis(image, place, place.panel)
+        progress_axis(image, layout, layout.panel)
 
 
-def _curve_points(place: Layout, method: Method, over: Columns) -> tuple[np.ndarray, np.ndarray, bool]:
+def _curve_points(layout: Layout, method: Method, over: Columns) -> tuple[np.ndarray, np.ndarray, bool]:
     """(x pixels, values) of the curve, and whether x is progress all along the panel."""
-    left, _, right, _ = place.panel
+    left, _, right, _ = layout.panel
     count = len(over)
     tied = all(abs(moment.x - (i + 0.5) / count) < 1e-9 for i, moment in enumerate(over.moments))
     if tied:
@@ -92,7 +92,7 @@ def _curve_points(place: Layout, method: Method, over: Columns) -> tuple[np.ndar
         at = left + progress * (right - left)
     else:
         progress = np.repeat([moment.x for moment in over.moments], 2)
-        at = np.repeat(place.columns, 2)[1:-1].astype(np.float64)
+        at = np.repeat(layout.columns, 2)[1:-1].astype(np.float64)
     values = [method.scale(float(x)) for x in progress]
     if any(value is None for value in values):
         return at, np.empty(0), tied
@@ -110,7 +110,7 @@ def _stroke(image: Image.Image, box: Box, points: list[tuple[float, float]]) -> 
         image.paste(colour, box, mask.reduce(k))
 
 
-def progress_axis(image: Image.Image, place: Layout, box: Box) -> None:
+def progress_axis(image: Image.Image, layout: Layout, box: Box) -> None:
     """Progress from 0 to 1 under ``box``."""
     pen, canvas = Pen(image), ImageDraw.Draw(image)
     left, _, right, bottom = box

@@ -11,7 +11,7 @@ from .. import palette
 from ..errors import KLoraError
 from ..plan import Plan
 from ..progress import Columns
-from .layout import AXIS, BAND, CAPTION, LABEL, MARGIN, TICK, UNIT, Layout, layout, step_marks
+from .layout import AXIS, BAND, CAPTION, LABEL, MARGIN, TICK, UNIT, Layout, lay_out, step_marks
 from .lettering import Pen, elide, width
 from .panel import chip, curve, progress_axis, shares
 
@@ -30,18 +30,18 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
             "There is no selection to draw: the LoRAs change no layer in common. "
             "Use LoRAs of the same base model."
         )
-    place = layout(plan, over)
+    layout = lay_out(plan, over)
     colours = [dark for dark, _ in palette.candidates(len(plan.candidates))]
-    image = Image.new("RGB", place.size, palette.BACKGROUND)
+    image = Image.new("RGB", layout.size, palette.BACKGROUND)
     _header(image, plan, over, colours)
-    _map(image, place, plan.choices(over), colours)
-    _depth_axis(image, place)
+    _map(image, layout, plan.choices(over), colours)
+    _depth_axis(image, layout)
     if over.are_steps:
-        _step_axis(image, place, len(over))
+        _step_axis(image, layout, len(over))
     else:
-        progress_axis(image, place, place.map)
-    shares(image, place, plan.shares(over), plan.candidates, colours)
-    curve(image, place, plan.method, over)
+        progress_axis(image, layout, layout.map)
+    shares(image, layout, plan.shares(over), plan.candidates, colours)
+    curve(image, layout, plan.method, over)
     return image
 
 
@@ -84,9 +84,9 @@ def _split(room: int, wanted: Sequence[int]) -> list[int]:
     return rooms
 
 
-def _map(image: Image.Image, place: Layout, choices: np.ndarray, colours: Sequence[str]) -> None:
+def _map(image: Image.Image, layout: Layout, choices: np.ndarray, colours: Sequence[str]) -> None:
     """Paint the cells; ``choices`` is int8 [passes, slots, columns], -1 for nobody."""
-    rows, columns = place.row_pixels(), place.column_pixels()
+    rows, columns = layout.row_pixels(), layout.column_pixels()
     paint = np.array([palette.rgb(c) for c in (palette.PANEL, *colours)], dtype=np.uint8)
     y, x = np.indices((len(rows), len(columns)))
     # One pass is one colour; several lie in diagonal stripes.
@@ -94,28 +94,28 @@ def _map(image: Image.Image, place: Layout, choices: np.ndarray, colours: Sequen
     pixels = paint[choices[passes, rows[:, None], columns[None, :]] + 1]
     pixels[rows < 0] = palette.rgb(palette.BACKGROUND)
     pixels[:, columns < 0] = palette.rgb(palette.BACKGROUND)
-    image.paste(Image.fromarray(pixels), place.map[:2])
+    image.paste(Image.fromarray(pixels), layout.map[:2])
 
 
-def _depth_axis(image: Image.Image, place: Layout) -> None:
+def _depth_axis(image: Image.Image, layout: Layout) -> None:
     pen, canvas = Pen(image), ImageDraw.Draw(image)
-    left, top, _, _ = place.map
+    left, top, _, _ = layout.map
     caption = "layer slots by depth, input at the top"
     pen.write((MARGIN, top - CAPTION // 2 - 1), caption, LABEL, palette.MUTED)
-    for band in place.bands:
+    for band in layout.bands:
         canvas.rectangle((MARGIN, band.top, MARGIN + BAND - 1, band.bottom - 1), fill=palette.BAND)
         if band.shown:
             middle = (MARGIN + BAND / 2, (band.top + band.bottom) / 2)
             pen.write(middle, band.name, LABEL, palette.TEXT, turned=True)
-    for mark in place.blocks:
+    for mark in layout.blocks:
         pen.write((left - TICK, mark.at), mark.text, LABEL, palette.MUTED, "r")
 
 
-def _step_axis(image: Image.Image, place: Layout, steps: int) -> None:
+def _step_axis(image: Image.Image, layout: Layout, steps: int) -> None:
     pen, canvas = Pen(image), ImageDraw.Draw(image)
-    _, _, right, bottom = place.map
+    _, _, right, bottom = layout.map
     y = bottom + AXIS // 2 + 3
     pen.write((right + UNIT, y), "step", LABEL, palette.MUTED)
-    for mark in step_marks(place, steps):
+    for mark in step_marks(layout, steps):
         canvas.line((mark.at, bottom + 2, mark.at, bottom + 5), fill=palette.MUTED)
         pen.write((mark.at, y), mark.text, LABEL, palette.MUTED, "m")

@@ -6,7 +6,7 @@ import json
 
 from tests.support.browser.live_page import SHOTS, page, run
 from tools.workflows.blueprint import NAME, PATH, build
-from tools.workflows.host_nodes import HostNodes
+from tools.workflows.editor.host_nodes import HostNodes
 
 WIRE = """() => {
   const graph = app.rootGraph

@@ -30,7 +30,7 @@ def served(tmp_path_factory):
     lay_out(models)
     wanted = front_end.named()
     page = front_end.root(wanted) if wanted else None
-    stand_ins = Path(__file__).parent / "stand_ins.py"
+    stand_ins = Path(__file__).parents[1] / "support" / "browser" / "stand_ins.py"
     with serving(*FAMILIES, models=models, extra_nodes=[stand_ins], front_end=page) as running:
         yield running
 

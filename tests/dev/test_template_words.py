@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tools.host.find import REPO
-from tools.workflows.layout import MAP_HEIGHT
+from tools.workflows.editor.layout import MAP_HEIGHT
 from tools.workflows.shipped import SHIPPED, path_of
 
 WORDS = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))

@@ -60,11 +60,12 @@ def test_a_lora_that_may_be_of_two_base_models_is_no_stranger_to_either(pack):
         model = patcher(network)
         found = part(pack, "nodes.loras.read").read(tensors, "odd.safetensors", model, None)
 
-        def said(base, found=found, model=model):
+        def said(*names, found=found, model=model):
+            base = part(pack, "klora_core.names").BaseModel(names)
             of = part(pack, "nodes.model.warnings").warnings_for
-            return of(model, [replace(found, base=base)], ["odd.safetensors"], ["subject"])
+            return of(model, [replace(found, base_model=base)], ["odd.safetensors"], ["subject"])
 
-        assert said("FLUX or Chroma") == ()
+        assert said("FLUX", "Chroma") == ()
         (line,) = said("SDXL")
         assert line.startswith("subject was made for SDXL, the model is ")
 

@@ -69,7 +69,7 @@ def test_names_are_the_hosts(kind, spelling):
             flat=name.replace(".", "_"), dotted=name, old=old.removesuffix(".0") if ".to_out" in old else old
         )
         found = names.place(names.module(raw)[0], shapes[name], base)
-        assert found == names.Place(Slot(weight, rows), swapped), raw
+        assert found == names.Placed(Slot(weight, rows), swapped), raw
 
 
 def _random(**shapes):

@@ -43,7 +43,7 @@ def done(pack, monkeypatch):
     count("nodes.loras.read", "_Reader")
     count("nodes.loras.read", "Network")
     count("nodes.loras.read", "contents")
-    count("nodes.dials", "meet")
+    count("klora_core.methods.making", "meet")
     count("nodes.model.apply", "compose")
     count("nodes.host.scoring", "score")
     count("klora_core.files.values", "is_finite")
@@ -112,11 +112,12 @@ def test_another_dict_model_or_clip_is_read_for_itself(pack, sd15, pair, done):
 
 
 def test_nothing_outlives_the_loras(pack, sd15, pair):
-    slots, composing, apply = (part(pack, f"nodes.{name}") for name in ("lora_slots", "composing", "apply"))
+    parts = ("loras.read", "composing", "model.apply")
+    slots, composing, apply = (part(pack, f"nodes.{name}") for name in parts)
 
     def known():
         gc.collect()
-        return len(slots._loras), len(composing._sets), len(apply._made)
+        return len(slots._loras), len(composing._sets), len(apply._shared)
 
     before, own = known(), [{key: value.clone() for key, value in lora.items()} for lora in pair]
     fused = fuse(pack, sd15.model, *own)

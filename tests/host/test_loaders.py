@@ -62,9 +62,10 @@ def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
     info = part(pack, "nodes.loras.info")
     for name in ("cat.safetensors", "ink.safetensors", "bare.safetensors"):
         _, words, base = part(pack, "nodes").KLoRALoadLora.execute(name).result
-        assert info.of_file(name) == {"trigger_words": words, "base_model": base}
-    assert info.of_file("cut.safetensors") == {"trigger_words": "", "base_model": ""}
-    assert info.of_file("gone.safetensors") is None and info.of_file("../../etc/passwd") is None
+        assert info.beside(name, "", "") == {"trigger_words": words, "base_model": base}
+    assert info.beside("cut.safetensors", "", "") == {"trigger_words": "", "base_model": ""}
+    assert info.beside("gone.safetensors", "", "") is None
+    assert info.beside("../../etc/passwd", "", "") is None
 
 
 def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, monkeypatch):
@@ -76,7 +77,7 @@ def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, monkeypatc
     for model in ("tiny-sd15.safetensors", "tiny-sdxl.safetensors"):
         told = info.beside("bare.safetensors", "checkpoints", model)
         name = "SDXL" if "xl" in model else "SD1.5"
-        assert told == {**info.of_file("bare.safetensors"), "model": name, "fits": name == "SDXL"}
+        assert told == {**info.beside("bare.safetensors", "", ""), "model": name, "fits": name == "SDXL"}
     assert info.beside("ink.safetensors", "diffusion_models", "tiny-flux.safetensors")["fits"]
     # Nothing is said where nothing is known: no such file, a folder that holds no models, no base.
     for where, model in (("checkpoints", "gone.safetensors"), ("loras", "cat.safetensors")):

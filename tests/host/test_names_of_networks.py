@@ -54,7 +54,7 @@ def _by_spelling(pack, model):
         slot = Slot(key.removeprefix("diffusion_model.").removesuffix(".weight"), rows)
         prefix = next((prefix for prefix in PREFIXES if raw.startswith(prefix)), "")
         size = shape if rows is None else (rows[1], shape[1])
-        found.setdefault(prefix, {})[raw] = names.Place(slot, function is not None), size
+        found.setdefault(prefix, {})[raw] = names.Placed(slot, function is not None), size
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core import palette, picture, report
-from klora_core.picture.layout import layout
+from klora_core.picture.layout import lay_out
 from tests.support.host.nodes import compose, fuse, lora_set, part, relative, unet_pair
 from tests.support.page import sent
 
@@ -110,7 +110,7 @@ def test_every_cell_is_what_the_hooks_did(pack, sd15, sd15_conds, pair, sample, 
 
 def cells(plan, over):
     """The candidates that the picture shows, read off its pixels."""
-    image, place = np.asarray(picture.draw(plan, over)), layout(plan, over)
+    image, place = np.asarray(picture.draw(plan, over)), lay_out(plan, over)
     colours = [palette.rgb(dark) for dark, _ in palette.candidates(2)]
     rows = [[place.cell(slot, step) for step in range(len(over))] for slot in range(len(plan.slots))]
     return np.array([[colours.index(tuple(map(int, image[y, x]))) for x, y in row] for row in rows])

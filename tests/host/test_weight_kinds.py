@@ -165,7 +165,8 @@ def test_alpha_and_rs_lora_of_the_metadata(pack, sd15, tmp_path, monkeypatch):
     found = read(load("rs.safetensors"), "rs", sd15.model, None)
     (delta,) = found.slots.values()
     assert delta.scale == pytest.approx(6 / 2)
-    lines = part(pack, "nodes.loras.notes").notes("subject", found, 1.0, keep=True, clip=False)
+    notes = part(pack, "nodes.loras.notes").notes("subject", found, 1.0, keep=True, clip=False)
+    lines = [note.text for note in notes]
     assert "subject: scale (alpha / rank) from the file's metadata: 6 / sqrt 4 in 1 layer." in lines
     (plain,) = read(dict(tensors), "plain", sd15.model, None).slots.values()
     assert plain.scale == 1

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.host.shipped_runs import SIDE, execute, picture
 from tools.host.api_format import to_api
-from tools.workflows.host_nodes import HostNodes
+from tools.workflows.editor.host_nodes import HostNodes
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 SHEETS = {"k-lora-compare": (3, 2), "k-lora-balance-sweep": (3, 2), "k-lora-methods": (4, 4)}

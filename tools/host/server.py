@@ -133,7 +133,7 @@ class Server:
         # PYTHONPATH would put this repository's folders before the host's modules of the same names.
         env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        leash = [sys.executable, str(REPO / "tools" / "leash.py")]
+        leash = [sys.executable, str(Path(__file__).with_name("leash.py"))]
         with self.log.open("wb") as log:
             # A session of its own: Ctrl-C is for us, and the leash may end the whole group.
             self._process = subprocess.Popen(

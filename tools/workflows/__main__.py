@@ -9,8 +9,8 @@ from pathlib import Path
 from ..host.find import REPO, HostError
 from ..host.server import ServerError, serving
 from . import blueprint
-from .canvas import Json
-from .host_nodes import HostNodes
+from .editor.canvas import Json
+from .editor.host_nodes import HostNodes
 from .shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from ..host.find import REPO
 from . import parts
-from .canvas import Canvas, Json
-from .host_nodes import HostNodes
-from .layout import FILL, Box, lay_out
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import FILL, Box, lay_out
 
 NAME = "K-LoRA, two files in, model out"
 """The page shows the file's name."""

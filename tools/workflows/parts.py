@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .canvas import Canvas, Json
+from .editor.canvas import Canvas, Json
+from .editor.layout import FILL
 from .families import Family, File, Loader, Sampling
-from .layout import FILL
 
 BLUE, GREEN, PURPLE, GOLD, GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#666"
 SEED = 20250218

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from . import parts
-from .canvas import Canvas, Json
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import FILL, Box, lay_out
 from .families import SD15
-from .host_nodes import HostNodes
-from .layout import FILL, Box, lay_out
 
 _LORAS = (
     ("subject", "subject", "Subject LoRA"),

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import parts
-from .canvas import Canvas, Json
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import Box, lay_out
 from .families import SD15
-from .host_nodes import HostNodes
-from .layout import Box, lay_out
 
 _SPACING = 8
 

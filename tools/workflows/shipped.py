@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ..host.find import REPO
 from . import several, sheets, single, two_parts
-from .canvas import Json
-from .host_nodes import HostNodes
+from .editor.canvas import Json
+from .editor.host_nodes import HostNodes
 
 FOLDER = REPO / "workflows"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import notes, parts
-from .canvas import Canvas, Json
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import Box, lay_out
 from .families import FLUX, HUGGING_FACE, OPEN_RAIL_PP, SD15, SDXL, Z_IMAGE, Family, File, Sampling
-from .host_nodes import HostNodes
-from .layout import Box, lay_out
 
 _LIGHTNING = File(
     "loras",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from . import notes, parts
-from .canvas import Canvas, Json
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import FILL, MAP_HEIGHT, Box, lay_out
 from .families import HUGGING_FACE, OPEN_RAIL_PP, SDXL, WAN, Sampling, checkpoint
-from .host_nodes import HostNodes
-from .layout import FILL, MAP_HEIGHT, Box, lay_out
 
 _REFINER = checkpoint(
     "sd_xl_refiner_1.0.safetensors",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.browser.live_page import browser, load, page, run
 from tools.host.find import REPO
-from tools.workflows.host_nodes import HostNodes
+from tools.workflows.editor.host_nodes import HostNodes
 from world.pictures.cast import LEAN, PAIR, serving_world
 from world.pictures.files import LARGE, save
 from world.pictures.hero_graph import graph

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.workflows import parts
-from tools.workflows.canvas import Canvas, Json
-from tools.workflows.host_nodes import HostNodes
+from tools.workflows.editor.canvas import Canvas, Json
+from tools.workflows.editor.host_nodes import HostNodes
 from world.model.sampling import GUIDANCE
 from world.places import BASE_FILE, VAE_FILE
 

@@ -141,7 +141,8 @@ def test_what_is_no_plan_is_refused_by_its_file(pair_of_plan, capsys):
             path.write_text(text, encoding="utf-8")
         assert message in fails(capsys, "report", "--plan", path)
     for beside in (["--balance", "0.2"], pair, ["--subject", pair[0]], ["--method", "CMLoRA"]):
-        assert "has its LoRAs and settings in it: leave out" in fails(capsys, "report", "--plan", plan, *beside)
+        said = fails(capsys, "report", "--plan", plan, *beside)
+        assert "has its LoRAs and settings in it: leave out" in said
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image, ImageFont
 
 from klora_core.picture import draw
 from klora_core.picture import lettering as picture_text
-from klora_core.picture.layout import layout, nice_ticks, step_marks
+from klora_core.picture.layout import lay_out, nice_ticks, step_marks
 from klora_core.progress import in_steps
 from tests.support.networks import CASES, CAT, INK, SD15, make_plan
 
@@ -18,7 +18,7 @@ from tests.support.networks import CASES, CAT, INK, SD15, make_plan
 @pytest.mark.parametrize("kind", CASES)
 def test_labels_do_not_overlap(kind: str) -> None:
     names, steps = CASES[kind]
-    place = layout(make_plan(names), in_steps(steps))
+    place = lay_out(make_plan(names), in_steps(steps))
     assert (np.diff([mark.at for mark in place.blocks]) >= 13).all()
     marks = step_marks(place, steps)
     assert [marks[0].text, marks[-1].text] == ["1", str(steps)]
@@ -30,16 +30,16 @@ def test_labels_do_not_overlap(kind: str) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 9, 11, 20, 30, 50, 99, 304, 999])
 def test_step_numbers_fit_for_any_run(steps: int) -> None:
-    marks = step_marks(layout(make_plan(SD15), in_steps(steps)), steps)
+    marks = step_marks(lay_out(make_plan(SD15), in_steps(steps)), steps)
     assert len({mark.text for mark in marks}) == len(marks) <= 50
     assert (np.diff([mark.at for mark in marks]) >= 15).all()
 
 
 def test_block_says_its_number_beside_a_named_band_and_its_full_name_beside_a_nameless_one() -> None:
-    named = layout(make_plan(SD15), in_steps(20))
+    named = lay_out(make_plan(SD15), in_steps(20))
     assert [band.name for band in named.bands if band.shown] == ["down", "mid", "up"]
     assert [mark.text for mark in named.blocks][:3] == ["1", "2", "4"]
-    assert [mark.text for mark in layout(make_plan(SD15[:1]), in_steps(20)).blocks] == ["down 1"]
+    assert [mark.text for mark in lay_out(make_plan(SD15[:1]), in_steps(20)).blocks] == ["down 1"]
 
 
 NAMES = [

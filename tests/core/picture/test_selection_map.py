@@ -13,7 +13,7 @@ from klora_core.loras import LoraInfo
 from klora_core.methods import Method
 from klora_core.methods.klora import make_schedule
 from klora_core.picture import draw
-from klora_core.picture.layout import layout
+from klora_core.picture.layout import lay_out
 from klora_core.plan import Plan
 from klora_core.progress import Columns, Moment, in_steps, over_progress
 from tests.support.networks import CASES, SD15, SDXL, make_plan
@@ -30,7 +30,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Plan, Columns]:
 def test_every_cell_has_the_colour_of_its_choice(case: tuple[Plan, Columns], name: str) -> None:
     plan, over = case
     plan = with_method(plan, schedule=make_schedule(name))
-    place, pixels = layout(plan, over), np.asarray(draw(plan, over))
+    place, pixels = lay_out(plan, over), np.asarray(draw(plan, over))
     cells = np.array(
         [[place.cell(slot, step) for step in range(len(over))] for slot in range(len(plan.slots))]
     )
@@ -42,7 +42,7 @@ def test_image_is_rgb_of_the_layout_size(case: tuple[Plan, Columns]) -> None:
     plan, steps = case
     image = draw(plan, steps)
     assert image.mode == "RGB"
-    assert image.size == layout(plan, steps).size
+    assert image.size == lay_out(plan, steps).size
     assert 700 <= image.width <= 1300
     assert 300 <= image.height <= 2100
 
@@ -59,7 +59,7 @@ def test_the_same_plan_gives_the_same_picture() -> None:
 
 
 def test_rows_lie_below_each_other_inside_the_map(case: tuple[Plan, Columns]) -> None:
-    place = layout(*case)
+    place = lay_out(*case)
     assert (np.diff(place.rows) >= place.row_height).all()
     assert place.rows[0] == place.map[1]
     assert place.rows[-1] + place.row_height == place.map[3]
@@ -74,7 +74,7 @@ def test_more_steps_than_pixels_still_draw() -> None:
 
 def test_share_bars_have_the_height_of_the_share() -> None:
     plan, steps = make_plan(SDXL), 20
-    place = layout(plan, in_steps(steps))
+    place = lay_out(plan, in_steps(steps))
     # S(x) may cross one pixel of a column, so the topmost style pixel of the left edge tells.
     _, top, _, bottom = place.panel
     pixels = np.asarray(draw(plan, in_steps(steps)))[top:bottom, place.columns[:-1]]
@@ -115,7 +115,7 @@ def test_a_run_by_noise_level_is_drawn_over_its_own_columns() -> None:
     """Uneven progress: each column has the colours of its own moment."""
     plan = make_plan(SD15)
     over = Columns(tuple(Moment(x, i, 3) for i, x in enumerate((0.4, 0.45, 0.97))))
-    place, pixels = layout(plan, over), np.asarray(draw(plan, over))
+    place, pixels = lay_out(plan, over), np.asarray(draw(plan, over))
     wanted = plan.choices(over)[0]
     assert len(set(map(tuple, wanted.T))) == 3
     for slot in range(len(plan.slots)):
@@ -150,7 +150,7 @@ def test_several_passes_share_a_cell_in_stripes_of_their_colours() -> None:
     loras = (*plan.loras, LoraInfo("more", "style"))
     turns = Plan(loras, plan.slots, ("subject", "style", "style 2"), Turns(len(plan.slots)))
     over = in_steps(6)
-    place, pixels = layout(turns, over), np.asarray(draw(turns, over))
+    place, pixels = lay_out(turns, over), np.asarray(draw(turns, over))
     paint = [palette.PANEL, *(dark for dark, _ in palette.candidates(3))]
     chosen = turns.choices(over)
     for slot in (0, 1, 7):

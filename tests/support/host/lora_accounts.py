@@ -21,7 +21,8 @@ def accounted(pack, tensors, model, clip=None):
 
 def notes_of(pack, found, keep=True, clip=False):
     """What the report says of a LoRA as the subject at strength 0.7."""
-    return part(pack, "nodes.loras.notes").notes("subject", found, 0.7, keep=keep, clip=clip)
+    notes = part(pack, "nodes.loras.notes").notes("subject", found, 0.7, keep=keep, clip=clip)
+    return [note.text for note in notes]
 
 
 def lora(raw, out, n, rank=2):

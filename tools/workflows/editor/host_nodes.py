@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..host.api_format import Json, WorkflowError, has_control, inputs_of, is_widget, to_api
+from ...host.api_format import Json, WorkflowError, has_control, inputs_of, is_widget, to_api
 
 # The editor's own, which the server knows nothing of: its widgets.
 _EDITORS = {"MarkdownNote": ("text",)}
