@@ -1,0 +1,116 @@
+"""The papers (changelog, citation, contributing, security, issue form) say what is in the repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # with diffusers' requirements
+
+from klora_core import __version__
+from klora_core.methods.klora import KLora
+
+from .test_registry import PROJECT, git_files
+
+REPO = Path(__file__).parents[2]
+PAPERS = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/diffusers.md",
+    "world/README.md",
+)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+# A folder's or a file's path in quotes, no schema, or a file by its name alone.
+PATH = re.compile(r"`((?!klora-\w+/\d)[\w.-]+/[\w./-]*|[\w-]+\.(?:py|js|md|json|cff))`")
+TARGET = re.compile(r"`make ([\w-]+)|^make ([\w-]+)$", re.MULTILINE)
+# What is made by a command, or belongs to the host.
+ELSEWHERE = {"demo/", "build/world/", "models/checkpoints", "models/loras"}
+
+
+def text(name: str) -> str:
+    return (REPO / name).read_text(encoding="utf-8")
+
+
+def of_yaml(name: str) -> Any:
+    return yaml.safe_load(text(name))
+
+
+CITATION = of_yaml("CITATION.cff")
+
+
+def product() -> Iterator[str]:
+    """Every Python file that users run."""
+    for folder in ("klora_core", "nodes"):
+        for path in sorted((REPO / folder).glob("**/*.py")):
+            yield path.read_text(encoding="utf-8")
+
+
+def test_one_version_everywhere() -> None:
+    numbered = re.findall(r"^## (\d+\.\d+\.\d+)", text("CHANGELOG.md"), re.MULTILINE)
+    assert PROJECT["project"]["version"] == __version__ == CITATION["version"] == numbered[0]
+    assert numbered == sorted(set(numbered), key=lambda number: [*map(int, number.split("."))], reverse=True)
+
+
+def test_the_changelog_names_all_that_is_public_beside_the_nodes() -> None:
+    public = re.compile(r"\bKLORA_[A-Z]+_[A-Z_]+\b|\bklora-[a-z]+/\d+|\bklora_merge\b|(?<=\")/klora/[a-z]+")
+    named = {name for code in product() for name in public.findall(code)}
+    assert named >= {"KLORA_SCORES_ON_DISK", "klora-plan/1", "klora_merge", "/klora/sets"}
+    promise = text("CHANGELOG.md").partition("## Unreleased")[0]
+    assert [name for name in sorted(named) if name not in promise] == []
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_path_in_a_paper_exists(paper: str) -> None:
+    said = set(LINK.findall(text(paper))) | set(PATH.findall(text(paper)))
+    names = {Path(name).name for name in git_files()}
+    here = (REPO / paper).parent
+    gone = [p for p in said - ELSEWHERE if not ((here / p).exists() or (REPO / p).exists() or p in names)]
+    assert said and gone == []
+
+
+@pytest.mark.parametrize("paper", ["CONTRIBUTING.md", "README.md", "world/README.md"])
+def test_every_make_target_in_a_paper_exists(paper: str) -> None:
+    targets = {
+        name for line in re.findall(r"^([\w -]+):", text("Makefile"), re.MULTILINE) for name in line.split()
+    }
+    said = {one or other for one, other in TARGET.findall(text(paper))}
+    assert said and said - targets == set()
+
+
+def test_the_stair_is_the_law_s() -> None:
+    law = ConfigParser()
+    law.read_string(text(".importlinter"))
+    wanted = law["importlinter:contract:stair"]["layers"].split("\n")
+    shown = re.search(r"(?:^    .*\n)+", text("CONTRIBUTING.md"), re.MULTILINE)
+    assert shown is not None
+    lines = [re.split(r"  +", line.strip())[0] for line in shown.group().splitlines()]
+    assert lines == [line for line in wanted if line]
+
+
+def test_the_citation_is_the_pack_s_and_the_paper_s() -> None:
+    assert CITATION["cff-version"] == "1.2.0" and CITATION.keys() >= {"message", "title", "authors"}
+    assert CITATION["repository-code"] == PROJECT["project"]["urls"]["Repository"]
+    assert text("LICENSE").startswith(f"{CITATION['license']} License")
+    paper = CITATION["preferred-citation"]
+    assert paper.keys() >= {"type", "title", "authors"}
+    arxiv = paper["identifiers"][0]["value"].removeprefix("arXiv:")
+    assert arxiv in KLora.paper and paper["url"] == f"https://arxiv.org/abs/{arxiv}"
+    people = " and ".join(f"{one['family-names']}, {one['given-names']}" for one in paper["authors"])
+    assert f"{{{people}}}" in text("README.md") and f"{{{paper['title']}}}" in text("README.md")
+
+
+def test_the_issue_form_asks_for_what_an_answer_needs() -> None:
+    form = of_yaml(".github/ISSUE_TEMPLATE/bug.yml")
+    assert form["name"] and form["description"]
+    asked = [field for field in form["body"] if field["type"] != "markdown"]
+    assert {field["type"] for field in asked} <= {"textarea", "input", "dropdown", "checkboxes"}
+    assert all(field["attributes"]["label"] and field["validations"]["required"] for field in asked)
+    assert [field["id"] for field in asked] == ["what", "report", "versions", "loras", "workflow"]
+    versions = next(field for field in asked if field["id"] == "versions")["attributes"]["value"]
+    assert all(word in versions for word in ("K-LoRA", "ComfyUI:", "front end", "torch", "GPU"))
