@@ -24,7 +24,7 @@ from world.training.loras import Job
 
 pytestmark = pytest.mark.slow
 
-SCORES = Path(__file__).parent / "world_scores.json"
+SCORES = Path(__file__).parent / "scores.json"
 COUNT, TOLERANCE = 3, 0.02
 # One pair of each subject and of each style, all of them tuning pairs.
 NAMES = ("bunny-neon", "rocket-mosaic", "fish-blueprint", "mushroom-halftone")
@@ -47,7 +47,7 @@ def measured(pair, schedule: str) -> dict[str, float]:
 
 
 def all_measured() -> dict[str, dict[str, float]]:
-    """What the kept file holds: written by `python -m tests.dev.test_world_regression`."""
+    """What the kept file holds: written by `python -m tests.dev.world.test_regression`."""
     return {f"{p.name} {s}": measured(p, s) for p in KEPT for s in ("s", "s*")}
 
 
