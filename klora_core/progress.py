@@ -12,6 +12,9 @@ import numpy as np
 
 from .errors import KLoraError
 
+Callback = Callable[[int, int], None]
+"""Told how far a long piece of work is: (done, of how many)."""
+
 AUTO, STEPS, NOISE_LEVEL = MODES = ("auto", "steps", "noise level")
 
 # A sampler may hand back a sigma that float arithmetic has moved a little off its schedule value.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,11 +13,9 @@ from ..deltas import LowRank, Row
 from ..errors import KLoraError
 from ..loras import OTHER, ROLES, STYLE, SUBJECT
 from ..names import Slot
+from ..progress import Callback
 from .low_rank import cut, cut_matrix, norm
 from .method import MergeMethod, Settings, Term, Value, sum_of_ranks
-
-Callback = Callable[[int, int], None]
-"""(done, of how many)."""
 
 
 @dataclass(frozen=True, eq=False)

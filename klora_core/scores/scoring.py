@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from ..deltas import Delta
+from ..progress import Callback
 from .entries import TILE_CPU, sum_entries, wide
-
-Callback = Callable[[int, int], None]
-"""(done, of how many)."""
 
 
 class Request(NamedTuple):
