@@ -47,18 +47,18 @@ def rows(loras: Sequence[Deltas], labels: Sequence[str]) -> tuple[Row, ...]:
     loras = [_whole(lora, loras) for lora in loras]
     borders = _borders(loras)
     pieces = [_cut(lora, borders, label) for lora, label in zip(loras, labels, strict=True)]
-    slots = sorted({slot for found in pieces for slot in found}, key=lambda s: depth_key(s.name))
-    found = tuple(Row(slot, tuple(piece.get(slot) for piece in pieces)) for slot in slots)
-    for row in found:
+    slots = sorted({slot for own in pieces for slot in own}, key=lambda s: depth_key(s.name))
+    each = tuple(Row(slot, tuple(piece.get(slot) for piece in pieces)) for slot in slots)
+    for row in each:
         _check_shapes(row, labels)
-    return found
+    return each
 
 
-def split(found: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
+def split(every: Sequence[Row], competes: Callable[[Row], bool]) -> Rows:
     """The rows that compete, and the others as each LoRA's own; of one row at least."""
-    alone: tuple[dict[Slot, Delta], ...] = tuple({} for _ in found[0].deltas)
+    alone: tuple[dict[Slot, Delta], ...] = tuple({} for _ in every[0].deltas)
     competing = []
-    for row in found:
+    for row in every:
         if competes(row):
             competing.append(row)
             continue
@@ -77,8 +77,8 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
     """
     if layers not in LAYERS:
         raise KLoraError(f"Unknown choice of layers {layers!r}: use one of {', '.join(LAYERS)}.")
-    found, beside = _aside(rows(loras, labels_of(roles)), roles)
-    shared = [row for row in found if _has_both(row, roles)]
+    taking_part, beside = _aside(rows(loras, labels_of(roles)), roles)
+    shared = [row for row in taking_part if _has_both(row, roles)]
     if not shared:
         raise KLoraError(_nothing_shared(loras, roles))
     if layers == "attention" and not any(is_attention(row.slot.name) for row in shared):
@@ -87,7 +87,7 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
             "attention layer: let all shared layers compete."
         )
     met = split(
-        found, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
+        taking_part, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
     )
     return _together(met, beside)
 
@@ -97,17 +97,17 @@ def meet_all(loras: Sequence[Deltas], roles: Sequence[str]) -> Rows:
 
     LoRAs of the role ``other`` take none. Raises KLoraError where no LoRA does, or where shapes differ.
     """
-    found, beside = _aside(rows(loras, labels_of(roles)), roles)
-    if not found:
+    taking_part, beside = _aside(rows(loras, labels_of(roles)), roles)
+    if not taking_part:
         raise KLoraError("No LoRA of the set takes part: give at least one the role subject or style.")
-    return _together(split(found, lambda row: True), beside)
+    return _together(split(taking_part, lambda row: True), beside)
 
 
-def _aside(found: Sequence[Row], roles: Sequence[str]) -> tuple[list[Row], tuple[dict[Slot, Delta], ...]]:
+def _aside(every: Sequence[Row], roles: Sequence[str]) -> tuple[list[Row], tuple[dict[Slot, Delta], ...]]:
     """The rows without LoRAs of the role ``other``, and what those change, by LoRA."""
     beside: tuple[dict[Slot, Delta], ...] = tuple({} for _ in roles)
     kept = []
-    for row in found:
+    for row in every:
         for role, own, delta in zip(roles, beside, row.deltas, strict=True):
             if role == OTHER and delta is not None:
                 own[row.slot] = delta

@@ -67,24 +67,24 @@ def split(key: str) -> tuple[str, str] | None:
     """
     if not key.isprintable():
         return None
-    if found := _PEFT.fullmatch(key):
-        return found[1], "up" if found[2] == "B" else "down"
-    if found := _PEFT_BIAS.fullmatch(key):
-        return found[1], LORA_BIAS
-    if found := _PEFT_DORA.fullmatch(key):
-        return found[1], MAGNITUDE
-    if found := _BEAM.fullmatch(key):
-        return found[1], GATE
-    if found := _XLABS.fullmatch(key):
-        return found[1], found[2]
+    if match := _PEFT.fullmatch(key):
+        return match[1], "up" if match[2] == "B" else "down"
+    if match := _PEFT_BIAS.fullmatch(key):
+        return match[1], LORA_BIAS
+    if match := _PEFT_DORA.fullmatch(key):
+        return match[1], MAGNITUDE
+    if match := _BEAM.fullmatch(key):
+        return match[1], GATE
+    if match := _XLABS.fullmatch(key):
+        return match[1], match[2]
     for suffix, part in _SUFFIXES.items():
         if key.endswith(suffix) and len(key) > len(suffix):
             return key.removesuffix(suffix), part
     for kind, pattern in _KIND:
-        if found := pattern.fullmatch(key):
-            return found[1], Refused(kind)
-    if (found := _WHOLE.fullmatch(key)) and not found[1].endswith((".lora_A", ".lora_down")):
-        return found[1], WHOLE
+        if match := pattern.fullmatch(key):
+            return match[1], Refused(kind)
+    if (match := _WHOLE.fullmatch(key)) and not match[1].endswith((".lora_A", ".lora_down")):
+        return match[1], WHOLE
     return None
 
 

@@ -71,7 +71,7 @@ class Reading:
 
 
 @dataclass
-class _Found:
+class _Tensors:
     keys: dict[str, str] = field(default_factory=dict)
     more: list[str] = field(default_factory=list)
 
@@ -91,7 +91,7 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
     values that are not finite, or dtypes that are no floating point.
     """
     check_layout(tensors)
-    found: dict[str, _Found] = defaultdict(_Found)
+    by_module: dict[str, _Tensors] = defaultdict(_Tensors)
     left: list[Left] = []
     is_lora = False
     for key in sorted(tensors.keys(), key=str):
@@ -103,15 +103,15 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
         is_lora = is_lora or is_adapter(part)
         if part == WHOLE:
             left.append(_left(key, _WHOLE_REASON))
-        elif isinstance(part, Refused) and part in found[raw].keys:
-            found[raw].more.append(key)
-        elif part in found[raw].keys:
-            both = " and ".join(map(printable, (found[raw].keys[part], key)))
+        elif isinstance(part, Refused) and part in by_module[raw].keys:
+            by_module[raw].more.append(key)
+        elif part in by_module[raw].keys:
+            both = " and ".join(map(printable, (by_module[raw].keys[part], key)))
             raise KLoraError(
                 f"layer {printable(raw)} has two tensors for {part}, {both}. Save one adapter a file."
             )
         else:
-            found[raw].keys[part] = key
+            by_module[raw].keys[part] = key
     if not is_lora:
         raise KLoraError(
             "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
@@ -119,12 +119,12 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
         )
     scales = Scales.of(metadata or {})
     modules = []
-    for raw, there in found.items():
+    for raw, there in by_module.items():
         module, rest = _module(raw, there, tensors, scales)
         modules += [module] if module is not None else []
         left += rest
     if not any(module.change is not None and not module.is_text for module in modules):
-        for raw, there in found.items():
+        for raw, there in by_module.items():
             if (kinds := _refused(there)) and not names.is_text_encoder(raw):
                 raise refusal(printable(raw), kinds[0])
     return Reading(tuple(modules), tuple(left), scales.notes())
@@ -134,29 +134,29 @@ def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
     return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
 
 
-def _refused(found: _Found) -> list[str]:
-    return [part for part in found.keys if isinstance(part, Refused)]
+def _refused(there: _Tensors) -> list[str]:
+    return [part for part in there.keys if isinstance(part, Refused)]
 
 
 def _module(
-    raw: str, found: _Found, tensors: Mapping[str, Tensor], scales: Scales
+    raw: str, there: _Tensors, tensors: Mapping[str, Tensor], scales: Scales
 ) -> tuple[Module | None, list[Left]]:
     is_text = names.is_text_encoder(raw)
-    if kinds := _refused(found):
-        every = (*found.keys.values(), *found.more)
+    if kinds := _refused(there):
+        every = (*there.keys.values(), *there.more)
         what = " and ".join(kinds)
         reason = f"{what} of a text encoder" if is_text else f"it is {what}, {UNUSABLE}"
         return None, [Left(printable(raw), reason, What.TEXT if is_text else What.LAYER, every)]
-    read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in found.keys.items()}
-    vectors = {part: Vector(found.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
+    read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in there.keys.items()}
+    vectors = {part: Vector(there.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
     if "diff" in read and read["diff"].ndim < 2:
-        vectors["norm"] = Vector(found.keys["diff"], read.pop("diff"))
+        vectors["norm"] = Vector(there.keys["diff"], read.pop("diff"))
     left = []
     if not read.keys() - {ALPHA, "diff", *_MAGNITUDES}:
         for part in (ALPHA, *_MAGNITUDES):
             if read.pop(part, None) is not None:
-                left.append(_left(found.keys[part], _USELESS))
-    keys = tuple(found.keys[part] for part in read)
+                left.append(_left(there.keys[part], _USELESS))
+    keys = tuple(there.keys[part] for part in read)
     if GATE in read:
         read = gated(printable(raw), read)
     change = change_of(printable(raw), read) if read else None
@@ -175,8 +175,8 @@ def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vec
     if BIAS in vectors or change is None or change.kind.name != "lora":
         beside = "another bias" if BIAS in vectors else "no lora_up and lora_down"
         raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {AGAIN}")
-    found = vectors[LORA_BIAS]
-    return Vector(found.key, found.tensor.to(torch.float32) * change.scale)
+    own = vectors[LORA_BIAS]
+    return Vector(own.key, own.tensor.to(torch.float32) * change.scale)
 
 
 def _tensor(raw: str, part: str, tensor: object) -> Tensor:

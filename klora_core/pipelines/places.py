@@ -62,10 +62,10 @@ class Layers:
     def spots(self, slot: Slot, out: int) -> tuple[Spot, ...]:
         """Where the ``out`` rows of ``slot`` lie; none where the model lacks some of them."""
         start, length = slot.rows or (0, out)
-        found = list(_cut(self.pieces.get(slot.weight, ()), start, start + length))
-        if length != out or sum(piece.length for piece in found) != length:
+        pieces = list(_cut(self.pieces.get(slot.weight, ()), start, start + length))
+        if length != out or sum(piece.length for piece in pieces) != length:
             return ()
-        return tuple(self._spot(piece, start, length) for piece in _joined(found))
+        return tuple(self._spot(piece, start, length) for piece in _joined(pieces))
 
     def _spot(self, piece: Piece, start: int, length: int) -> Spot:
         whole = piece.first == 0 and piece.length == self.sizes[piece.layer]
@@ -89,17 +89,17 @@ def layers_of(model: nn.Module) -> Layers:
     running = {_bare(item.layer) for item in fused.values()}
     # No table has the fused layers' names: their parts, which rest, tell the network.
     layout = model_layout({name: shape for name, shape in shapes.items() if name not in running})
-    found = _pieces(layers, layout, fused)
-    if found is None:
+    pieces = _pieces(layers, layout, fused)
+    if pieces is None:
         # A network of another layout than its names suggest keeps its own names.
         layout = Layout(OTHER)
-        found = _pieces(layers, layout, fused)
-    if found is None:
+        pieces = _pieces(layers, layout, fused)
+    if pieces is None:
         raise KLoraError(
             "Two layers of the model have one name in LoRA files: its network is not known here."
         )
-    spelling = {names.flat(name): name for name in (*found, *shapes)}
-    return Layers(layout, found, {name: out for name, (out, _) in layers.items()}, spelling)
+    spelling = {names.flat(name): name for name in (*pieces, *shapes)}
+    return Layers(layout, pieces, {name: out for name, (out, _) in layers.items()}, spelling)
 
 
 def inner(model: nn.Module) -> nn.Module:
@@ -143,7 +143,7 @@ class _Fused:
 
 def _fused(model: nn.Module) -> dict[str, _Fused]:
     """By the name of a layer that rests, the fused one that runs in its place."""
-    found = {}
+    resting = {}
     for path, module in model.named_modules():
         if not getattr(module, "fused_projections", False):
             continue
@@ -153,9 +153,9 @@ def _fused(model: nn.Module) -> dict[str, _Fused]:
             first = 0
             for part in parts:
                 layer = getattr(module, part)
-                found[f"{path}.{part}"] = _Fused(f"{path}.{whole}", first)
+                resting[f"{path}.{part}"] = _Fused(f"{path}.{whole}", first)
                 first += layer.out_features
-    return found
+    return resting
 
 
 def _pieces(
@@ -163,7 +163,7 @@ def _pieces(
 ) -> dict[str, tuple[Piece, ...]] | None:
     """By canonical weight its pieces in order, None where two layers would be the same rows of one."""
     running = {item.layer for item in fused.values()}
-    found: dict[str, list[Piece]] = defaultdict(list)
+    by_weight: dict[str, list[Piece]] = defaultdict(list)
     for layer, (out, n) in layers.items():
         if layer in running:
             continue
@@ -173,12 +173,12 @@ def _pieces(
         halves = ((0, out // 2), (out // 2, out - out // 2)) if place.swap_halves else ((0, out),)
         for begin, length in halves:
             first = there.first + (begin + length) % out
-            found[place.slot.weight].append(Piece(start + begin, length, n, there.layer, first))
-    for pieces in found.values():
+            by_weight[place.slot.weight].append(Piece(start + begin, length, n, there.layer, first))
+    for pieces in by_weight.values():
         pieces.sort(key=lambda piece: piece.start)
         if any(a.start + a.length > b.start or a.inputs != b.inputs for a, b in pairwise(pieces)):
             return None
-    return {weight: tuple(pieces) for weight, pieces in found.items()}
+    return {weight: tuple(pieces) for weight, pieces in by_weight.items()}
 
 
 def _cut(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[Piece]:
