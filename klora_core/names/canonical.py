@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from .compounds import COMPOUNDS
-from .layout import UNET, Layout
+from .layout import Layout
 from .networks.tables import TABLES
 from .networks.unet import unet
+from .sign_table import UNET
 from .slots import Slot
 from .table import Placed
-from .table import flat as flat
 
 _PREFIXES = (
     "model.diffusion_model.", "diffusion_model.", "base_model.model.", "transformer.", "unet.",
@@ -43,9 +43,9 @@ def module(raw: str) -> tuple[str, bool]:
     return ".".join(parts), False
 
 
-def dotted(flat: str) -> str:
+def dotted(flattened: str) -> str:
     """A name flattened with underscores, its dots restored: the longest known components win."""
-    words = [word for word in flat.split("_") if word]
+    words = [word for word in flattened.split("_") if word]
     parts: list[str] = []
     at = 0
     while at < len(words):
@@ -57,7 +57,8 @@ def dotted(flat: str) -> str:
 
 
 def place(path: str, shape: tuple[int, int], layout: Layout) -> Placed:
-    """The slot of a path, dotted or flattened, whose change has ``shape`` [out, n]."""
+    """Where the module of a path, dotted or flattened, belongs, whose change has ``shape`` [out, n]; a path
+    that no table of the layout has keeps its name."""
     network = layout.network or ""
     if network in TABLES and (placed := TABLES[network].find(path, shape)):
         return placed

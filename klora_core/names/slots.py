@@ -64,11 +64,11 @@ _ALONE = re.compile(
 
 def _stage(name: str) -> tuple[int, str | None]:
     """(place among the stages from 1 on, 0 for none; the number of the block where there is one)."""
-    found = _STAGE.match(name)
-    if found is None:
+    head = _STAGE.match(name)
+    if head is None:
         return 0, None
-    heads = found.groups()[: len(_STAGES)]
-    return next(i for i, head in enumerate(heads, 1) if head is not None), found["number"]
+    stages = head.groups()[: len(_STAGES)]
+    return next(i for i, stage in enumerate(stages, 1) if stage is not None), head["number"]
 
 
 def depth_key(name: str) -> tuple:
@@ -103,8 +103,8 @@ def is_attention(name: str) -> bool:
 def _is_feed_forward_slice(name: str) -> bool:
     # linear1 holds q, k, v, a width each, then the feed-forward rows: 4 widths in FLUX.1, 6 in FLUX.2.
     # They alone are longer than all that lies before them.
-    found = re.search(r"linear1\[(\d+):(\d+)\]$", name)
-    if found is None:
+    rows = re.search(r"linear1\[(\d+):(\d+)\]$", name)
+    if rows is None:
         return False
-    start, stop = int(found[1]), int(found[2])
+    start, stop = int(rows[1]), int(rows[2])
     return 0 < start < stop - start

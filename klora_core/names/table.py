@@ -72,23 +72,24 @@ def table(*texts: str) -> Table:
     ``ours[part]`` is a part of fused rows: ``1/3`` to ``3/3``, ``1/2`` and ``2/2`` of equal ones; ``q``,
     ``k``, ``v`` where queries are grouped; ``qkv`` and ``mlp`` of FLUX's single blocks. Behind it ``~`` says
     that two halves of rows change places, ``~pair`` that they do where they are all that the layer has.
+    Raises ValueError for a line of another form, and for a module with two meanings.
     """
     top: dict[str, _Meaning] = {}
     blocks: dict[str, dict[str, _Meaning]] = {}
     for text in texts:
-        rows, place = top, ""
+        rows, block = top, ""
         for line in text.strip().splitlines():
             if " = " in line:
-                theirs, place = line.split(" = ")
+                theirs, block = line.split(" = ")
                 rows = blocks.setdefault(flat(theirs.removesuffix("#")), {})
                 continue
             theirs, ours = line.split()
-            found = _OURS.fullmatch(ours)
-            if found is None or (found["part"] or "qkv") not in _STARTS:
+            column = _OURS.fullmatch(ours)
+            if column is None or (column["part"] or "qkv") not in _STARTS:
                 raise ValueError(f"no row of a table of names: {line}")
-            weight = f"{place}.{found['weight']}" if place else found["weight"]
-            target = _Meaning(weight, found["part"], found["swap"])
-            if rows.setdefault(flat(theirs), target) != target:
+            weight = f"{block}.{column['weight']}" if block else column["weight"]
+            meaning = _Meaning(weight, column["part"], column["swap"])
+            if rows.setdefault(flat(theirs), meaning) != meaning:
                 raise ValueError(f"two rows of a table of names for one module: {line}")
     return Table(top, blocks)
 

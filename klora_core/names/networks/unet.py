@@ -37,18 +37,18 @@ def unet(path: str, attention_in_first_up_block: bool) -> str | None:
     path = _SHORT_TO_OUT.sub(r"\1.0", path)
     if path in _UNET_TOP:
         return _UNET_TOP[path]
-    if found := _UNET_BLOCK.fullmatch(path):
-        way, block, kind, index, rest = found.groups()
+    if module := _UNET_BLOCK.fullmatch(path):
+        way, block, kind, index, rest = module.groups()
         number = 3 * int(block) + int(index)
         stage = f"input_blocks.{number + 1}" if way == "down" else f"output_blocks.{number}"
         return f"{stage}.1.{rest}" if kind == "attentions" else f"{stage}.0.{_RESNET.get(rest, rest)}"
-    if found := _UNET_MIDDLE.fullmatch(path):
-        kind, index, rest = found.groups()
+    if module := _UNET_MIDDLE.fullmatch(path):
+        kind, index, rest = module.groups()
         if kind == "attentions":
             return f"middle_block.1.{rest}"
         return f"middle_block.{2 * int(index)}.{_RESNET.get(rest, rest)}"
-    if found := _UNET_SAMPLER.fullmatch(path):
-        way, block = found[1], int(found[2])
+    if sampler := _UNET_SAMPLER.fullmatch(path):
+        way, block = sampler[1], int(sampler[2])
         if way == "down":
             return f"input_blocks.{3 * block + 3}.0.op"
         return f"output_blocks.{3 * block + 2}.{2 if block or attention_in_first_up_block else 1}.conv"

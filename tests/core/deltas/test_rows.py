@@ -9,7 +9,7 @@ from klora_core.deltas import LowRank, meet, rows
 from klora_core.errors import KLoraError
 from klora_core.loras import LoraInfo
 from klora_core.methods.klora import KLora, evidence_of, make_schedule
-from klora_core.names import Slot, block, depth_key, is_attention
+from klora_core.names import Slot
 from klora_core.plan import Note, PlanSlot, make_plan
 from klora_core.progress import Progress
 from klora_core.scores import Score
@@ -194,53 +194,3 @@ def test_a_plan_with_loras_that_compete_nowhere():
     assert (plan.notes, plan.warnings) == ((Note("a note"),), ("a warning",))
     with pytest.raises(ValueError, match="come last"):
         make_plan(found, infos[::-1], method)
-
-
-def test_depth_runs_from_input_to_output_with_numbers_as_numbers():
-    ordered = [
-        "time_embed.0",
-        "input_blocks.2.1.a",
-        "input_blocks.10.1.a",
-        "middle_block.1.a",
-        "output_blocks.0.1.a",
-        "double_blocks.0.img_attn.qkv[0:8]",
-        "double_blocks.0.img_attn.qkv[8:16]",
-        "double_blocks.0.img_attn.qkv[16:24]",
-        "single_blocks.3.linear1",
-        "final_layer.linear",
-    ]
-    assert sorted(reversed(ordered), key=depth_key) == ordered
-    assert sorted(["a.1", "5.a", "10.a"], key=depth_key) == ["5.a", "10.a", "a.1"], "numbers before names"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("input_blocks.4.1.transformer_blocks.0.attn1.to_q", True),
-        ("input_blocks.4.1.transformer_blocks.0.ff.net.0.proj", False),
-        ("input_blocks.4.1.proj_in", False),
-        ("double_blocks.0.txt_attn.qkv[0:3072]", True),
-        ("double_blocks.0.img_mlp.0", False),
-        ("single_blocks.0.linear1", True),
-        ("single_blocks.0.linear1[0:3072]", True),
-        ("single_blocks.0.linear1[3072:6144]", True),
-        ("single_blocks.0.linear1[6144:9216]", True),
-        ("single_blocks.0.linear1[0:9216]", True),
-        ("single_blocks.0.linear1[9216:21504]", False),
-        ("single_blocks.0.linear1[18432:55296]", False),
-        ("single_blocks.0.linear2", True),
-        ("single_blocks.0.modulation.lin", False),
-        ("blocks.0.self_attn.q_proj", True),
-        ("blocks.0.adaln_modulation_self_attn.1", False),
-        ("layers.0.attention.qkv", True),
-    ],
-)
-def test_what_is_attention(name, expected):
-    assert is_attention(name) is expected
-
-
-def test_blocks_have_names_for_people():
-    assert block("input_blocks.4.1.proj_in") == ("down", "down 4")
-    assert block("middle_block.1.proj_in") == ("mid", "mid")
-    assert block("double_blocks.7.img_attn.qkv[0:8]") == ("double", "double 7")
-    assert block("img_in") == ("other", "img_in")

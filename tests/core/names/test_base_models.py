@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from klora_core.names import BaseModel, base_model_of, words_of
-from klora_core.names.base_models import is_understood
+from klora_core.names import BaseModel, base_model_of, is_understood, words_of
 
 _LAYERS = {
     "SD1.5": {"input_blocks.1.1.transformer_blocks.0.attn2.to_k": (320, 768)},

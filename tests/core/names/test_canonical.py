@@ -115,22 +115,22 @@ OTHERS = {
 }
 
 
-def place(raw, shape=(8, 8), base=None):
+def place(raw, shape=(8, 8), layout=None):
     path = names.module(raw)[0]
-    return names.place(path, shape, base or layout_of({path: shape}))
+    return names.place(path, shape, layout or layout_of({path: shape}))
 
 
 @pytest.mark.parametrize("raw", UNET)
 def test_unet(raw):
-    assert place(raw, base=SDXL) == Placed(Slot(UNET[raw]))
+    assert place(raw, layout=SDXL) == Placed(Slot(UNET[raw]))
 
 
 def test_the_first_upsampler_sits_behind_attention_where_there_is_any():
     raw = "lora_unet_up_blocks_0_upsamplers_0_conv"
-    assert place(raw, base=SDXL).slot.weight == "output_blocks.2.2.conv"
-    assert place(raw, base=SD15).slot.weight == "output_blocks.2.1.conv"
+    assert place(raw, layout=SDXL).slot.weight == "output_blocks.2.2.conv"
+    assert place(raw, layout=SD15).slot.weight == "output_blocks.2.1.conv"
     later = "lora_unet_up_blocks_1_upsamplers_0_conv"
-    assert place(later, base=SD15).slot.weight == "output_blocks.5.2.conv"
+    assert place(later, layout=SD15).slot.weight == "output_blocks.5.2.conv"
 
 
 @pytest.mark.parametrize("raw", FLUX_NAMES)
@@ -140,8 +140,8 @@ def test_flux(raw):
 
 
 def test_flux_final_modulation_swaps_scale_and_shift():
-    found = place("transformer.norm_out.linear", (2 * H, H), FLUX)
-    assert found == Placed(Slot("final_layer.adaLN_modulation.1"), swap_halves=True)
+    placed = place("transformer.norm_out.linear", (2 * H, H), FLUX)
+    assert placed == Placed(Slot("final_layer.adaLN_modulation.1"), swap_halves=True)
 
 
 @pytest.mark.parametrize("raw", OTHERS)
@@ -150,8 +150,8 @@ def test_other_networks(raw):
 
 
 def test_z_image_qkv_are_rows_of_one_weight():
-    found = place("diffusion_model.layers.3.attention.to_v", (8, 8))
-    assert found.slot == Slot("layers.3.attention.qkv", (16, 8))
+    placed = place("diffusion_model.layers.3.attention.to_v", (8, 8))
+    assert placed.slot == Slot("layers.3.attention.qkv", (16, 8))
 
 
 def test_flattened_and_dotted_spellings_share_their_flat_form():
@@ -164,49 +164,6 @@ def test_only_flattened_names_have_guessed_dots():
     assert names.module("some_module") == ("some_module", False)
 
 
-def attention(width, *more, out=None):
-    shapes = {f"transformer_blocks.0.attn.to_{x}": (out or width, width) for x in "kv"}
-    return {"transformer_blocks.0.attn.to_q": (width, width), **shapes, **dict(more)}
-
-
-@pytest.mark.parametrize(
-    ("paths", "network"),
-    [
-        ({"transformer_blocks.0.attn.to_q": (H, H), "single_transformer_blocks.0.attn.to_q": (H, H)}, "flux"),
-        ({"double_blocks.0.img_attn.qkv": (3 * H, H)}, "flux"),
-        (attention(H, ("transformer_blocks.0.ff_context.net.0.proj", (4 * H, H))), "flux"),
-        # SD 3.5 has the same names in other widths; Qwen-Image has the width, other names and more blocks.
-        ({"transformer_blocks.0.norm1_context.linear": (6 * 1536, 1536)}, "sd3"),
-        (attention(2432, ("transformer_blocks.37.ff.net.2", (2432, 4 * 2432))), "sd3"),
-        (attention(1536, ("transformer_blocks.0.img_mod.1", (6 * 1536, 1536))), "other"),
-        (attention(2560), None),
-        (attention(H, ("transformer_blocks.0.img_mod.1", (6 * H, H))), "other"),
-        (attention(H, ("transformer_blocks.59.attn.to_q", (H, H))), "other"),
-        (attention(2560, ("transformer_blocks.0.norm1_context.linear", (6 * 2560, 2560))), None),
-        (attention(H), None),
-        ({"joint_blocks.0.x_block.attn.qkv": (4608, 1536)}, "sd3"),
-        # Krea's keys and values have a quarter of its width.
-        (attention(6144, out=1536), "krea"),
-        (attention(6144), None),
-        ({"transformer_blocks.0.ff.gate": (16384, 6144)}, "krea"),
-        ({"text_fusion.projector": (1, 12)}, "krea"),
-        (
-            {"joint_transformer_blocks.0.attn.to_q": (H, H), "single_transformer_blocks.0.attn.to_q": (H, H)},
-            "auraflow",
-        ),
-        ({"single_transformer_blocks.0.ff.linear_1": (8192, H)}, "auraflow"),
-        # LTX has PixArt's names in another width.
-        ({"transformer_blocks.0.attn1.to_q": (1152, 1152)}, "pixart"),
-        ({"transformer_blocks.0.attn1.to_q": (2048, 2048)}, "other"),
-        ({"input_blocks.4.1.transformer_blocks.0.attn1.to_q": (640, 640)}, "unet"),
-        ({"layers.0.self_attention.to_q": (4096, 4096)}, "other"),
-        ({"time_embedding.linear_1": (4096, 4096)}, None),
-    ],
-)
-def test_what_tells_the_network(paths, network):
-    assert layout_of(paths).network == network
-
-
 def test_the_last_context_block_of_sd3_swaps_scale_and_shift():
     path = "transformer.transformer_blocks.{}.norm1_context.linear"
     weight = "joint_blocks.{}.context_block.adaLN_modulation.1"
@@ -217,22 +174,8 @@ def test_the_last_context_block_of_sd3_swaps_scale_and_shift():
 
 @pytest.mark.parametrize("network", [None, "other", "unet"])
 def test_top_names_of_a_unet_are_its_own(network):
-    found = place("diffusion_model.time_embedding.linear_1", base=Layout(network)).slot.weight
-    assert found == ("time_embedding.linear_1" if network == "other" else "time_embed.0")
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("up_blocks.0.attentions.0.proj_in", True),
-        ("output_blocks.0.1.transformer_blocks.0.attn1.to_q", True),
-        ("up_blocks.1.attentions.0.proj_in", False),
-        ("input_blocks.1.1.transformer_blocks.0.attn1.to_q", False),
-        ("up_blocks.0.resnets.0.conv1", None),
-    ],
-)
-def test_what_tells_sdxl_from_sd15(path, expected):
-    assert layout_of({path: (8, 8)}).attention_in_first_up_block is expected
+    weight = place("diffusion_model.time_embedding.linear_1", layout=Layout(network)).slot.weight
+    assert weight == ("time_embedding.linear_1" if network == "other" else "time_embed.0")
 
 
 @pytest.mark.parametrize(

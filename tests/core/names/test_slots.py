@@ -7,21 +7,31 @@ import pytest
 from klora_core.names import block, depth_key, is_attention
 
 
-def test_the_output_comes_last_and_embedders_first():
-    for run in (
+@pytest.mark.parametrize(
+    "run",
+    [
         "time_embed.0 input_blocks.1.1.proj_in middle_block.1.proj_in output_blocks.0.1.proj_in out.2",
-        "img_in double_blocks.2.img_attn.qkv double_blocks.10.img_mlp.0 single_blocks.0.linear1 final_layer",
+        "img_in double_blocks.2.img_attn.qkv[0:8] double_blocks.2.img_attn.qkv[8:16] "
+        "double_blocks.2.img_attn.qkv[16:24] double_blocks.10.img_mlp.0 single_blocks.0.linear1 final_layer",
+        "time_embed.0 input_blocks.2.1.a input_blocks.10.1.a middle_block.1.a output_blocks.0.1.a "
+        "double_blocks.0.img_attn.qkv[0:8] single_blocks.3.linear1 final_layer.linear",
         "patch_embedding blocks.3.ffn.0 blocks.3.ffn.2 head.head",
-    ):
-        names = run.split()
-        assert sorted(reversed(names), key=depth_key) == names
+        # Numbers as numbers, and before names.
+        "5.a 10.a a.1",
+    ],
+)
+def test_depth_runs_from_the_embedders_to_the_output(run):
+    names = run.split()
+    assert sorted(reversed(names), key=depth_key) == names
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "expected"),
     [
         ("input_blocks.4.1.transformer_blocks.0.attn1.to_q", ("down", "down 4")),
+        ("input_blocks.4.1.proj_in", ("down", "down 4")),
         ("middle_block.1.proj_in", ("mid", "mid")),
+        ("img_in", ("other", "img_in")),
         ("double_blocks.3", ("double", "double 3")),
         ("double_blocks.3.img_attn.qkv[0:8]", ("double", "double 3")),
         ("double_blocks", ("double", "double")),
@@ -39,8 +49,8 @@ def test_the_output_comes_last_and_embedders_first():
         ("vace_blocks_of_others.3.linear", ("other", "vace_blocks_of_others")),
     ],
 )
-def test_blocks(name, found):
-    assert block(name) == found
+def test_blocks(name, expected):
+    assert block(name) == expected
 
 
 _ATTENTION = """
@@ -51,13 +61,18 @@ single_blocks.3.linear1[0:8] blocks.block3.blocks.1.block.attn.to_k.0 blocks.3.a
 single_blocks.3.linear2 audio_injector.injector.2.o blocks.3.cross_attn.k_img
 transformer_blocks.3.audio_to_video_attn.to_v double_blocks.3.attn.img_attn_qkv
 face_adapter.fuser_blocks.1.linear1_kv[0:8] pooler.q_proj t5_y_embedder.to_kv
-up_blocks.0.2.attention.attn.out_proj
+up_blocks.0.2.attention.attn.out_proj input_blocks.4.1.transformer_blocks.0.attn1.to_q
+double_blocks.0.txt_attn.qkv[0:3072] single_blocks.0.linear1 single_blocks.0.linear1[0:3072]
+single_blocks.0.linear1[3072:6144] single_blocks.0.linear1[6144:9216] single_blocks.0.linear1[0:9216]
+blocks.0.self_attn.q_proj layers.0.attention.qkv
 """
 _NO_ATTENTION = """
 blocks.3.ff_proj blocks.3.norm1.linear blocks.3.ffn.0 layers.3.mlp.up_proj layers.3.feed_forward.w1 img_in
 out_layer.modulation.out_layer visual_transformer_blocks.3.feed_forward.out_layer double_layers.3.mlpX.c_proj
 blocks.3.adaln_modulation_self_attn.1 pixel_blocks.3.compress_to_attn single_blocks.3.linear1[24:96] head.head
 single_blocks.3.modulation.lin blocks.3.v2 time_embedding_linear_1 final_layer.linear pooler_proj.q_proj
+input_blocks.4.1.transformer_blocks.0.ff.net.0.proj input_blocks.4.1.proj_in double_blocks.0.img_mlp.0
+single_blocks.0.linear1[9216:21504] single_blocks.0.linear1[18432:55296] blocks.0.adaln_modulation_self_attn.1
 """
 
 

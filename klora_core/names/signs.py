@@ -1,0 +1,74 @@
+"""Signs of a base model in the names and shapes of a LoRA's layers, and how they are looked up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .table import flat
+
+Shapes = Mapping[str, tuple[int, int]]
+"""[out, n] of each change in a file, by the path of its module, dotted or flattened."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of ``layout``: patterns that some line of :func:`lines_of` fits (``has``, ``also``), or none
+    (``lacks``). They are looked for anywhere in a line; a blank ends a name, and a width."""
+
+    layout: str | None
+    has: str = ""
+    lacks: str = ""
+    also: str = ""
+
+    def fits(self, lines: Sequence[str]) -> bool:
+        """Whether a file of these lines has the sign."""
+        wanted = all(_any(pattern, lines) for pattern in (self.has, self.also) if pattern)
+        return wanted and not (self.lacks and _any(self.lacks, lines))
+
+
+class Own(Sign):
+    """What this layout alone has: tells the layout."""
+
+
+class Shared(Sign):
+    """What several layouts have, in the widths of this one: tells the layout where no ``Own`` sign does."""
+
+
+class Within(Sign):
+    """What tells a base model from the others of its layout."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A base model by its name, or the few that nothing tells apart, the likeliest first; nameless where its
+    signs tell a layout that several base models have.
+
+    ``layouts`` are those that a LoRA of it may have; ``written`` is a pattern of what trainers call it, in
+    small letters with ``-`` between words.
+    """
+
+    names: tuple[str, ...]
+    layouts: tuple[str, ...]
+    written: str
+    signs: tuple[Sign, ...]
+
+
+def row(names: str, layouts: str, written: str, *signs: Sign) -> Row:
+    """A row of names between slashes and layouts between blanks."""
+    return Row(tuple(filter(None, names.split("/"))), tuple(layouts.split()), written, signs)
+
+
+def lines_of(shapes: Shapes) -> list[str]:
+    """A line a module: its flattened name, its shape, its path. ``blocks_0_q 8x4 blocks.0.q``."""
+    return [f"{flat(path)} {out}x{n} {path}" for path, (out, n) in shapes.items()]
+
+
+def only(names: str, widths: str) -> tuple[str, str]:
+    """What a sign has and lacks: modules of these ``names``, all of them with one of ``widths`` inputs."""
+    return rf"{names} \d+x({widths}) ", rf"{names} \d+x(?!({widths}) )"
+
+
+def _any(pattern: str, lines: Sequence[str]) -> bool:
+    return any(map(re.compile(pattern).search, lines))
