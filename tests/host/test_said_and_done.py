@@ -183,9 +183,14 @@ def parity(pack):
 def new_method(pack, monkeypatch):
     """What a new method is: its class, its function for ``making``, and its row."""
     kind, methods = parity(pack), part(pack, "klora_core.methods")
+    meet = part(pack, "klora_core.deltas").meet
 
     def make_parity():
-        return lambda given: (given.everyone, kind(len(given.everyone.competing)))
+        def make(given):
+            rows = meet(given.slots, given.roles)
+            return rows, kind(len(rows.competing))
+
+        return make
 
     monkeypatch.setitem(methods.METHODS, kind.name, methods.Entry(kind, make_parity))
     return kind
