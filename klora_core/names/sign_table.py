@@ -66,8 +66,10 @@ ROWS = (
         Shared(FLUX, rf"{_FLUX_CONTEXT} \d+x3072 ",
                rf"{_FLUX_CONTEXT} \d+x(?!3072 )|{_TWENTIETH_BLOCK}|{_unnamed(FLUX)}")),
     row("Chroma", "flux", "chroma", Within(FLUX, "^distilled_guidance_layer_")),
-    # Of a text FLUX is told first, of layers after HunyuanVideo, which has all of its signs.
-    row("FLUX.2", "flux", "flux-?2"),
+    # FLUX.2 dev has as many single blocks as HunyuanVideo and more.
+    row("FLUX.2", "flux", "flux-?2", Within(FLUX, "stream_modulation|to_qkv_mlp_proj |_ff_linear_in "),
+        Within(FLUX, rf"{_FLUX_INPUTS} \d+x(4096|6144) ")),
+    # In a text FLUX is looked for here, in layers below HunyuanVideo, which has all of its signs.
     row("FLUX", "flux other", "flux|kontext"),
     row("HunyuanVideo 1.5", "flux other", "hunyuan-?video-?1-?5|hv-?15",
         _blocks(FLUX, 2048), Within(FLUX, *only(_FLUX_INPUTS, "2048"))),
@@ -78,8 +80,6 @@ ROWS = (
         Within(FLUX, "single_(transformer_)?blocks_(38|39)_|^(transformer|double)_blocks_19_"),
         # Its attention and FLUX's, flattened, have one name.
         Within(FLUX, "_(img|txt)_attn_(qkv|proj) ", also=r"_(img|txt)_(mlp_fc\d|mod_linear) ")),
-    row("FLUX.2", "flux", "", Within(FLUX, "stream_modulation|to_qkv_mlp_proj |_ff_linear_in "),
-        Within(FLUX, rf"{_FLUX_INPUTS} \d+x(4096|6144) ")),
     # Chroma has FLUX's blocks, but what modulates them.
     row("FLUX", "flux", "",
         Within(FLUX, "(mod_lin|modulation_lin|norm_linear|norm1(_context)?_linear) |_in_", _NO_FLUX_WIDTH)),

@@ -56,6 +56,16 @@ def test_by_its_layers(name):
 
 
 @pytest.mark.parametrize(
+    "block", ["single_blocks.{}.linear1", "single_transformer_blocks.{}.attn.to_qkv_mlp_proj"]
+)
+def test_flux2_dev_has_the_single_blocks_that_tell_hunyuan_video_from_flux(block):
+    assert words_of(base_model_of({block.format(i): (55296, 6144) for i in range(48)})) == "FLUX.2"
+    assert words_of(base_model_of({f"single_blocks.{i}.linear1": (21504, 3072) for i in range(40)})) == (
+        "HunyuanVideo"
+    )
+
+
+@pytest.mark.parametrize(
     "shapes",
     [{}, {"mystery.3.thing": (8, 8)}, {"transformer_blocks.3.attn.to_q": (2560, 2560)}],
 )
