@@ -160,4 +160,4 @@ def test_a_pack_that_is_there_twice_draws_one_map_and_says_so(chromium, tmp_path
     ours = [line for line in lines if "k-lora" in line.text.lower()]
     assert [line.type for line in ours] == ["warning"]
     for folder in ("k-lora", "another-k-lora"):
-        assert f"/extensions/{folder}/js/host/extension.js" in ours[0].text
+        assert f"/extensions/{folder}/js/extension.js" in ours[0].text

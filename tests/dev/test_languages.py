@@ -11,11 +11,28 @@ import pytest
 
 REPO = Path(__file__).parents[2]
 DOCS = REPO / "web" / "docs"
+JS = REPO / "web" / "js"
+PAGE_WORDS = "view/words.js", "methods/words.js"
 LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir() if path.name != "en")
 NODES = sorted(path.stem for path in DOCS.glob("*.md"))
 GROUPS = "inputs", "outputs"
 # A heading, a point of a list, a numbered one.
 MARKS = re.compile(r"^(?:#+|-|\d+\.) ", re.MULTILINE)
+# Two words in a row, or any of Chinese or Japanese.
+SENTENCE = re.compile(r"[A-Za-z]{2,}[.,:;]? [A-Za-z]{2,}|[\u3040-\u30ff\u4e00-\u9fff]")
+NO_WORDS_OF_THE_PAGE = {
+    # Names of methods.
+    ("methods/index.js", "LoRA Switch"),
+    ("methods/index.js", "LoRA Composite"),
+    # CSS.
+    ("node/line.js", "11px/1.35 Inter, system-ui, sans-serif"),
+    ("view/telling.js", "linear-gradient(to right, ..)"),
+    # The console is a log, and logs are English.
+    (
+        "page/comfy.js",
+        "K-LoRA is installed twice: .. is in use, .. does nothing. Remove one folder of the pack.",
+    ),
+}
 IMAGE = re.compile(r"!\[[^]]+]\(([^)]+)\)")
 
 
@@ -98,18 +115,49 @@ def test_a_help_page_names_the_environment_variables_of_the_english_one(node, la
     assert set(variables.findall(page(node, language))) == set(variables.findall(page(node)))
 
 
-def map_words(name: str) -> dict[str, str]:
-    """The words of one language's block in the map's file, as written."""
-    text = (REPO / "web" / "js" / "view" / "words.js").read_text(encoding="utf-8")
+def page_words(file: str, name: str) -> dict[str, str]:
+    """The words of one language's block in a file of the page's words, as written."""
+    text = (JS / file).read_text(encoding="utf-8")
     block = text.partition(f"\nconst {name} = {{\n")[2].partition("\n}\n")[0]
     return dict(re.findall(r"^  (\w+): (.*?),?$", block, re.MULTILINE))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_map_speaks_the_language(language):
-    english, told = map_words("EN"), map_words(language.upper())
-    # x is the paper's letter.
-    assert english.keys() - {"x"} == told.keys()
+@pytest.mark.parametrize("file", PAGE_WORDS)
+def test_the_map_speaks_the_language(file, language):
+    english, told = page_words(file, "EN"), page_words(file, language.upper())
+    assert len(english) > 2 and english.keys() == told.keys()
     assert told["locale"] == f"'{language}'"
-    klora = (REPO / "web" / "js" / "methods" / "klora.js").read_text(encoding="utf-8")
-    assert re.search(rf"^  {language}: \{{", klora, re.MULTILINE)
+    # x is the paper's letter.
+    assert {key for key, text in english.items() if told[key] == text} <= {"x", "atProgress"}
+
+
+def test_the_page_s_words_are_in_the_files_of_words_alone():
+    said = {
+        (path.relative_to(JS).as_posix(), text)
+        for path in sorted(JS.rglob("*.js"))
+        if path.relative_to(JS).as_posix() not in PAGE_WORDS
+        for text in literals(path.read_text(encoding="utf-8"))
+        if SENTENCE.search(text)
+    }
+    assert said == NO_WORDS_OF_THE_PAGE
+
+
+def literals(code: str) -> list[str]:
+    """The texts in JavaScript, without what is put into them."""
+    code = re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", code, flags=re.DOTALL)
+    texts = re.findall(r"'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`", code)
+    return [re.sub(r"\$\{[^}]*}", "..", one or other) for one, other in texts]
+
+
+@pytest.mark.parametrize(
+    ("code", "sentences"),
+    [
+        ("hint.textContent = 'no LoRA here'", ["no LoRA here"]),
+        ("say(`${name}, ${count} steps of it`)", [".., .. steps of it"]),
+        ("title.textContent = '\u9009\u62e9\u56fe'", ["\u9009\u62e9\u56fe"]),
+        ("// it's said 'in a comment'\n/** 'and here too' */\nsay(words.map, 'klora-map', 'K-LoRA')", []),
+    ],
+)
+def test_a_sentence_in_code_is_seen(code, sentences):
+    assert [text for text in literals(code) if SENTENCE.search(text)] == sentences

@@ -80,6 +80,7 @@ def test_a_run_and_the_parts_of_a_split_one_count_their_own_steps(parts):
     for p, shown in zip(plans, evaluate([page(p, known) for p in plans]), strict=True):
         assert shown["rows"] == rows(p, columns), p.method.turns
         assert shown["facts"] == sent(p, RESOLUTION)["facts"]
+        assert not shown["supposed"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "noise level"])
@@ -90,7 +91,7 @@ def test_without_known_steps_a_supposed_run_is_shown_and_said_so(mode):
         columns = in_steps(RESOLUTION) if p.method.counts_steps else over_progress(RESOLUTION)
         assert shown["kind"] == ("steps" if p.method.counts_steps else "progress")
         assert shown["rows"] == rows(p, columns)
-        assert ("each run counts its own steps" in shown["facts"]) == p.method.counts_steps
+        assert shown["supposed"] == p.method.counts_steps
 
 
 @pytest.mark.parametrize("make", [LoraComposite, CmLora])

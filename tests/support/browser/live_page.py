@@ -50,7 +50,7 @@ window.klora = {
   // As the page makes it of what was sent; tests/core checks how.
   async plan() {
     const { api } = await import('/scripts/api.js')
-    const { SlotSets } = await import('/extensions/k-lora/js/host/slot_sets.js')
+    const { SlotSets } = await import('/extensions/k-lora/js/page/slot_sets.js')
     return new SlotSets(api).documentOf(klora.sent())
   },
   async listen() {

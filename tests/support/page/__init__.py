@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from typing import Any
 
 from klora_core.page import document as page_document
 from klora_core.plan import Plan
+from tests.support.page.node import Node
 
-EVALUATE = Path(__file__).with_name("evaluate.mjs")
 OLDEST = 18
+_NODE = Node(Path(__file__).with_name("evaluate.mjs"))
 
 
+@functools.cache
 def why_not() -> str | None:
     """What is missing to run the page's modules, or None."""
     node = shutil.which("node")
@@ -47,8 +50,4 @@ def _values(column: Any) -> Iterator[Any]:
 
 def evaluate(tasks: list[dict[str, Any]]) -> list[Any]:
     """Results of `tasks`, in order; infinities come back as text."""
-    done = subprocess.run(
-        ["node", str(EVALUATE)], input=json.dumps(tasks), capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return _NODE.evaluate(tasks)

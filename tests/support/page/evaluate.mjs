@@ -1,23 +1,24 @@
-// Evaluates the page's maths for the tests: a list of { task, ... } as JSON on stdin, their results on stdout.
+// Evaluates the page's maths for the tests, task by task.
 
 import { columnsFor, joined } from '../../../web/js/decision/columns.js'
 import { sharesOf, stretchesOf } from '../../../web/js/decision/decision.js'
 import { nameInBlock, readDocument, readSent } from '../../../web/js/decision/document.js'
 import { LastDocument } from '../../../web/js/decision/last_document.js'
 import { Runs } from '../../../web/js/decision/runs.js'
-import { SlotSets } from '../../../web/js/host/slot_sets.js'
 import { deciderOf } from '../../../web/js/methods/index.js'
+import { SlotSets } from '../../../web/js/page/slot_sets.js'
+import { tell } from '../../../web/js/view/telling.js'
+import { namesOf, wordsFor } from '../../../web/js/view/words.js'
+import { answer } from './lines.mjs'
 
 /** @type {Record<string, (asked: any) => any>} */
 const TASKS = {
   /** Decisions of a document, for the settings in `widgets` and the columns of `known`. */
-  decide({ document, widgets, known }) {
-    const plan = readDocument(document)
-    const decider = plan && deciderOf(plan)
-    if (!plan || !decider) return null
-    const settings = decider.settings((name, otherwise) => widgets?.[name] ?? otherwise, plan)
-    const decision = decider.decide(plan, settings, columnsFor(known))
-    const { columns, passes, choices, curve, facts } = decision
+  decide(asked) {
+    const decided = decidedBy(asked)
+    if (!decided) return null
+    const { plan, decider, settings, decision } = decided
+    const { columns, passes, choices, curve, facts, supposed } = decision
     const row = columns.count * passes
     return {
       kind: columns.kind,
@@ -28,8 +29,19 @@ const TASKS = {
       scales: curve && Array.from(columns.xs, (x) => curve.at(x)),
       even: decider.even ? [0.3, 0.5, 0.7].map((share) => decider.even?.(plan, settings, columns, share)) : null,
       asRan: decider.same(settings, decider.settingsOf(plan)),
-      facts
+      facts,
+      supposed
     }
+  },
+  /** The two lines below the map of such a document, or of the cell under its `cursor`, in the page's language. */
+  lines(asked) {
+    const decided = decidedBy(asked)
+    if (!decided) return null
+    const { plan, decision } = decided
+    const words = wordsFor(asked.locale)
+    const shares = sharesOf(decision, plan.candidates.length)
+    const state = { plan, decision, hint: null, shares, names: namesOf(plan.candidates, words) }
+    return tell(state, asked.cursor ?? null, words).lines
   },
   columns: ({ known }) => columnsFor(known),
   joined: ({ runs }) => joined(runs),
@@ -85,6 +97,15 @@ const TASKS = {
   }
 }
 
+/** @param {any} asked */
+function decidedBy({ document, widgets, known }) {
+  const plan = readDocument(document)
+  const decider = plan && deciderOf(plan)
+  if (!plan || !decider) return null
+  const settings = decider.settings((name, otherwise) => widgets?.[name] ?? otherwise, plan)
+  return { plan, decider, settings, decision: decider.decide(plan, settings, columnsFor(known)) }
+}
+
 /** A server that answers for `sets`, by name, and writes down what it is `asked`. @param {any} sets @param {string[]} asked */
 const serverOf = (sets, asked) => ({
   async fetchApi(/** @type {string} */ path) {
@@ -95,13 +116,4 @@ const serverOf = (sets, asked) => ({
   }
 })
 
-/** @param {string} _ @param {any} value */
-function plain(_, value) {
-  if (ArrayBuffer.isView(value)) return Array.from(/** @type {any} */ (value))
-  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
-}
-
-let text = ''
-for await (const part of process.stdin) text += part
-const results = await Promise.all(JSON.parse(text).map((/** @type {any} */ asked) => TASKS[asked.task](asked)))
-process.stdout.write(JSON.stringify(results, plain))
+await answer(TASKS)

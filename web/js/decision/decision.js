@@ -1,13 +1,15 @@
-// What was decided: which candidate each slot uses in each column and pass. Pure, and the same for every
-// method: a method's own room, or the document itself, fills it in.
+// What was decided: which candidate each slot uses in each column and pass, and what decides it. Pure, and the
+// same for every method: a method's own room, or the document itself, fills it in.
 
 /** Where a pass uses no candidate. */
 export const NOBODY = -1
 
 /**
  * `choices` is [slots, columns, passes]: the candidate, or NOBODY. `curve` is the scale that decides, over x,
- * or null. `headline` and `facts` are lines to read; `about(slot, words)` says more of one slot, or ''.
+ * or null. `headline` and `facts` are lines to read; `about(slot, locale)` says more of one slot, or ''. `supposed`:
+ * the columns are steps of a run that is only supposed, since the method counts each run's own.
  * @typedef {import('./columns.js').Columns} Columns
+ * @typedef {import('./document.js').PlanDocument} PlanDocument
  * @typedef {{
  *   columns: Columns,
  *   passes: number,
@@ -15,10 +17,29 @@ export const NOBODY = -1
  *   curve: { name: string, at: (x: number) => number } | null,
  *   headline: string,
  *   facts: string[],
+ *   supposed: boolean,
  *   about: (slot: number, locale: string) => string
  * }} Decision
  * @typedef {{ winners: number[], first: number, last: number }} Stretch
+ * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
+ * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
+ * the widgets that decide too and can't be followed; without it no widget can. `even` is the value of the
+ * widget `dial` that gives the second candidate a share of the layers.
+ * @typedef {(name: string, otherwise: any) => any} Read
+ * @typedef {{
+ *   fixed?: string[],
+ *   accepts: (document: PlanDocument) => boolean,
+ *   settings: (read: Read, document: PlanDocument) => any,
+ *   settingsOf: (document: PlanDocument) => any,
+ *   same: (one: any, other: any) => boolean,
+ *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,
+ *   dial?: string,
+ *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null
+ * }} Decider
  */
+
+/** Four digits for people, or the sign for what is no finite number. @param {number} value */
+export const number = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(4))) : '∞')
 
 /**
  * The candidates that a slot's passes use in a column.

@@ -13,7 +13,7 @@ const BETWEEN_PASSES = '/'
  * @typedef {import('./document.js').PlanDocument} PlanDocument
  */
 
-/** @type {import('../methods/index.js').Decider} */
+/** @type {import('./decision.js').Decider} */
 export const recorded = {
   accepts: (document) => document.slots.every((slot) => lettersOf(slot.choice, document) !== null),
   settings: () => ({}),
@@ -25,7 +25,8 @@ export const recorded = {
     choices: choicesOf(document),
     curve: null,
     headline: document.method.name,
-    facts: supposed(document, asked) ? [...document.facts, 'each run counts its own steps'] : document.facts,
+    facts: document.facts,
+    supposed: supposed(document, asked),
     about: () => ''
   })
 }

@@ -5,24 +5,8 @@ import { klora } from './klora.js'
 import { inPasses, inTurn } from './whole.js'
 
 /**
- * How decisions come from a document. `settings(read, document)` are those on the node that they follow,
- * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
- * the widgets that decide too and can't be followed; without it no widget can. `even` is the value of the
- * widget `dial` that gives the second candidate a share of the layers.
- * @typedef {import('../decision/columns.js').Columns} Columns
- * @typedef {import('../decision/decision.js').Decision} Decision
+ * @typedef {import('../decision/decision.js').Decider} Decider
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
- * @typedef {(name: string, otherwise: any) => any} Read
- * @typedef {{
- *   fixed?: string[],
- *   accepts: (document: PlanDocument) => boolean,
- *   settings: (read: Read, document: PlanDocument) => any,
- *   settingsOf: (document: PlanDocument) => any,
- *   same: (one: any, other: any) => boolean,
- *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,
- *   dial?: string,
- *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null
- * }} Decider
  */
 
 /** @type {Map<string, Decider>} */

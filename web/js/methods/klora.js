@@ -1,7 +1,8 @@
 // K-LoRA (arXiv 2502.18461, section 3.2) on the scores of its document, for the settings on the node now. The
 // same arithmetic, in the same order, as the Python side; gamma of each mode comes with the document.
 
-import { number } from '../decision/format.js'
+import { number } from '../decision/decision.js'
+import { wordsFor } from './words.js'
 
 const SUBJECT = 0
 const STYLE = 1
@@ -81,7 +82,7 @@ function turnOf(ratio, scale) {
  */
 export const gammaOf = ({ gammas }, mode) => gammas[mode] ?? Infinity
 
-/** @type {import('./index.js').Decider} */
+/** @type {import('../decision/decision.js').Decider} */
 export const klora = {
   fixed: ['method', 'layers', 'score', 'loser', 'outside'],
   accepts,
@@ -101,7 +102,8 @@ export const klora = {
       curve: { name: nameOf(schedule), at: (x) => scale(schedule, x) },
       headline: formulaOf(schedule),
       facts: [`gamma ${number(gamma)} (${gammaMode})`],
-      about: (slot, locale) => rhoOf(rho[slot], WORDS[locale] ?? WORDS.en)
+      supposed: false,
+      about: (slot, locale) => rhoOf(rho[slot], wordsFor(locale))
     }
   }
 }
@@ -127,7 +129,7 @@ function isSchedule({ name, alpha, beta, balance }, defaults) {
 
 /**
  * The settings on the node; a schedule that another one has just replaced brings the page's defaults.
- * @param {import('./index.js').Read} read @param {PlanDocument} document
+ * @param {import('../decision/decision.js').Read} read @param {PlanDocument} document
  * @returns {Settings}
  */
 function settings(read, { schedule: ran, gamma, gammas, page: { defaults } }) {
@@ -163,15 +165,8 @@ export function formulaOf(schedule) {
   return `${nameOf(schedule)} = ${factor ? `(${body})${factor}` : body}`
 }
 
-/** @type {Record<string, { always: string, never: string }>} */
-const WORDS = {
-  en: { always: 'rho ∞, the style LoRA is zero here', never: 'rho 0, the subject LoRA is zero here' },
-  zh: { always: 'rho ∞，风格 LoRA 在此层为零', never: 'rho 0，主体 LoRA 在此层为零' },
-  ja: { always: 'rho ∞、スタイル LoRA はここで 0', never: 'rho 0、被写体 LoRA はここで 0' }
-}
-
-/** @param {number} rho @param {{ always: string, never: string }} words */
-function rhoOf(rho, { always, never }) {
-  if (rho === Infinity) return always
-  return rho === -Infinity ? never : `rho ${number(rho)}`
+/** @param {number} rho @param {import('./words.js').Words} words */
+function rhoOf(rho, { styleZero, subjectZero }) {
+  if (rho === Infinity) return styleZero
+  return rho === -Infinity ? subjectZero : `rho ${number(rho)}`
 }

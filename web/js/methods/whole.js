@@ -21,7 +21,7 @@ const FOLLOWS_NO_WIDGET = { settings: () => ({}), settingsOf: () => ({}), same: 
 
 /**
  * LoRA Switch (arXiv 2402.16843): one LoRA at a time, in turns.
- * @type {import('./index.js').Decider}
+ * @type {import('../decision/decision.js').Decider}
  */
 export const inTurn = {
   ...FOLLOWS_NO_WIDGET,
@@ -31,27 +31,26 @@ export const inTurn = {
     const supposed = document.method.counts_steps === true && asked.kind !== 'steps'
     const columns = supposed ? stepColumns(document.steps) : asked
     const active = momentsOf(columns).map((moment) => activeAt(document, moment))
-    const facts = supposed ? [...document.facts, 'each run counts its own steps'] : document.facts
-    return decision(document, columns, facts, (column) => active[column])
+    return decision(document, columns, supposed, (column) => active[column])
   }
 }
 
 /**
  * LoRA Composite and CMLoRA (arXiv 2402.16843, 2502.04923): each LoRA alone in a pass of its own, always.
- * @type {import('./index.js').Decider}
+ * @type {import('../decision/decision.js').Decider}
  */
 export const inPasses = {
   ...FOLLOWS_NO_WIDGET,
   accepts: (document) => document.passes === document.candidates.length && hasPresence(document),
-  decide: (document, _, asked) => decision(document, asked, document.facts, (_, pass) => pass)
+  decide: (document, _, asked) => decision(document, asked, false, (_, pass) => pass)
 }
 
 /**
- * @param {PlanDocument} document @param {Columns} columns @param {string[]} facts
+ * @param {PlanDocument} document @param {Columns} columns @param {boolean} supposed
  * @param {(column: number, pass: number) => number} active
  */
-function decision(document, columns, facts, active) {
-  const { slots, passes, candidates, method } = document
+function decision(document, columns, supposed, active) {
+  const { slots, passes, candidates, method, facts } = document
   const choices = new Int8Array(slots.length * columns.count * passes)
   let at = 0
   for (const slot of slots) {
@@ -63,7 +62,7 @@ function decision(document, columns, facts, active) {
       }
     }
   }
-  return { columns, passes, choices, curve: null, headline: method.name, facts, about: () => '' }
+  return { columns, passes, choices, curve: null, headline: method.name, facts, supposed, about: () => '' }
 }
 
 /**

@@ -1,4 +1,4 @@
-// The live map on a canvas: a sibling of klora_core/picture.py, small enough for a node.
+// The live map on a canvas: a sibling of klora_core/picture, small enough for a node.
 
 import { isEven } from '../decision/columns.js'
 import { mapPixels } from './bitmap.js'

@@ -32,7 +32,8 @@ export function tell(state, cursor, words) {
   const { plan, decision } = state
   const count = plan.slots.length
   const columns = columnsIn(decision.columns, words)
-  let lines = [decision.headline, [words.slots(count), columns, ...decision.facts].join(' · ')]
+  const facts = decision.supposed ? [...decision.facts, words.supposed] : decision.facts
+  let lines = [decision.headline, [words.slots(count), columns, ...facts].join(' · ')]
   if (!count) lines = ['', words.empty]
   else if (cursor) lines = cell(state, cursor, words)
   const told = cursor ? lines.join('. ') : `${words.summary(count, columns, leading(state, words))} ${words.keys}`
@@ -62,5 +63,6 @@ export function stripes(shares, colours, rest) {
     end += share * 100
     return `${colours[i]} ${start}% ${end}%`
   })
-  return `linear-gradient(to right, ${[...stops, `${rest} ${end}% 100%`].join(', ')})`
+  stops.push(`${rest} ${end}% 100%`)
+  return `linear-gradient(to right, ${stops.join(', ')})`
 }

@@ -1,6 +1,6 @@
 // What the live map says, in the page's language.
 
-import { number } from '../decision/format.js'
+import { number } from '../decision/decision.js'
 
 /**
  * @typedef {import('../decision/columns.js').Columns} Columns
@@ -44,6 +44,7 @@ const EN = {
   /** @param {number} count */
   steps: (count) => `${count} steps`,
   byProgress: 'over progress x',
+  supposed: 'each run counts its own steps',
   /** @param {number} count @param {boolean} byNoise */
   ofRun: (count, byNoise) => `the ${count} steps of the last run${byNoise ? ', by noise level' : ''}`,
   /** @param {number} slots @param {string} columns @param {string} share */
@@ -59,7 +60,6 @@ const EN = {
 
 /** @type {Words} */
 const ZH = {
-  ...EN,
   locale: 'zh',
   title: '选择图',
   preview: '预览中，运行后生效',
@@ -75,6 +75,7 @@ const ZH = {
   evenMore: '设为让两者在整个运行中各占一半的层的值。',
   placeMore: '行是层，从输入到输出；列是步数。之后改设置，图立即跟着变。',
   step: '步',
+  x: 'x',
   shares: '占比',
   candidates: { subject: '主体', style: '风格' },
   nobody: '不用 LoRA',
@@ -86,6 +87,7 @@ const ZH = {
   slots: (count) => `${count} 个槽位`,
   steps: (count) => `${count} 步`,
   byProgress: '按进度 x',
+  supposed: '步数按每次运行各自计算',
   ofRun: (count, byNoise) => `上次运行的 ${count} 步${byNoise ? '，按噪声水平' : ''}`,
   summary: (slots, columns, share) => `${slots} 个层槽位，${columns}；格子中${share}。`,
   keys: '方向键在槽位与步数间移动，回车折叠选择图。',
@@ -96,7 +98,6 @@ const ZH = {
 
 /** @type {Words} */
 const JA = {
-  ...EN,
   locale: 'ja',
   title: '選択マップ',
   preview: 'プレビュー中、実行すると反映',
@@ -112,6 +113,7 @@ const JA = {
   place: '実行すると、各レイヤーが各ステップでどの LoRA を使うかをここに表示します。',
   placeMore: '行はレイヤー(入力から出力へ)、列はステップ。その後は設定の変更にすぐ追従します。',
   step: 'ステップ',
+  x: 'x',
   shares: '割合',
   candidates: { subject: '被写体', style: 'スタイル' },
   nobody: 'LoRA なし',
@@ -123,6 +125,7 @@ const JA = {
   slots: (count) => `${count} スロット`,
   steps: (count) => `${count} ステップ`,
   byProgress: '進行度 x',
+  supposed: 'ステップは実行ごとに数えます',
   ofRun: (count, byNoise) => `前回の実行の ${count} ステップ${byNoise ? '(ノイズ量)' : ''}`,
   summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの割合は${share}。`,
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',

@@ -2,8 +2,8 @@
 // and a line says where a file is for another base model than the one it meets.
 
 import { HINT, sayOn } from './line.js'
-import { modelFileFor } from './model_file.js'
-import { watchWidgets } from './widgets.js'
+import { modelFileFor } from '../graph/model_file.js'
+import { watchWidgets } from '../graph/widgets.js'
 
 const ROUTE = '/klora/lora?name='
 const LONGEST = 40

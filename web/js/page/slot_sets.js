@@ -1,7 +1,6 @@
 // The documents of runs, whole: a run sends its settings, and names the set of slots that the server keeps.
 
-import { readDocument } from '../decision/document.js'
-import { readSet } from '../decision/slot_set.js'
+import { readDocument, readSet } from '../decision/document.js'
 import { Answers } from './answers.js'
 
 const ROUTE = '/klora/sets/'
@@ -10,7 +9,7 @@ const KEPT = 8
 /**
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
  * @typedef {import('../decision/document.js').Sent} Sent
- * @typedef {import('../decision/slot_set.js').SlotSet} SlotSet
+ * @typedef {import('../decision/document.js').SlotSet} SlotSet
  */
 
 /** Asks the server once for each set, and knows the last few. */

@@ -2,7 +2,7 @@
 
 const PROPERTY = 'klora_map'
 
-export class NodeRoom {
+export class NodeHeight {
   #app
   #node
 

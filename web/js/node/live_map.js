@@ -3,13 +3,13 @@
 import { columnAt, columnsFor } from '../decision/columns.js'
 import { LastDocument } from '../decision/last_document.js'
 import { Runs } from '../decision/runs.js'
+import { asideBy, locatorOf } from '../graph/graph.js'
+import { samplersOf } from '../graph/samplers.js'
+import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from '../graph/widgets.js'
 import { deciderOf, fixedBy } from '../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
 import { passGestures } from './gestures.js'
-import { asideBy, locatorOf } from './graph.js'
-import { NodeRoom } from './node_room.js'
-import { samplersOf } from './samplers.js'
-import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from './widgets.js'
+import { NodeHeight } from './height.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
@@ -27,7 +27,7 @@ export class LiveMap {
   #app
   #node
   #words
-  #room
+  #height
   /** @type {MapView} */
   #view
   #last = new LastDocument(() => {
@@ -50,9 +50,9 @@ export class LiveMap {
     this.#app = app
     this.#node = node
     this.#words = words
-    this.#room = new NodeRoom(app, node)
+    this.#height = new NodeHeight(app, node)
     this.#view = this.#attach()
-    this.#room.take()
+    this.#height.take()
   }
 
   /** Whether nothing was sent for it yet. */
@@ -70,8 +70,8 @@ export class LiveMap {
 
   /** The node was loaded from a file. @param {any} saved */
   configured(saved) {
-    if (this.#view.open !== this.#room.open) this.#view.fold(this.#room.open)
-    this.#room.restore(saved?.size?.[1])
+    if (this.#view.open !== this.#height.open) this.#view.fold(this.#height.open)
+    this.#height.restore(saved?.size?.[1])
     this.update()
   }
 
@@ -171,10 +171,10 @@ export class LiveMap {
     const node = this.#node
     const view = new MapView({
       words: this.#words,
-      open: this.#room.open,
+      open: this.#height.open,
       onFold: (open, change) => {
         const difference = Math.max(view.element.offsetHeight, OPEN_HEIGHT) - FOLDED_HEIGHT
-        this.#room.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
+        this.#height.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
       },
       onEven: ({ dial, value }) => {
         setWidget(node, dial, value, this.#app)

@@ -71,7 +71,7 @@ export function watchWidgets(node, watched, moved) {
 /**
  * Whether the nodes that `node` takes its LoRAs from can still be loading the files that the document is about:
  * each by the input of its role, or all from one set.
- * @param {any} node @param {import('../decision/document.js').Sent} plan @param {any} rootGraph
+ * @param {any} node @param {{ loras: { name: string, role: string }[] }} plan @param {any} rootGraph
  */
 export function loadsFilesOf(node, plan, rootGraph) {
   return plan.loras.every(({ name, role }) => {
