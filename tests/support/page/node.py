@@ -22,7 +22,7 @@ class Node:
     def evaluate(self, tasks: list[dict[str, Any]]) -> list[Any]:
         """Results of ``tasks``, in order.
 
-        Raises AssertionError with node's own words where a task fails or node ends, and where no answer comes in
+        Raises AssertionError with node's own words where a task fails or node ends, and if no answer comes in
         ``seconds``.
         """
         line = self._answer_to(json.dumps(tasks))
