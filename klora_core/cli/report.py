@@ -106,7 +106,8 @@ def _planned(options: argparse.Namespace) -> Plan:
     dials = signature(entry.make).parameters
     make = entry.make(**{name: value for name, value in vars(options).items() if name in dials})
     roles, loras = _read(options)
-    rows, method = make(Given(tuple(lora.slots for lora in loras), roles, tuple(lora.name for lora in loras)))
+    slots, names = tuple(lora.slots for lora in loras), tuple(lora.name for lora in loras)
+    rows, method = make(Given(slots, roles, names, give_role="name one by --{role} FILE"))
     infos = [
         LoraInfo(lora.name, role, base=words_of(lora.base_model))
         for lora, role in zip(loras, roles, strict=True)

@@ -40,7 +40,8 @@ T = TypeVar("T")
 class Given:
     """The LoRAs that a method is made for, those of the role ``other`` last, and who measures them.
 
-    ``memo`` is what was worked out of these very LoRAs, under these roles and names, before.
+    ``memo`` is what was worked out of these very LoRAs, under these roles and names, before; ``give_role``
+    how this door gives a LoRA the role ``{role}``.
     """
 
     slots: tuple[Deltas, ...]
@@ -49,6 +50,7 @@ class Given:
     score: Scorer = score_all
     energies: Callable[[Sequence[Delta]], Sequence[float]] | None = None
     memo: dict[Hashable, Any] = field(default_factory=dict)
+    give_role: str = "set roles"
 
     def cached(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
@@ -89,9 +91,9 @@ def klora(
     def make(given: Given) -> tuple[Rows, Method]:
         for role in (SUBJECT, STYLE):
             if role not in given.roles:
+                remedy = given.give_role.format(role=role)
                 raise KLoraError(
-                    f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: set roles "
-                    f"(on the command line, name one by --{role} FILE)."
+                    f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: {remedy}."
                 )
         rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
         evidence = given.cached(

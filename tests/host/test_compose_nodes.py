@@ -238,7 +238,7 @@ def test_what_compose_refuses(pack, sd15, pair, method, words):
 
 
 def test_klora_without_a_style(pack, sd15, pair):
-    with pytest.raises(ValueError, match="no LoRA here is a style"):
+    with pytest.raises(ValueError, match="no LoRA here is a style: set roles\\.$"):
         compose(pack, sd15.model, lora_set(pack, (pair[0], "subject", 1.0)), "K-LoRA")
     with pytest.raises(ValueError, match="No LoRA of the set takes part"):
         compose(pack, sd15.model, lora_set(pack, (pair[0], "other", 1.0)), "LoRA Switch")

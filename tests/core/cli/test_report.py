@@ -81,7 +81,7 @@ def test_the_dominant_lora(three, tmp_path):
     [
         ([], "files are required"),
         (["a.safetensors"], "give two files"),
-        (["--subject", "{0}"], "name one by --style FILE"),
+        (["--subject", "{0}"], "no LoRA here is a style: name one by --style FILE."),
         (["--style", "{0}", "--method", "B-LoRA"], "exactly one subject and one style"),
         (["{0}", "{1}", "--method", "LoRA Swap"], "invalid choice"),
         (["{0}", "{1}", "--method", "LoRA Switch", "--tau", "0"], "tau must be a number of steps"),
