@@ -6,8 +6,7 @@ import re
 
 from .compounds import COMPOUNDS
 from .layout import Layout
-from .networks.tables import TABLES
-from .networks.unet import unet
+from .networks import TABLES, unet
 from .sign_table import UNET
 from .slots import Slot
 from .table import Placed

@@ -5,7 +5,7 @@ Where two rows fit, the earlier one holds.
 
 from __future__ import annotations
 
-from .networks.tables import TABLES
+from .networks import TABLES
 from .signs import Own, Shared, Within, only, row
 
 UNET, FLUX, OTHER = "unet", "flux", "other"

@@ -1,10 +1,10 @@
-"""The spellings of tests/host/spellings, by the host lane's own check, for the table."""
+"""The spellings of tests/support/host/spellings, by the host lane's own check, for the table."""
 
 from __future__ import annotations
 
 import pytest
-from test_spellings import test_every_module_arrives_by_both_doors as arrives
 
+from tests.host.loras.test_spellings import test_every_module_arrives_by_both_doors as arrives
 from tests.support.host.spellings import SPELLINGS
 
 

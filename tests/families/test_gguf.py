@@ -9,9 +9,9 @@ import folder_paths
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_precisions import SCALE
 
 from tests.families.test_families import RANKS, fuse, layers, relative
+from tests.families.test_precisions import SCALE
 from tests.support.families.nets import sample
 from tests.support.families.reference import reference
 from tests.support.host.reference import random_lora
