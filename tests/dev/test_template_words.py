@@ -44,7 +44,7 @@ def test_every_line_is_in_the_language_and_keeps_its_marks(language: str) -> Non
 
 
 def test_the_page_knows_every_template_by_its_id() -> None:
-    code = (REPO / "web" / "js" / "host" / "templates.js").read_text(encoding="utf-8")
+    code = (REPO / "web" / "js" / "page" / "templates.js").read_text(encoding="utf-8")
     (start,) = re.findall(r"OURS = /\^([0-9a-f-]+)/", code)
     for name in SHIPPED:
         assert json.loads(path_of(name).read_text(encoding="utf-8"))["id"].startswith(start), name
