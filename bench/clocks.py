@@ -20,9 +20,9 @@ from .probes import Added
 def on_ours(clock: Added) -> Iterator[None]:
     """Additions to an output, and weights that are folded, with the decision which of the two."""
     apply = f"{load_pack().__name__}.klora_core.apply"
-    hooks, fold = (importlib.import_module(f"{apply}.{name}") for name in ("hooks", "fold"))
+    forms, fold = (importlib.import_module(f"{apply}.{name}") for name in ("forms", "fold"))
     with ExitStack() as stack:
-        stack.enter_context(patch.object(hooks, "addition", _made_timed(clock, hooks.addition)))
+        stack.enter_context(patch.object(forms, "addition", _made_timed(clock, forms.addition)))
         for name in ("pays", "weight"):
             stack.enter_context(patch.object(fold.Fold, name, clock.timed(getattr(fold.Fold, name))))
         yield

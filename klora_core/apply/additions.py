@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Additive, Dense, Hadamard, Kron, LowRank, factor_shape
+from ..deltas import Additive, Dense, Hadamard, Kron, LowRank, factor_shape, spans, tiles
 from .kron_steps import KronSteps
 from .targets import Span
 
@@ -42,29 +42,9 @@ def addition(module: Any, delta: Additive, rows: Span) -> Add:
     return _loha_linear(rows, delta)
 
 
-def tiles(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """(start, length) of row tiles of a matrix."""
-    out, n = shape
-    step = max(1, TILE // n)
-    for start in range(0, out, step):
-        yield start, min(step, out - start)
-
-
 def products(delta: Kron | Hadamard) -> Iterator[tuple[tuple[int, int], Tensor]]:
     """((start, length), these rows of dW), tile by tile; one may be changed, and is valid until the next."""
-    out, n = delta.shape
-    if isinstance(delta, Kron):
-        for rows in tiles((out, n)):
-            yield rows, delta.rows(*rows).product()
-        return
-    # Made once: what is freed between others can leave holes that the next one does not fit.
-    up1, down1, up2, down2 = delta.tensors
-    one, two = (up1.new_empty(min(out, max(1, TILE // n)), n) for _ in range(2))
-    for start, length in tiles((out, n)):
-        tile, other = one.narrow(0, 0, length), two.narrow(0, 0, length)
-        torch.mm(up1.narrow(0, start, length), down1, out=tile)
-        torch.mm(up2.narrow(0, start, length), down2, out=other)
-        yield (start, length), tile.mul_(other)
+    return tiles(delta, TILE)
 
 
 def chains(delta: Hadamard) -> bool:
@@ -130,8 +110,7 @@ class _LohaChain:
     def __init__(self, delta: Hadamard) -> None:
         self._up1, self._down1, self._up2, self._down2 = delta.tensors
         r1, r2 = self._down1.shape[0], self._down2.shape[0]
-        step = max(1, TILE // (r2 * max(delta.shape)))
-        self._steps = tuple((start, min(step, r1 - start)) for start in range(0, r1, step))
+        self._steps = tuple(spans((r1, r2 * max(delta.shape)), TILE))
 
     def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
         """(up [out, r], down [r, n]) whose products sum to dW: columns and rows multiplied pair by pair."""

@@ -25,23 +25,19 @@ class Buffers(nn.Module):
     memory, until ``to`` brings them to another one; from then on they keep their identity.
     """
 
-    active: list[int]
-    """By target: the form that is shown, NO_FORM where nothing is added."""
+    states: tuple[State, ...]
+    """By target: what its buffers are for, and hold."""
 
     def __init__(
         self, targets: tuple[Target, ...], dtype: torch.dtype, device: torch.device | str = "cpu"
     ) -> None:
         super().__init__()
         self.targets = targets
-        self.active = [NO_FORM] * len(targets)
-        # None: nothing was shown there yet, or a switch was interrupted.
-        self._holds: list[int | None] = [None] * len(targets)
-        self._blank = set(range(len(targets)))
-        self._forms = [_forms(target) for target in targets]
-        for i, forms in enumerate(self._forms):
-            for form in range(len(forms.templates)):
-                for name, shape, own in forms.parts(i, form):
-                    self._add(name, shape, dtype if own.is_floating_point() else own.dtype, device)
+        self.states = tuple(state_of(i, target) for i, target in enumerate(targets))
+        for state in self.states:
+            for names, template in zip(state.names, state.templates, strict=True):
+                for name, own in zip(names, template.tensors, strict=True):
+                    self._add(name, own.shape, dtype if own.is_floating_point() else own.dtype, device)
 
     def _add(self, name: str, shape: torch.Size, dtype: torch.dtype, device: torch.device | str) -> None:
         # Inference tensors could not be overwritten by a sampler that runs outside inference mode.
@@ -66,57 +62,72 @@ class Buffers(nn.Module):
 
     def forms(self, i: int) -> tuple[Delta, ...]:
         """The buffers of target ``i``, each form as a delta of scale 1; inactive ones are zero."""
-        forms = self._forms[i]
+        state = self.states[i]
         return tuple(
-            template.with_tensors([getattr(self, name) for name, _, _ in forms.parts(i, f)])
-            for f, template in enumerate(forms.templates)
+            template.with_tensors(self._named(names))
+            for names, template in zip(state.names, state.templates, strict=True)
         )
+
+    def _named(self, names: tuple[str, ...]) -> list[Tensor]:
+        return [getattr(self, name) for name in names]
 
     def show(self, i: int, who: int) -> None:
         """Put candidate ``who`` into the buffers of target ``i``, nothing for NOBODY.
 
         Nothing happens where it is there already. Raises IndexError for a candidate that is not there.
         """
-        if self._holds[i] == who:
+        state = self.states[i]
+        if state.whole == who:
             return
         delta = None if who == NOBODY else self.targets[i].candidates[who]
         # An interrupt half way leaves a target that nobody takes for whole.
-        self._holds[i], self.active[i] = None, NO_FORM
-        form = NO_FORM if delta is None or delta.scale == 0 else self._forms[i].of[who]
-        for f, buffers in enumerate(self.forms(i)):
+        state.whole, state.active = None, NO_FORM
+        form = NO_FORM if delta is None or delta.scale == 0 else state.forms[who]
+        for f, names in enumerate(state.names):
+            buffers = self._named(names)
             if f == form and delta is not None:
-                for n, (buffer, source) in enumerate(zip(buffers.tensors, delta.tensors, strict=True)):
-                    _fill(buffer, source, delta.scale if n == 0 else 1.0)
+                for n, (buffer, source) in enumerate(zip(buffers, delta.tensors, strict=True)):
+                    fill(buffer, source, delta.scale if n == 0 else 1.0)
             else:
                 # What is compiled computes all forms: a product with one factor zero is zero, of any numbers.
-                for buffer in buffers.tensors if i in self._blank else buffers.tensors[:1]:
+                for buffer in buffers if state.blank else buffers[:1]:
                     buffer.zero_()
-        self._blank.discard(i)
-        self.active[i] = form
-        self._holds[i] = who
+        state.blank = False
+        state.active = form
+        state.whole = who
 
 
-@dataclass(frozen=True, eq=False)
-class _Forms:
-    """The forms of a target: an example of each, the largest; and the form ``of`` each candidate."""
+@dataclass(eq=False)
+class State:
+    """What the buffers of one target are for, and what they hold."""
 
     templates: tuple[Delta, ...]
-    of: tuple[int, ...]
+    """An example of each form, the largest."""
+    names: tuple[tuple[str, ...], ...]
+    """By form: its buffers, one for each tensor."""
+    forms: tuple[int, ...]
+    """By candidate: its form, NO_FORM for None."""
+    active: int = NO_FORM
+    """The form that is shown, NO_FORM where nothing is added."""
+    whole: int | None = None
+    """The candidate, or NOBODY, that is there as a whole; None before the first, and after an interrupt."""
+    blank: bool = True
+    """Whether nothing was ever written: the buffers hold any numbers."""
 
-    def parts(self, i: int, form: int) -> list[tuple[str, torch.Size, Tensor]]:
-        """(name of the buffer, shape, the example's tensor) of each tensor of ``form`` of target ``i``."""
-        tensors = self.templates[form].tensors
-        return [(f"target_{i}_{form}_{n}", t.shape, t) for n, t in enumerate(tensors)]
 
-
-def _forms(target: Target) -> _Forms:
+def state_of(i: int, target: Target) -> State:
+    """``target``, number ``i``, before anything is shown there: its candidates by what can share buffers."""
     keys = [NO_FORM if delta is None else _form(delta) for delta in target.candidates]
     templates: dict[Hashable, Delta] = {}
     for key, delta in zip(keys, target.candidates, strict=True):
         if delta is not None and (key not in templates or delta.rank > templates[key].rank):
             templates[key] = delta
     at = {key: form for form, key in enumerate(templates)}
-    return _Forms(tuple(templates.values()), tuple(at.get(key, NO_FORM) for key in keys))
+    names = (
+        tuple(f"target_{i}_{form}_{n}" for n in range(len(template.tensors)))
+        for form, template in enumerate(templates.values())
+    )
+    return State(tuple(templates.values()), tuple(names), tuple(at.get(key, NO_FORM) for key in keys))
 
 
 def _form(delta: Delta) -> Hashable:
@@ -133,7 +144,7 @@ def _form(delta: Delta) -> Hashable:
     return type(delta), shapes
 
 
-def _fill(buffer: Tensor, source: Tensor, scale: float) -> None:
+def fill(buffer: Tensor, source: Tensor, scale: float) -> None:
     """The beginning of ``buffer`` in each dimension = scale * source, the rest zero."""
     if scale != 1.0:
         source = source.to(torch.promote_types(torch.float32, buffer.dtype)) * scale

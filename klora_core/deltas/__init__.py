@@ -1,8 +1,9 @@
 """What a LoRA does to a layer, dW, as factors or as a matrix; LoRAs side by side as rows.
 
 Read ``scaled`` first (what every kind has), then ``matrices``, ``products`` and ``remapped`` (the kinds),
-then ``rows``. ``layer_weight`` is a layer's own weight for the kinds that depend on it, ``digest`` tells
-equal deltas, ``projection`` what one LoRA does on inputs that another does not read.
+``tiles`` (their matrices, some rows at a time), then ``rows``. ``layer_weight`` is a layer's own weight for
+the kinds that depend on it, ``digest`` tells equal deltas, ``projection`` what one LoRA does on inputs that
+another does not read.
 """
 
 from .digest import Seen, contents, digest, digests, once
@@ -14,3 +15,4 @@ from .projection import SharedInputs, project_off_inputs
 from .remapped import Delta, Deltas, Remapped
 from .rows import LAYERS, Row, Rows, meet, meet_all, rows
 from .scaled import as_float32
+from .tiles import room_for, spans, tiles

@@ -88,7 +88,8 @@ class Kron(Scaled):
             order = order + self.window[0]
         return replace(self, window=None, order=order)
 
-    def product(self) -> Tensor:
+    def product(self, into: Tensor | None = None) -> Tensor:
+        """dW / scale as a matrix, in the factors' dtype and on their device; in ``into``, if given."""
         first = 0 if self.window is None else self.window[0]
         index = self.order
         if index is None:
@@ -96,7 +97,8 @@ class Kron(Scaled):
         m2 = factor_shape(self.w2)[0]
         left = factor_rows(self.w1, torch.div(index, m2, rounding_mode="floor"))
         right = factor_rows(self.w2, index % m2)
-        return (left.unsqueeze(2) * right.unsqueeze(1)).flatten(1)
+        out = None if into is None else into.view(len(left), left.shape[1], right.shape[1])
+        return torch.mul(left.unsqueeze(2), right.unsqueeze(1), out=out).flatten(1)
 
 
 @dataclass(frozen=True, eq=False)

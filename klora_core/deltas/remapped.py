@@ -48,6 +48,11 @@ class Remapped(Scaled):
         """The smaller side: W's own rank is in it."""
         return min(self.shape)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether any row of dW is made of all of W's: some rows are no less work than all."""
+        return self.left is not None and self.left.butterfly
+
     def rows(self, start: int, length: int) -> Remapped:
         """The rows ``start .. start+length`` of dW. Raises KLoraError where a rotation mixes others in."""
         if (start, length) == (0, self.shape[0]):

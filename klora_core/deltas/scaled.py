@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ H = TypeVar("H", bound="Held")
 S = TypeVar("S", bound="Scaled")
 
 
+@dataclass(frozen=True, eq=False)
 class Held:
     """A frozen dataclass whose fields ``held`` are tensors, pairs of them, others of these, or None."""
 
@@ -21,13 +22,19 @@ class Held:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """What it is made of, in the order of its fields."""
+        """What it is made of, in the order of ``held``."""
         return tuple(tensor for name in self.held for tensor in _tensors(getattr(self, name)))
 
     def with_tensors(self: H, tensors: Sequence[Tensor]) -> H:
-        """The same of other tensors, in the order of ``tensors``."""
+        """The same of other tensors, as many and in the order of ``tensors``."""
+        return self._with(**self._refilled(tensors))
+
+    def _refilled(self, tensors: Sequence[Tensor]) -> dict[str, Any]:
         rest = iter(tensors)
-        return replace(self, **{name: _refilled(getattr(self, name), rest) for name in self.held})  # type: ignore[type-var]
+        return {name: _refilled(getattr(self, name), rest) for name in self.held}
+
+    def _with(self: H, **fields: Any) -> H:
+        return replace(self, **fields)
 
 
 def _tensors(value: Any) -> tuple[Tensor, ...]:
@@ -51,7 +58,10 @@ def _refilled(value: Any, rest: Iterator[Tensor]) -> Any:
 class Scaled(Held, ABC):
     """A weight change dW [out, n] of one slot, convolutions' kernels flat in n."""
 
-    scale: float
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """What the product is multiplied with; a field of every kind."""
 
     @property
     @abstractmethod
@@ -81,12 +91,12 @@ class Scaled(Held, ABC):
         """dW / scale as a matrix, in the factors' dtype and on their device."""
 
     def with_tensors(self: S, tensors: Sequence[Tensor]) -> S:
-        """The same of other tensors, in the order of ``tensors``; scale 1."""
-        return replace(super().with_tensors(tensors), scale=1.0)  # type: ignore[type-var]
+        """The same of other tensors, as many and in the order of ``tensors``; scale 1."""
+        return self._with(**self._refilled(tensors), scale=1.0)
 
     def scaled(self: S, strength: float) -> S:
         """strength * dW: only ``scale`` changes."""
-        return replace(self, scale=self.scale * strength)  # type: ignore[type-var]
+        return self._with(scale=self.scale * strength)
 
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n] of its own."""

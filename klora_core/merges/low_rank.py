@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..deltas import Delta, Dense, LowRank
+from ..scores import energy
 
 OVERSAMPLING = 10
 POWER_ITERATIONS = 2
@@ -123,9 +124,8 @@ def matrix_svd(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def norm(change: LowRank) -> float:
-    """||dW||_F from the factors: trace((B^T B)(A A^T)), in float64."""
-    up, down = change.up.double(), change.down.double()
-    return abs(change.scale) * math.sqrt(max(0.0, ((up.T @ up) * (down @ down.T)).sum().item()))
+    """||dW||_F from the factors."""
+    return abs(change.scale) * math.sqrt(energy(LowRank(change.up, change.down)))
 
 
 def _balanced(u: Tensor, s: Tensor, v: Tensor) -> LowRank:

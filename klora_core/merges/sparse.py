@@ -19,7 +19,7 @@ from torch import Tensor
 from ..deltas import Delta, LowRank
 from ..names import Slot
 from .method import MergeMethod, Parameter, Settings, SlotFunction, SlotTerms, Term, Value, sum_of_ranks
-from .thresholds import threshold, tiles
+from .thresholds import scaled_tiles, threshold
 
 MODEL, LAYER = SCOPES = ("model", "layer")
 
@@ -65,7 +65,7 @@ def join(terms: Sequence[Term], prunes: Sequence[Prune], rule: Rule) -> Tensor:
     signs = [-1.0 if term.weight < 0 else 1.0 for term in terms]
     weights = torch.tensor([abs(term.weight) for term in terms], device=device)
     merged = torch.empty(terms[0].delta.shape, device=device)
-    for parts in zip(*(tiles(term.delta, device) for term in terms), strict=True):
+    for parts in zip(*(scaled_tiles(term.delta, device) for term in terms), strict=True):
         stack = torch.stack([prune(rows) for prune, (_, rows) in zip(prunes, parts, strict=True)])
         if min(signs) < 0:
             stack *= torch.tensor(signs, device=device)[:, None, None]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, LowRank
+from ..deltas import Delta, LowRank, spans, tiles
 
 TILE = 1 << 19
 # Of one layer a hundredth is sampled, of a whole LoRA this many.
@@ -17,23 +17,19 @@ SAMPLES, SAMPLED_SHARE = 400_000, 0.01
 _MARGINS = (6.0, 40.0, math.inf)
 
 
-def tiles(change: Delta, device: torch.device | str = "cpu") -> Iterator[tuple[int, Tensor]]:
-    """dW [out, n] as (first row, float32 rows), ``TILE`` entries at a time; one shape is always cut alike."""
-    out, n = change.shape
-    step = max(1, TILE // n)
-    rows = _rows(change, device)
-    for start in range(0, out, step):
-        yield start, rows(start, min(step, out - start))
+def scaled_tiles(change: Delta, device: torch.device | str = "cpu") -> Iterator[tuple[int, Tensor]]:
+    """dW [out, n] as (first row, float32 rows), ``TILE`` entries at a time; one shape is always cut alike.
 
-
-def _rows(change: Delta, device: torch.device | str) -> Callable[[int, int], Tensor]:
-    """(start, length) -> these rows of dW."""
-    if not isinstance(change, LowRank):
+    Rows are valid until the next ones.
+    """
+    if isinstance(change, LowRank):
+        up, down = (tensor.to(device, torch.float32) for tensor in change.tensors)
+        for (start, _), rows in tiles(LowRank(up * change.scale, down), TILE):
+            yield start, rows
+    else:
         whole = change.dense(device)
-        return lambda start, length: whole.narrow(0, start, length)
-    up = change.up.to(device, torch.float32) * change.scale
-    down = change.down.to(device, torch.float32)
-    return lambda start, length: up.narrow(0, start, length) @ down
+        for start, length in spans(change.shape, TILE):
+            yield start, whole.narrow(0, start, length)
 
 
 def threshold(
@@ -106,7 +102,7 @@ def _between(
     above = at_high = at_low = 0
     between = _Pile()
     for change in changes:
-        for _, tile in tiles(change, device):
+        for _, tile in scaled_tiles(change, device):
             magnitude = tile.abs()
             above += int(torch.count_nonzero(magnitude > high))
             near = magnitude[(magnitude >= low) & (magnitude <= high)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
+
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Factor, Hadamard, Kron, LowRank, Remapped
+from ..deltas import Delta, Dense, Factor, Hadamard, Kron, LowRank, Remapped, spans, tiles
 
 _TILE = 1 << 20
 
@@ -24,13 +27,9 @@ def _unscaled(delta: Delta) -> Tensor:
         up, down = _exact(delta.up), _exact(delta.down)
         # Rounding can leave a product of zero a little below it.
         return ((up.T @ up) * (down @ down.T)).sum().clamp_min(0)
-    if isinstance(delta, Dense):
-        return torch.stack([_exact(tile).square().sum() for tile in _tiles(delta.weight)]).sum()
     if isinstance(delta, Kron):
         return _kron(delta)
-    if isinstance(delta, Remapped):
-        return _remapped(delta)
-    return _hadamard(delta)
+    return torch.stack([tile.square().sum() for tile in _tiles(delta)]).sum()
 
 
 def _kron(delta: Kron) -> Tensor:
@@ -53,27 +52,16 @@ def _row_energies(factor: Factor) -> Tensor:
     return ((up @ (down @ down.T)) * up).sum(1).clamp_min(0)
 
 
-def _remapped(delta: Remapped) -> Tensor:
+def _tiles(delta: Dense | Hadamard | Remapped) -> Iterator[Tensor]:
+    """dW / scale in float64, some rows at a time."""
+    if isinstance(delta, Dense):
+        return (_exact(delta.weight.narrow(0, *rows)) for rows in spans(delta.shape, _TILE))
     exact = delta.with_tensors([_exact(t) if t.is_floating_point() else t.cpu() for t in delta.tensors])
-    weight = delta.base.flat("cpu")
-    out, n = delta.shape
-    step = out if delta.left is not None and delta.left.butterfly else max(1, _TILE // n)
-    tiles = (exact.piece(weight, start, min(step, out - start)) for start in range(0, out, step))
-    return torch.stack([tile.square().sum() for tile in tiles]).sum()
-
-
-def _hadamard(delta: Hadamard) -> Tensor:
-    up1, down1, up2, down2 = (_exact(tensor) for tensor in delta.tensors)
-    step = max(1, _TILE // down1.shape[1])
-    tiles = (
-        ((a @ down1) * (b @ down2)).square().sum()
-        for a, b in zip(up1.split(step), up2.split(step), strict=True)
-    )
-    return torch.stack(list(tiles)).sum()
-
-
-def _tiles(matrix: Tensor) -> tuple[Tensor, ...]:
-    return matrix.split(max(1, _TILE // max(1, matrix.shape[1])))
+    if isinstance(exact, Hadamard):
+        return (tile for _, tile in tiles(exact, _TILE))
+    weight = exact.base.flat("cpu")
+    entries = prod(exact.shape) if exact.mixes else _TILE
+    return (exact.piece(weight, *rows) for rows in spans(exact.shape, entries))
 
 
 def _exact(tensor: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ product is not made: its entries are the products of two lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Hadamard, Kron, LowRank, Remapped, as_float32
+from ..deltas import Delta, Dense, Hadamard, Kron, as_float32, room_for, tiles
 from .kronecker import Lists, largest_products, pieces
 
 TILE_CPU = 1 << 18
@@ -134,48 +134,15 @@ def _top_device(
 
 def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None) -> Iterator[Tensor]:
     """|dW| / |scale| in flat float32 pieces of whole rows; a piece is valid until the next one."""
-    out, n = delta.shape
-    # A LoHa's tile is the product of two.
-    both = 2 if isinstance(delta, Hadamard) else 1
-    rows = max(1, min(out, entries // (both * n)))
-    if room is None or room.numel() < both * rows * n:
-        room = torch.empty(both * rows * n, dtype=torch.float32, device=device)
-    make = _maker(delta, device, room[rows * n :])
-    for start in range(0, out, rows):
-        length = min(rows, out - start)
-        yield make(start, length, room[: length * n].view(length, n)).abs_().view(-1)
-
-
-def _maker(delta: Delta, device: torch.device, spare: Tensor) -> Callable[[int, int, Tensor], Tensor]:
-    """(start, length, into) -> these rows of dW / scale; ``spare`` may be overwritten."""
-    if isinstance(delta, Dense):
-        weight = delta.weight
-        return lambda start, length, into: into.copy_(weight.narrow(0, start, length))
-    factors = as_float32(delta.tensors, device)
-    if isinstance(delta, LowRank):
-        up, down = factors
-        return lambda start, length, into: torch.mm(up.narrow(0, start, length), down, out=into)
-    if isinstance(delta, Hadamard):
-        up1, down1, up2, down2 = factors
-
-        def make(start: int, length: int, into: Tensor) -> Tensor:
-            torch.mm(up1.narrow(0, start, length), down1, out=into)
-            other = spare[: into.numel()].view(into.shape)
-            return into.mul_(torch.mm(up2.narrow(0, start, length), down2, out=other))
-
-        return make
-    whole = delta.with_tensors(factors)
-    if isinstance(whole, Remapped):
-        # Read once, for all tiles: the weight of one slot.
-        return _remapped(whole, whole.base.flat(device))
-    return lambda start, length, into: into.copy_(whole.rows(start, length).product())
-
-
-def _remapped(delta: Remapped, weight: Tensor) -> Callable[[int, int, Tensor], Tensor]:
-    if delta.left is not None and delta.left.butterfly:
-        product = delta.piece(weight, 0, delta.shape[0])
-        return lambda start, length, into: into.copy_(product.narrow(0, start, length))
-    return lambda start, length, into: into.copy_(delta.piece(weight, start, length))
+    # A LoHa's tile is the product of two, which share the room.
+    entries = entries // 2 if isinstance(delta, Hadamard) else entries
+    size = room_for(delta, entries)
+    if room is None or room.numel() < size:
+        room = torch.empty(size, dtype=torch.float32, device=device)
+    # A matrix is cast as it is copied.
+    exact = delta if isinstance(delta, Dense) else delta.with_tensors(as_float32(delta.tensors, device))
+    for _, tile in tiles(exact, entries, room):
+        yield tile.abs_().view(-1)
 
 
 def _block(n: int, k: int) -> int:

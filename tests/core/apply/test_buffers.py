@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from klora_core.apply import Buffers, Target, buffers
+from klora_core.apply.buffers import NO_FORM
 from klora_core.deltas import Dense, Hadamard, Kron, LowRank
 from klora_core.methods import NOBODY
 
@@ -39,8 +40,9 @@ def size(module):
 def shown(module):
     """What is added: the active form, and what a compiled model adds: all of them."""
     forms = module.forms(0)
-    active = torch.zeros(OUT, N) if module.active[0] == NOBODY else forms[module.active[0]].dense()
-    return active, sum((form.dense() for form in forms), torch.zeros(OUT, N))
+    active = module.states[0].active
+    added = torch.zeros(OUT, N) if active == NO_FORM else forms[active].dense()
+    return added, sum((form.dense() for form in forms), torch.zeros(OUT, N))
 
 
 def is_shown(module, delta):
@@ -96,7 +98,7 @@ def test_any_order_of_switches_shows_the_candidate_and_nothing_else():
 
 @pytest.mark.parametrize("at", range(4))
 def test_after_an_interrupted_switch_nothing_is_taken_for_whole(monkeypatch, at):
-    fill, calls = buffers._fill, []
+    fill, calls = buffers.fill, []
 
     def breaking(*args):
         calls.append(args)
@@ -108,11 +110,11 @@ def test_after_an_interrupted_switch_nothing_is_taken_for_whole(monkeypatch, at)
         module = one(*CANDIDATES)
         module.show(0, first)
         calls.clear()
-        monkeypatch.setattr(buffers, "_fill", breaking)
+        monkeypatch.setattr(buffers, "fill", breaking)
         try:
             module.show(0, second)
         except KeyboardInterrupt:
-            assert module.active == [NOBODY]
+            assert module.states[0].active == NO_FORM
         monkeypatch.undo()
         for who in (first, second):
             module.show(0, who)
@@ -122,7 +124,7 @@ def test_after_an_interrupted_switch_nothing_is_taken_for_whole(monkeypatch, at)
 def test_what_is_shown_already_is_not_copied_again(monkeypatch):
     module = one(*CANDIDATES)
     module.show(0, 1)
-    monkeypatch.setattr(buffers, "_fill", None)
+    monkeypatch.setattr(buffers, "fill", None)
     module.show(0, 1)
     with pytest.raises(TypeError):
         module.show(0, 0)

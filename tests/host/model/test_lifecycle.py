@@ -51,7 +51,7 @@ def test_a_run_after_one_that_was_broken_off(pack, sd15, sd15_conds, pair, sampl
 def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sample, fresh, monkeypatch):
     fused = fuse(pack, sd15.model, *pair).model
     buffers = part(pack, "klora_core.apply.buffers")
-    fill, calls = buffers._fill, []
+    fill, calls = buffers.fill, []
 
     def breaking(*args, **kwargs):
         calls.append(args)
@@ -59,7 +59,7 @@ def test_a_switch_that_was_broken_off_half_way(pack, sd15, sd15_conds, pair, sam
             raise RuntimeError
         fill(*args, **kwargs)
 
-    monkeypatch.setattr(buffers, "_fill", breaking)
+    monkeypatch.setattr(buffers, "fill", breaking)
     with pytest.raises(RuntimeError):
         sample(fused, *sd15_conds, steps=5)
     monkeypatch.undo()
@@ -166,7 +166,7 @@ def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, mo
     show, read = buffers.Buffers.show, clock._sigmas
 
     def count_show(self, target, who):
-        if self._holds[target] != who:
+        if self.states[target].whole != who:
             shown.append(target)
         show(self, target, who)
 

@@ -49,7 +49,7 @@ def done(pack, monkeypatch):
     count("klora_core.files.values", "is_finite")
     count("klora_core.deltas.digest", "_read")
     count("klora_core.deltas.projection", "read_by")
-    count("klora_core.apply.buffers", "_forms")
+    count("klora_core.apply.buffers", "state_of")
     return counts
 
 
@@ -75,7 +75,7 @@ def test_a_strength_makes_targets_and_nothing_else(pack, sd15, pair, done):
     first = fuse(pack, sd15.model, *pair)
     done.clear()
     turned = fuse(pack, sd15.model, *pair, style_strength=0.5)
-    assert set(done) == {"contents", "compose", "_forms"}
+    assert set(done) == {"contents", "compose", "state_of"}
     assert the_buffers(turned.model) is not the_buffers(first.model)
 
 
