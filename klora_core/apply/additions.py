@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..deltas import Additive, Dense, Hadamard, Kron, LowRank, factor_shape, spans, tiles
+from ..deltas import Additive, Dense, Hadamard, Kron, LowRank, Tiles, factor_shape, spans
 from .kron_steps import KronSteps
 from .targets import Span
 
@@ -42,9 +42,9 @@ def addition(module: Any, delta: Additive, rows: Span) -> Add:
     return _loha_linear(rows, delta)
 
 
-def products(delta: Kron | Hadamard) -> Iterator[tuple[tuple[int, int], Tensor]]:
-    """((start, length), these rows of dW), tile by tile; one may be changed, and is valid until the next."""
-    return tiles(delta, TILE)
+def tiles(delta: Additive) -> Tiles:
+    """dW, tile by tile; none is made before a call."""
+    return Tiles(delta, TILE)
 
 
 def chains(delta: Hadamard) -> bool:
@@ -89,7 +89,7 @@ def _kron_linear(rows: Span, delta: Kron) -> Add:
 
 def _loha_linear(rows: Span, delta: Hadamard) -> Add:
     n, dtype = delta.shape[1], delta.up1.dtype
-    chain = _LohaChain(delta) if chains(delta) else None
+    chain, products = _LohaChain(delta) if chains(delta) else None, tiles(delta)
     first = 0 if rows is None else rows[0]
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
@@ -98,7 +98,7 @@ def _loha_linear(rows: Span, delta: Hadamard) -> Add:
             for up, down in chain.factors():
                 _add_product(output, rows, F.linear(flat, down), up)
             return
-        for (start, length), tile in products(delta):
+        for (start, length), tile in products():
             _add_product(output, (first + start, length), flat, tile)
 
     return add
@@ -163,11 +163,11 @@ def _chain_convolution(up: Tensor | None, first: Tensor) -> Callable[[Any, Tenso
 
 
 def _convolution_by_tiles(delta: Kron | Hadamard, rows: Span) -> Add:
-    first, dtype = 0 if rows is None else rows[0], delta.tensors[0].dtype
+    first, dtype, products = 0 if rows is None else rows[0], delta.tensors[0].dtype, tiles(delta)
 
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         x = x.to(dtype)
-        for (start, length), tile in products(delta):
+        for (start, length), tile in products():
             change = _convolve(module, x, tile)
             output.narrow(1, first + start, length).add_(change.to(output.dtype))
 

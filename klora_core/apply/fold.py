@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..deltas import Additive, Dense, Hadamard, Kron, LowRank
-from .additions import chains, products
+from .additions import chains, tiles
 from .kron_steps import KronSteps
 from .targets import HostRules
 
@@ -57,7 +57,8 @@ class Fold:
         self._delta = delta
         self._convolves = hasattr(module, "kernel_size")
         self._as_it_lies = rules.as_it_lies
-        self._in_one = isinstance(delta, (LowRank, Dense)) or (self._convolves and module.groups != 1)
+        in_one = isinstance(delta, (LowRank, Dense)) or (self._convolves and module.groups != 1)
+        self._tiles = None if in_one else tiles(delta)
         # Elements of x: a convolution makes one output from the pixels of a stride.
         elements = module.in_channels * prod(module.stride) if self._convolves else delta.shape[1]
         self._least = least_tokens(delta) * elements
@@ -74,10 +75,10 @@ class Fold:
     def __call__(self, module: Any, x: Tensor) -> Tensor:
         """The layer's output with the delta in it."""
         delta = self._delta
-        if self._in_one or isinstance(delta, (LowRank, Dense)):
+        if self._tiles is None:
             return self._product(module, x, self.weight(module), module.bias)
         dim, output = 1 if self._convolves else -1, None
-        for rows, tile in products(delta):
+        for rows, tile in self._tiles():
             bias = None if module.bias is None else module.bias.narrow(0, *rows)
             part = self._product(module, x, self.weight(module, rows, tile), bias)
             if rows[1] == delta.shape[0]:

@@ -15,4 +15,4 @@ from .projection import SharedInputs, project_off_inputs
 from .remapped import Delta, Deltas, Remapped
 from .rows import LAYERS, Row, Rows, meet, meet_all, rows
 from .scaled import as_float32
-from .tiles import room_for, spans, tiles
+from .tiles import Tiles, spans

@@ -90,15 +90,18 @@ class Kron(Scaled):
 
     def product(self, into: Tensor | None = None) -> Tensor:
         """dW / scale as a matrix, in the factors' dtype and on their device; in ``into``, if given."""
-        first = 0 if self.window is None else self.window[0]
-        index = self.order
+        index, m2 = self.order, factor_shape(self.w2)[0]
         if index is None:
-            index = torch.arange(first, first + self.shape[0], device=self.tensors[0].device)
-        m2 = factor_shape(self.w2)[0]
+            first, length = self.window or (0, factor_shape(self.w1)[0] * m2)
+            one = self.w1 if isinstance(self.w1, Tensor) else self.w1[0]
+            index = torch.arange(first, first + length, device=one.device)
         left = factor_rows(self.w1, torch.div(index, m2, rounding_mode="floor"))
         right = factor_rows(self.w2, index % m2)
-        out = None if into is None else into.view(len(left), left.shape[1], right.shape[1])
-        return torch.mul(left.unsqueeze(2), right.unsqueeze(1), out=out).flatten(1)
+        left, right = left.unsqueeze(2), right.unsqueeze(1)
+        if into is None:
+            return (left * right).flatten(1)
+        torch.mul(left, right, out=into.view(len(left), left.shape[1], right.shape[2]))
+        return into
 
 
 @dataclass(frozen=True, eq=False)

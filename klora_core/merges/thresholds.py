@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, LowRank, spans, tiles
+from ..deltas import Delta, LowRank, Tiles, spans
 
 TILE = 1 << 19
 # Of one layer a hundredth is sampled, of a whole LoRA this many.
@@ -24,7 +24,7 @@ def scaled_tiles(change: Delta, device: torch.device | str = "cpu") -> Iterator[
     """
     if isinstance(change, LowRank):
         up, down = (tensor.to(device, torch.float32) for tensor in change.tensors)
-        for (start, _), rows in tiles(LowRank(up * change.scale, down), TILE):
+        for (start, _), rows in Tiles(LowRank(up * change.scale, down), TILE)():
             yield start, rows
     else:
         whole = change.dense(device)

@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Factor, Hadamard, Kron, LowRank, Remapped, spans, tiles
+from ..deltas import Delta, Dense, Factor, Hadamard, Kron, LowRank, Remapped, Tiles, spans
 
 _TILE = 1 << 20
 
@@ -58,7 +58,7 @@ def _tiles(delta: Dense | Hadamard | Remapped) -> Iterator[Tensor]:
         return (_exact(delta.weight.narrow(0, *rows)) for rows in spans(delta.shape, _TILE))
     exact = delta.with_tensors([_exact(t) if t.is_floating_point() else t.cpu() for t in delta.tensors])
     if isinstance(exact, Hadamard):
-        return (tile for _, tile in tiles(exact, _TILE))
+        return (tile for _, tile in Tiles(exact, _TILE)())
     weight = exact.base.flat("cpu")
     entries = prod(exact.shape) if exact.mixes else _TILE
     return (exact.piece(weight, *rows) for rows in spans(exact.shape, entries))

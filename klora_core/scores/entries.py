@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Hadamard, Kron, as_float32, room_for, tiles
+from ..deltas import Delta, Dense, Hadamard, Kron, Tiles, as_float32
 from .kronecker import Lists, largest_products, pieces
 
 TILE_CPU = 1 << 18
@@ -136,12 +136,12 @@ def _tiles(delta: Delta, device: torch.device, entries: int, room: Tensor | None
     """|dW| / |scale| in flat float32 pieces of whole rows; a piece is valid until the next one."""
     # A LoHa's tile is the product of two, which share the room.
     entries = entries // 2 if isinstance(delta, Hadamard) else entries
-    size = room_for(delta, entries)
-    if room is None or room.numel() < size:
-        room = torch.empty(size, dtype=torch.float32, device=device)
     # A matrix is cast as it is copied.
     exact = delta if isinstance(delta, Dense) else delta.with_tensors(as_float32(delta.tensors, device))
-    for _, tile in tiles(exact, entries, room):
+    tiles = Tiles(exact, entries)
+    if room is None or room.numel() < tiles.room:
+        room = torch.empty(tiles.room, dtype=torch.float32, device=device)
+    for _, tile in tiles(room):
         yield tile.abs_().view(-1)
 
 
