@@ -16,16 +16,29 @@ from klora_core.plan import Plan
 from world.pairs import Pair
 from world.places import WEIGHTS
 
-from .run import BALANCE, COUNT, KLORA, Made, SEED, STEPS, STYLE, SUBJECT, SUM, Sample, check_files, lora, make
+from .run import (
+    BALANCE,
+    COUNT,
+    KLORA,
+    SEED,
+    STEPS,
+    STYLE,
+    SUBJECT,
+    SUM,
+    Made,
+    Sample,
+    check_files,
+    lora,
+    make,
+)
 
 _SHARES = {SUBJECT: (1.0, 0.0), STYLE: (0.0, 1.0), SUM: (1.0, 1.0)}
 
 
 def run() -> Made:
     """All that the demo shows: what is no fusion by the host's own LoRA loader."""
-    from world.hosts import in_host
-
     from tools.host.inprocess import load_pack
+    from world.hosts import in_host
 
     # Importable from here on: the world enters the host.
     importlib.import_module("folder_paths").add_model_folder_path("loras", str(WEIGHTS))

@@ -16,13 +16,27 @@ from transformers.utils import logging as transformers_logging
 
 from klora_core.fuse import fuse
 from klora_core.plan import Plan
+from world.draw.words import encode, load_table
 from world.hosts.in_diffusers import decode, load_transformer, load_vae
+from world.model.sampling import GUIDANCE, first_noise, noise_levels
 from world.pairs import Pair
 from world.places import WORDS_FILE
-from world.model.sampling import GUIDANCE, first_noise, noise_levels
-from world.draw.words import encode, load_table
 
-from .run import BALANCE, COUNT, KLORA, Made, SEED, STEPS, STYLE, SUBJECT, SUM, Sample, check_files, lora, make
+from .run import (
+    BALANCE,
+    COUNT,
+    KLORA,
+    SEED,
+    STEPS,
+    STYLE,
+    SUBJECT,
+    SUM,
+    Made,
+    Sample,
+    check_files,
+    lora,
+    make,
+)
 
 _ADAPTERS = {SUBJECT: ["subject"], STYLE: ["style"], SUM: ["subject", "style"]}
 

@@ -13,9 +13,9 @@ from klora_core.picture import draw
 from klora_core.plan import Plan
 from klora_core.progress import in_steps
 from klora_core.report import text
+from world.model.sampling import STEPS
 from world.pairs import Pair
 from world.places import WEIGHTS
-from world.model.sampling import STEPS
 
 # One pair that K-LoRA does well and one that it does badly, both looked at among the tuning pairs alone.
 PAIRS = (Pair("mushroom", "halftone"), Pair("bunny", "neon"))

@@ -12,9 +12,10 @@ from typing import Any
 from PIL import Image
 
 from tools.host.api_format import to_api
-from tools.host.server import Run, Server, serving
+from tools.host.server import Run, Server
+from tools.serving import serving
 from tools.tiny import loras, model_path
-from tools.tiny.prompts import shrink
+from tools.workflows.on_tiny import shrink
 from tools.workflows.shipped import path_of
 
 NODES = Path(__file__).parent / "nodes_for_tests"

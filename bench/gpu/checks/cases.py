@@ -10,8 +10,8 @@ import torch
 
 from tools.tiny.architectures import FLUX_DIT, SDXL_UNET
 
-from .. import models
-from ..models import Case, random_lora
+from ...host import models
+from ...host.models import Case, random_lora
 
 RANK = 16
 STRONG = 3
