@@ -20,8 +20,6 @@ _TINY_SDXL = {
     **SDXL_UNET,
     "model_channels": 64,
     "transformer_depth": [0, 0, 1, 1, 1, 1],
-    "use_temporal_attention": False,
-    "use_temporal_resblock": False,
 }
 _TINY_FLUX = {**FLUX_DIT, "depth": 1, "depth_single_blocks": 2}
 
