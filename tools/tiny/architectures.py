@@ -1,4 +1,4 @@
-"""Settings of networks: SD1.5, SDXL and FLUX as published, and the tiny ones by what differs. Needs no host."""
+"""Settings of networks: SD1.5, SDXL and FLUX as published, the tiny ones by what differs. Needs no host."""
 
 from __future__ import annotations
 
