@@ -43,7 +43,7 @@ def run() -> Made:
     # Importable from here on: the world enters the host.
     importlib.import_module("folder_paths").add_model_folder_path("loras", str(WEIGHTS))
     nodes = importlib.import_module(f"{load_pack().__name__}.nodes")
-    reader = importlib.import_module(f"{nodes.__name__}.lora_file")
+    reader = importlib.import_module(f"{nodes.__name__}.loras")
     model, vae = in_host.load_model(), in_host.load_vae()
     negative = in_host.conditioning("")
 
