@@ -1,4 +1,5 @@
 """Benchmarks, printed as tables: `make bench` runs all of them and writes RESULTS.md.
 
-`slots`, `scoring`, `memory` and `tables` need no host; `sampling` runs inside the host's interpreter.
+What lies here needs no host; `host` is run by the host's interpreter, one process a case: `sampling` starts
+them by `processes`, and `in_host` is what they run. `gpu` asks what only a GPU can answer.
 """

@@ -1,6 +1,6 @@
 """`python -m bench.in_host CASE [--small]` with the host's interpreter: tables as JSON lines.
 
-CASE is a model of `models`: those of the CPU run with the host set to the CPU, those of the
+CASE is a model of `host.models`: those of the CPU run with the host set to the CPU, those of the
 GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it;
 `fusing:RANK:FOLDER` measures Fuse itself.
 """
@@ -12,7 +12,7 @@ import sys
 
 from tools.host.inprocess import enter_host
 
-from . import fusing
+from .host import fusing
 from .tables import Table
 
 
@@ -33,11 +33,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
-    from .models import CPU_CASES, GPU_CASES, shrunk
-    from .steps import measure
+    from .host.models import CPU_CASES, GPU_CASES, shrunk
+    from .host.steps import measure
 
     if name.startswith("composing:"):
-        from .composing import measure
+        from .host.composing import measure
 
         name = name.removeprefix("composing:")
     if name.startswith(f"{fusing.CASE}:"):

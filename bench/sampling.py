@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 
-from tools.host.find import REPO, HostError, require_host
+from tools.host.find import HostError, require_host
 
-from . import fusing
+from .host import fusing
+from .processes import in_host
 from .tables import Table, skipped
 
 CPU_CASES = ("sd15", "sdxl-shallow")
@@ -64,16 +64,3 @@ def _why_not(python: str, gib: float) -> str | None:
     if found == "False":
         return "no GPU"
     return None if int(found) >= gib * 2**30 else f"needs {gib:g} GiB of GPU memory"
-
-
-def in_host(python: str, case: str) -> Iterator[Table]:
-    """The tables of a case of ``bench.in_host``, each as it is done."""
-    with subprocess.Popen(
-        [python, "-m", "bench.in_host", case], cwd=REPO, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):
-                yield Table.from_json(json.loads(line))
-    if process.returncode:
-        raise SystemExit(f"bench.in_host {case} ended with status {process.returncode}")

@@ -32,7 +32,7 @@ CHECKS = {
 def check(name: str) -> Rows:
     """The function of a check; importing it needs the host, set to the device that is meant."""
     module, function = CHECKS[name].split(":")
-    return getattr(importlib.import_module(f"bench.gpu.{module}"), function)
+    return getattr(importlib.import_module(f"bench.gpu.checks.{module}"), function)
 
 
 def main(arguments: list[str]) -> int:

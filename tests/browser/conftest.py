@@ -18,7 +18,7 @@ _WHY_NOT = missing("browser")
 def server():
     if _WHY_NOT:
         pytest.skip(_WHY_NOT)
-    from tools.host.server import serving
+    from tools.serving import serving
 
     wanted = front_end.named()
     with serving("sd15", "sdxl", front_end=front_end.root(wanted) if wanted else None) as running:

@@ -26,7 +26,7 @@ from tests.support.browser.live_page import (
 from tests.support.browser.live_page import shot as take
 from tools.host import front_end
 from tools.host.find import HostError
-from tools.host.server import serving
+from tools.serving import serving
 
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 SHARE = "klora.root().querySelector('.klora-share').innerText"

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.support.browser import clicks
 from tests.support.browser.live_page import fresh, load, page, settle, visit
 from tools.host import front_end, other_packs
-from tools.host.server import serving
+from tools.serving import serving
 from tools.tiny import loras, model_path
 
 SUBJECT, STYLE = "styles/my_subject.safetensors", "styles/my_style.safetensors"

@@ -12,10 +12,10 @@ from tools import tiny
 from tools.host import front_end
 from tools.host.find import require_host
 from tools.host.lane import missing
-from tools.host.server import serving
+from tools.serving import serving
 from tools.tiny import loras
-from tools.tiny.prompts import TINY_FILES
 from tools.workflows.families import SDXL
+from tools.workflows.on_tiny import TINY_FILES
 from tools.workflows.shipped import SHIPPED, path_of
 
 FAMILIES = ("sd15", "sdxl", "flux", "zimage", "wan", "refiner")

@@ -148,7 +148,7 @@ def test_every_check_has_a_function():
     assert sorted(check.name for check in command.CHECKS) == sorted(child.CHECKS)
     for place in child.CHECKS.values():
         module, function = place.split(":")
-        tree = ast.parse((REPO / "bench" / "gpu" / f"{module}.py").read_text())
+        tree = ast.parse((REPO / "bench" / "gpu" / "checks" / f"{module}.py").read_text())
         assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, place
 
 

@@ -20,7 +20,7 @@ SCALE = 0.3
 
 def layers(pack, model):
     """The names of all linear and convolution layers that run while sampling."""
-    found = importlib.import_module(f"{pack.__name__}.nodes.host_names").Network(model)
+    found = importlib.import_module(f"{pack.__name__}.nodes.host").Network(model)
     names = [name.removesuffix(".weight") for name in found.shapes if found.layer_shape(name) is not None]
     return [name.removeprefix(PREFIX) for name in names if not found.runs_before_sampling(name + ".weight")]
 

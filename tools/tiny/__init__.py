@@ -1,6 +1,6 @@
 """Tiny random checkpoints and LoRAs in the real formats: the real loaders and nodes run in seconds.
 
-`architectures` and `loras` need no host; `models` is run inside the host's interpreter.
+`architectures`, `linears` and `loras` need no host; `models` is run inside the host's interpreter.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""The tiny models' shapes, and the linears that a LoRA trains in them. Needs no host."""
+"""Settings of networks: SD1.5, SDXL and FLUX as published, the tiny ones by what differs. Needs no host."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
-_UNET = {
+_UNET: dict[str, Any] = {
     "image_size": 32,
     "in_channels": 4,
     "out_channels": 4,
@@ -14,67 +13,38 @@ _UNET = {
     "legacy": False,
     "use_checkpoint": False,
 }
-
-# The loaders tell SD1.5 by model_channels, context_dim and convolutional projections; the rest is free.
-SD15_UNET = {
-    **_UNET,
-    "channel_mult": [1, 1],
-    "num_res_blocks": [1, 1],
-    "transformer_depth": [1, 1],
-    "transformer_depth_output": [1, 1, 1, 1],
+SD15 = _UNET | {
+    "adm_in_channels": None,
+    "channel_mult": [1, 2, 4, 4],
+    "num_res_blocks": [2, 2, 2, 2],
+    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
     "transformer_depth_middle": 1,
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "use_linear_in_transformer": False,
     "context_dim": 768,
     "num_heads": 8,
-    "num_head_channels": -1,
-    "use_linear_in_transformer": False,
-    "adm_in_channels": None,
 }
-
-# The loaders tell SDXL by the transformer depths of its input side, context_dim and adm_in_channels.
-SDXL_UNET = {
-    **_UNET,
-    "channel_mult": [1, 1, 1],
+_LATER = _UNET | {"num_classes": "sequential", "use_linear_in_transformer": True, "num_head_channels": 64}
+SDXL = _LATER | {
+    "adm_in_channels": 2816,
+    "channel_mult": [1, 2, 4],
     "num_res_blocks": [2, 2, 2],
     "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1],
-    "transformer_depth_middle": 1,
+    "transformer_depth_middle": 10,
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
     "context_dim": 2048,
-    "num_head_channels": 64,
-    "use_linear_in_transformer": True,
-    "adm_in_channels": 2816,
-    "num_classes": "sequential",
 }
-
-# The loaders tell SDXL's refiner by model_channels, context_dim, adm_in_channels and its input side's depths.
-REFINER_UNET = {
-    **_UNET,
-    "model_channels": 384,
-    "channel_mult": [1, 1, 1, 1],
-    "num_res_blocks": [2, 2, 2, 2],
-    "transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0],
-    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "transformer_depth_middle": 1,
-    "context_dim": 1280,
-    "num_head_channels": 64,
-    "use_linear_in_transformer": True,
-    "adm_in_channels": 2560,
-    "num_classes": "sequential",
-}
-
-# Wan's width, depth and feed-forward are read off the file; heads are 128 wide, text is 4096.
-WAN_DIT = {"model_type": "t2v", "dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "in_dim": 16}
-
-# FLUX's depth and hidden size are read off the file; heads are 128 wide.
-FLUX_DIT = {
+FLUX: dict[str, Any] = {
+    "image_model": "flux",
     "in_channels": 16,
     "out_channels": 16,
     "vec_in_dim": 768,
-    "context_in_dim": 256,
-    "hidden_size": 256,
+    "context_in_dim": 4096,
+    "hidden_size": 3072,
     "mlp_ratio": 4.0,
-    "num_heads": 2,
-    "depth": 2,
-    "depth_single_blocks": 4,
+    "num_heads": 24,
+    "depth": 19,
+    "depth_single_blocks": 38,
     "axes_dim": [16, 56, 56],
     "theta": 10000,
     "patch_size": 2,
@@ -83,118 +53,41 @@ FLUX_DIT = {
     "txt_ids_dims": [],
 }
 
+# The loaders tell SD1.5 by model_channels, context_dim and convolutional projections; the rest is free.
+SD15_UNET = SD15 | {
+    "channel_mult": [1, 1],
+    "num_res_blocks": [1, 1],
+    "transformer_depth": [1, 1],
+    "transformer_depth_output": [1, 1, 1, 1],
+}
 
-@dataclass(frozen=True)
-class Linear:
-    """One trainable linear: its name in diffusers' spelling and its shape."""
+# The loaders tell SDXL by the transformer depths of its input side, context_dim and adm_in_channels.
+SDXL_UNET = SDXL | {
+    "channel_mult": [1, 1, 1],
+    "transformer_depth_middle": 1,
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1],
+}
 
-    name: str
-    out_features: int
-    in_features: int
+# The loaders tell SDXL's refiner by model_channels, context_dim, adm_in_channels and its input side's depths.
+REFINER_UNET = _LATER | {
+    "model_channels": 384,
+    "adm_in_channels": 2560,
+    "channel_mult": [1, 1, 1, 1],
+    "num_res_blocks": [2, 2, 2, 2],
+    "transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0],
+    "transformer_depth_middle": 1,
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "context_dim": 1280,
+}
 
+# FLUX's depth and hidden size are read off the file; heads are 128 wide.
+FLUX_DIT = FLUX | {
+    "context_in_dim": 256,
+    "hidden_size": 256,
+    "num_heads": 2,
+    "depth": 2,
+    "depth_single_blocks": 4,
+}
 
-def _transformer_block(prefix: str, channels: int, context: int) -> Iterator[Linear]:
-    for attention, kv_in in (("attn1", channels), ("attn2", context)):
-        yield Linear(f"{prefix}.{attention}.to_q", channels, channels)
-        yield Linear(f"{prefix}.{attention}.to_k", channels, kv_in)
-        yield Linear(f"{prefix}.{attention}.to_v", channels, kv_in)
-        yield Linear(f"{prefix}.{attention}.to_out.0", channels, channels)
-
-
-def _unet_linears(depths: dict[str, int], context: int) -> tuple[Linear, ...]:
-    """Attention linears below each "side.block.attentions.index" with its number of transformer blocks."""
-    return tuple(
-        linear
-        for place, depth in depths.items()
-        for block in range(depth)
-        for linear in _transformer_block(f"{place}.transformer_blocks.{block}", 320, context)
-    )
-
-
-def sd15_linears() -> tuple[Linear, ...]:
-    """The 56 attention linears of the tiny SD1.5."""
-    places = ["down_blocks.0.attentions.0", "down_blocks.1.attentions.0", "mid_block.attentions.0"]
-    places += [f"up_blocks.{block}.attentions.{index}" for block in (0, 1) for index in (0, 1)]
-    return _unet_linears(dict.fromkeys(places, 1), context=768)
-
-
-def sdxl_linears() -> tuple[Linear, ...]:
-    """The 248 attention linears of the tiny SDXL."""
-    depths = {f"down_blocks.1.attentions.{index}": 2 for index in (0, 1)}
-    depths |= {f"down_blocks.2.attentions.{index}": 10 for index in (0, 1)}
-    depths |= {"mid_block.attentions.0": 1}
-    depths |= {f"up_blocks.{block}.attentions.{index}": 1 for block in (0, 1) for index in (0, 1, 2)}
-    return _unet_linears(depths, context=2048)
-
-
-def flux_linears() -> tuple[Linear, ...]:
-    """FLUX's attention, feed-forward and modulation linears, split as diffusers names them."""
-    width, mlp = FLUX_DIT["hidden_size"], 4 * FLUX_DIT["hidden_size"]
-    out: list[Linear] = []
-    for block in range(FLUX_DIT["depth"]):
-        at = f"transformer_blocks.{block}"
-        out += [Linear(f"{at}.attn.{part}", width, width) for part in ("to_q", "to_k", "to_v", "to_out.0")]
-        out += [
-            Linear(f"{at}.attn.{part}", width, width)
-            for part in ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-        ]
-        for stream, norm in (("ff", "norm1"), ("ff_context", "norm1_context")):
-            out += [
-                Linear(f"{at}.{stream}.net.0.proj", mlp, width),
-                Linear(f"{at}.{stream}.net.2", width, mlp),
-                Linear(f"{at}.{norm}.linear", 6 * width, width),
-            ]
-    for block in range(FLUX_DIT["depth_single_blocks"]):
-        at = f"single_transformer_blocks.{block}"
-        out += [Linear(f"{at}.attn.{part}", width, width) for part in ("to_q", "to_k", "to_v")]
-        out += [
-            Linear(f"{at}.proj_mlp", mlp, width),
-            Linear(f"{at}.proj_out", width, width + mlp),
-            Linear(f"{at}.norm.linear", 3 * width, width),
-        ]
-    return tuple(out)
-
-
-def flux_fused_linears() -> tuple[Linear, ...]:
-    """The same linears fused and named as BFL's own code does, which kohya's trainer follows."""
-    width, mlp = FLUX_DIT["hidden_size"], 4 * FLUX_DIT["hidden_size"]
-    out: list[Linear] = []
-    for block in range(FLUX_DIT["depth"]):
-        for stream in ("img", "txt"):
-            at = f"double_blocks.{block}.{stream}"
-            out += [
-                Linear(f"{at}_attn.qkv", 3 * width, width),
-                Linear(f"{at}_attn.proj", width, width),
-                Linear(f"{at}_mlp.0", mlp, width),
-                Linear(f"{at}_mlp.2", width, mlp),
-                Linear(f"{at}_mod.lin", 6 * width, width),
-            ]
-    for block in range(FLUX_DIT["depth_single_blocks"]):
-        at = f"single_blocks.{block}"
-        out += [
-            Linear(f"{at}.linear1", 3 * width + mlp, width),
-            Linear(f"{at}.linear2", width, width + mlp),
-            Linear(f"{at}.modulation.lin", 3 * width, width),
-        ]
-    return tuple(out)
-
-
-def wan_linears() -> tuple[Linear, ...]:
-    """Wan's attention and feed-forward linears, as the model names them."""
-    width, mlp = 256, 512
-    out: list[Linear] = []
-    for block in range(2):
-        at = f"blocks.{block}"
-        for attention in ("self_attn", "cross_attn"):
-            out += [Linear(f"{at}.{attention}.{part}", width, width) for part in ("q", "k", "v", "o")]
-        out += [Linear(f"{at}.ffn.0", mlp, width), Linear(f"{at}.ffn.2", width, mlp)]
-    return tuple(out)
-
-
-def clip_l_linears(layers: int = 4) -> tuple[Linear, ...]:
-    """Some of CLIP-L's projections, as SD1.5 trainers name them."""
-    at = "text_model.encoder.layers"
-    parts = ("q_proj", "v_proj")
-    return tuple(
-        Linear(f"{at}.{layer}.self_attn.{part}", 768, 768) for layer in range(layers) for part in parts
-    )
+# Wan's width, depth and feed-forward are read off the file; heads are 128 wide, text is 4096.
+WAN_DIT = {"model_type": "t2v", "dim": 256, "ffn_dim": 512, "num_heads": 2, "num_layers": 2, "in_dim": 16}

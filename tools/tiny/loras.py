@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from . import MODELS_DIR, architectures, z_image
-from .architectures import Linear
+from . import MODELS_DIR, linears, z_image
+from .linears import Linear
 
 
 def _kohya(module: str) -> tuple[str, str, str | None]:
@@ -87,7 +87,7 @@ def build_lora(recipe: Recipe) -> dict[str, torch.Tensor]:
 
 def write_lightning(folder: Path) -> None:
     """A LoRA that stays on beside a pair, under the name that the Lightning workflow ships with."""
-    recipe = Recipe("kohya", "unet.", architectures.sdxl_linears(), rank=4, alpha=4.0, seed=9)
+    recipe = Recipe("kohya", "unet.", linears.sdxl_linears(), rank=4, alpha=4.0, seed=9)
     save_file(build_lora(recipe), folder / "sdxl_lightning_4step_lora.safetensors")
 
 
@@ -103,21 +103,19 @@ def recipes() -> dict[str, Recipe]:
 
     SD1.5 has a second style. Wan has two pairs, for its high noise and its low noise model.
     """
-    sd15 = _pair(architectures.sd15_linears(), architectures.clip_l_linears())
-    sd15["style2"] = Recipe("peft", "unet.", architectures.sd15_linears(), rank=6, alpha=6.0, seed=3)
-    sdxl = _pair(architectures.sdxl_linears())
+    sd15 = _pair(linears.sd15_linears(), linears.clip_l_linears())
+    sd15["style2"] = Recipe("peft", "unet.", linears.sd15_linears(), rank=6, alpha=6.0, seed=3)
+    sdxl = _pair(linears.sdxl_linears())
     flux = {
-        "subject": Recipe("kohya", "unet.", architectures.flux_fused_linears(), rank=8, alpha=8.0, seed=1),
-        "style": Recipe(
-            "peft", "transformer.", architectures.flux_linears(), 4, 4.0, seed=2, dtype=torch.bfloat16
-        ),
+        "subject": Recipe("kohya", "unet.", linears.flux_fused_linears(), rank=8, alpha=8.0, seed=1),
+        "style": Recipe("peft", "transformer.", linears.flux_linears(), 4, 4.0, seed=2, dtype=torch.bfloat16),
     }
     zimage = {
         "subject": Recipe("kohya", "unet.", z_image.fused_linears(), rank=8, alpha=8.0, seed=1),
         "style": Recipe("peft", "transformer.", z_image.linears(), 4, 4.0, seed=2, dtype=torch.bfloat16),
     }
     wan = {
-        f"{role}{pair}": Recipe(spelling, prefix, architectures.wan_linears(), rank, 4.0, seed)
+        f"{role}{pair}": Recipe(spelling, prefix, linears.wan_linears(), rank, 4.0, seed)
         for role, spelling, prefix, rank in (
             ("subject", "kohya", "unet.", 8),
             ("style", "peft", "diffusion_model.", 4),

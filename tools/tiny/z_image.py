@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .architectures import Linear
+from .linears import Linear
 
 # Attention heads are 128 wide. The host's loader accepts no width but 3840, which takes 0.9 B parameters: the
 # tests load this one with a node of their own.

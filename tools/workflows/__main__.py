@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ..host.find import REPO, HostError
-from ..host.server import ServerError, serving
+from ..host.server import ServerError
+from ..serving import serving
 from . import blueprint
 from .editor.canvas import Json
 from .editor.host_nodes import HostNodes

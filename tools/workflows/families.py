@@ -12,6 +12,12 @@ OPEN_RAIL_PP = "OpenRAIL++-M"
 _WAN = f"{_COMFY_ORG}/Wan_2.2_ComfyUI_Repackaged/resolve/main/split_files"
 _WAN_T2V = "wan2.2_t2v_{}_noise_14B_fp8_scaled.safetensors"
 _Z_IMAGE = f"{_COMFY_ORG}/z_image_turbo/resolve/main/split_files"
+_LOADERS = {
+    "diffusion_models": ("UNETLoader", "unet_name"),
+    "text_encoders": ("CLIPLoader", "clip_name"),
+    "vae": ("VAELoader", "vae_name"),
+}
+"""The loader of a model's part, and its widget, by the part's folder."""
 
 
 class File(NamedTuple):
@@ -93,9 +99,10 @@ def _flux_text(widget: str, name: str) -> dict[str, File]:
     return {widget: File("text_encoders", name, url)}
 
 
-def split(base: str, name: str, kind: str, widget: str, path: str, title: str = "", **widgets: str) -> Loader:
+def split(base: str, name: str, path: str, title: str = "", **widgets: str) -> Loader:
     """A loader of one file of a model that comes in several; all but the model itself begin collapsed."""
     folder, file = path.split("/")
+    kind, widget = _LOADERS[folder]
     terms = "Apache 2.0" if folder == "diffusion_models" else ""
     files = {widget: File(folder, file, f"{base}/{path}", terms)}
     return Loader(name, kind, 82, files, widgets, title, collapsed=not terms)
@@ -193,19 +200,9 @@ Z_IMAGE = Family(
     title="Z-Image",
     slug="zimage",
     loaders=(
-        split(
-            _Z_IMAGE, "model", "UNETLoader", "unet_name", "diffusion_models/z_image_turbo_bf16.safetensors"
-        ),
-        split(
-            _Z_IMAGE,
-            "clip",
-            "CLIPLoader",
-            "clip_name",
-            "text_encoders/qwen_3_4b.safetensors",
-            "Text encoder",
-            type="lumina2",
-        ),
-        split(_Z_IMAGE, "vae", "VAELoader", "vae_name", "vae/ae.safetensors", "VAE"),
+        split(_Z_IMAGE, "model", "diffusion_models/z_image_turbo_bf16.safetensors"),
+        split(_Z_IMAGE, "clip", "text_encoders/qwen_3_4b.safetensors", "Text encoder", type="lumina2"),
+        split(_Z_IMAGE, "vae", "vae/ae.safetensors", "VAE"),
     ),
     size=1024,
     # The settings of ComfyUI's own template.
@@ -220,27 +217,16 @@ WAN = Family(
     title="Wan 2.2 14B",
     slug="wan",
     loaders=(
-        split(
-            _WAN,
-            "model",
-            "UNETLoader",
-            "unet_name",
-            f"diffusion_models/{_WAN_T2V.format('high')}",
-            "High noise",
-        ),
-        split(
-            _WAN, "low", "UNETLoader", "unet_name", f"diffusion_models/{_WAN_T2V.format('low')}", "Low noise"
-        ),
+        split(_WAN, "model", f"diffusion_models/{_WAN_T2V.format('high')}", "High noise"),
+        split(_WAN, "low", f"diffusion_models/{_WAN_T2V.format('low')}", "Low noise"),
         split(
             f"{_COMFY_ORG}/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files",
             "clip",
-            "CLIPLoader",
-            "clip_name",
             "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
             "Text encoder",
             type="wan",
         ),
-        split(_WAN, "vae", "VAELoader", "vae_name", "vae/wan_2.1_vae.safetensors", "VAE"),
+        split(_WAN, "vae", "vae/wan_2.1_vae.safetensors", "VAE"),
     ),
     size=640,
     # The settings of ComfyUI's own template, without its distillation LoRAs.

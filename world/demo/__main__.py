@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 
+from tools.host.find import LOOKED_IN, REPO, Host, HostError, find_host
+
 from .sheet import sheet
-from tools.host.find import Host, HostError, LOOKED_IN, REPO, find_host
 
 OUT = REPO / "demo"
 _FILES = {

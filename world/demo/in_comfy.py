@@ -9,44 +9,42 @@ import importlib
 import sys
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from klora_core.plan import Plan
 from world.pairs import Pair
 from world.places import WEIGHTS
 
-from .run import BALANCE, COUNT, KLORA, Made, SEED, STEPS, STYLE, SUBJECT, SUM, Sample, check_files, lora, make
+from . import run as demo
 
-_SHARES = {SUBJECT: (1.0, 0.0), STYLE: (0.0, 1.0), SUM: (1.0, 1.0)}
+_SHARES = {demo.SUBJECT: (1.0, 0.0), demo.STYLE: (0.0, 1.0), demo.SUM: (1.0, 1.0)}
 
 
-def run() -> Made:
+def run() -> demo.Made:
     """All that the demo shows: what is no fusion by the host's own LoRA loader."""
-    from world.hosts import in_host
-
     from tools.host.inprocess import load_pack
+    from world.hosts import in_host
 
     # Importable from here on: the world enters the host.
     importlib.import_module("folder_paths").add_model_folder_path("loras", str(WEIGHTS))
     nodes = importlib.import_module(f"{load_pack().__name__}.nodes")
-    reader = importlib.import_module(f"{nodes.__name__}.lora_file")
+    reader = importlib.import_module(f"{nodes.__name__}.loras")
     model, vae = in_host.load_model(), in_host.load_vae()
     negative = in_host.conditioning("")
 
-    def start(pair: Pair) -> tuple[Sample, Plan]:
+    def start(pair: Pair) -> tuple[demo.Sample, Plan]:
         positive = in_host.conditioning(pair.prompt)
-        loras = [reader.load(lora(name).name) for name in (pair.subject, pair.style)]
+        loras = [reader.load(demo.lora(name).name) for name in (pair.subject, pair.style)]
         fused, _, plan, _ = nodes.KLoRAFuse.execute(
-            model, *loras, subject_strength=1.0, style_strength=1.0, balance=BALANCE, schedule="s"
+            model, *loras, subject_strength=1.0, style_strength=1.0, balance=demo.BALANCE, schedule="s"
         ).result
 
         def sample(way: str) -> Tensor:
-            patched = fused if way == KLORA else model
+            patched = fused if way == demo.KLORA else model
             for tensors, share in zip(loras, _SHARES.get(way, (0.0, 0.0)), strict=True):
                 if share:
                     patched = in_host.comfy.sd.load_lora_for_models(patched, None, tensors, share, 0)[0]
-            return in_host.sample(patched, positive, negative, SEED, COUNT, STEPS)
+            return in_host.sample(patched, positive, negative, demo.SEED, demo.COUNT, demo.STEPS)
 
         return sample, plan
 
@@ -54,16 +52,8 @@ def run() -> Made:
         space = model.model.process_latent_out(latents)
         return vae.decode(space).movedim(-1, 1).float().clamp(0, 1)
 
-    return make(start, decode)
-
-
-def main(folder: str) -> int:
-    """Make the demo's files in ``folder``."""
-    check_files()
-    torch.set_num_threads(1)
-    run().save(Path(folder))
-    return 0
+    return demo.make(start, decode)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    demo.write(run, Path(sys.argv[1]))

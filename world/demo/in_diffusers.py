@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
@@ -16,15 +15,15 @@ from transformers.utils import logging as transformers_logging
 
 from klora_core.fuse import fuse
 from klora_core.plan import Plan
+from world.draw.words import encode, load_table
 from world.hosts.in_diffusers import decode, load_transformer, load_vae
+from world.model.sampling import GUIDANCE, first_noise, noise_levels
 from world.pairs import Pair
 from world.places import WORDS_FILE
-from world.model.sampling import GUIDANCE, first_noise, noise_levels
-from world.draw.words import encode, load_table
 
-from .run import BALANCE, COUNT, KLORA, Made, SEED, STEPS, STYLE, SUBJECT, SUM, Sample, check_files, lora, make
+from . import run as demo
 
-_ADAPTERS = {SUBJECT: ["subject"], STYLE: ["style"], SUM: ["subject", "style"]}
+_ADAPTERS = {demo.SUBJECT: ["subject"], demo.STYLE: ["style"], demo.SUM: ["subject", "style"]}
 
 
 def pipeline() -> StableDiffusion3Pipeline:
@@ -39,7 +38,9 @@ def pipeline() -> StableDiffusion3Pipeline:
     return pipe
 
 
-def latents(pipe: StableDiffusion3Pipeline, prompt: str, seed: int = SEED, count: int = COUNT) -> Tensor:
+def latents(
+    pipe: StableDiffusion3Pipeline, prompt: str, seed: int = demo.SEED, count: int = demo.COUNT
+) -> Tensor:
     """Latents [count, 16, 12, 12], at the noise levels and from the noise that the host would use."""
     table = load_table(WORDS_FILE)
     rows = [row.expand(count, *row.shape[1:]) for text in (prompt, "") for row in encode(table, text)]
@@ -50,7 +51,7 @@ def latents(pipe: StableDiffusion3Pipeline, prompt: str, seed: int = SEED, count
         negative_prompt_embeds=without,
         negative_pooled_prompt_embeds=pooled_without,
         latents=first_noise(seed, count),
-        sigmas=noise_levels(STEPS)[:-1].tolist(),
+        sigmas=noise_levels(demo.STEPS)[:-1].tolist(),
         guidance_scale=GUIDANCE,
         height=96,
         width=96,
@@ -58,16 +59,16 @@ def latents(pipe: StableDiffusion3Pipeline, prompt: str, seed: int = SEED, count
     ).images
 
 
-def run() -> Made:
+def run() -> demo.Made:
     """All that the demo shows: what is no fusion by diffusers' own adapters."""
     pipe = pipeline()
 
-    def start(pair: Pair) -> tuple[Sample, Plan]:
-        paths = {"subject": lora(pair.subject), "style": lora(pair.style)}
-        fusion = fuse(pipe.transformer, paths["subject"], paths["style"], balance=BALANCE)
+    def start(pair: Pair) -> tuple[demo.Sample, Plan]:
+        paths = {"subject": demo.lora(pair.subject), "style": demo.lora(pair.style)}
+        fusion = fuse(pipe.transformer, paths["subject"], paths["style"], balance=demo.BALANCE)
 
         def sample(way: str) -> Tensor:
-            if way == KLORA:
+            if way == demo.KLORA:
                 with fusion.run(pipe.scheduler):
                     return latents(pipe, pair.prompt)
             for name in _ADAPTERS[way]:
@@ -81,18 +82,10 @@ def run() -> Made:
 
         return sample, fusion.plan
 
-    return make(start, lambda found: decode(pipe.vae, found))
-
-
-def main(folder: str) -> int:
-    """Make the demo's files in ``folder``."""
-    check_files()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    torch.set_num_threads(1)
-    run().save(Path(folder))
-    return 0
+    return demo.make(start, lambda found: decode(pipe.vae, found))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    demo.write(run, Path(sys.argv[1]))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -13,9 +14,9 @@ from klora_core.picture import draw
 from klora_core.plan import Plan
 from klora_core.progress import in_steps
 from klora_core.report import text
+from world.model.sampling import STEPS
 from world.pairs import Pair
 from world.places import WEIGHTS
-from world.model.sampling import STEPS
 
 # One pair that K-LoRA does well and one that it does badly, both looked at among the tuning pairs alone.
 PAIRS = (Pair("mushroom", "halftone"), Pair("bunny", "neon"))
@@ -68,8 +69,10 @@ def make(start: Callable[[Pair], tuple[Sample, Plan]], decode: Callable[[Tensor]
     return Made(latents, {name: decode(found) for name, found in latents.items()}, plans)
 
 
-def check_files() -> None:
-    """Raises FileNotFoundError for LoRAs that are not here."""
+def write(run: Callable[[], Made], folder: Path) -> None:
+    """The demo's files in ``folder``, made on one thread; FileNotFoundError where a LoRA is missing."""
     for name in (name for pair in PAIRS for name in (pair.subject, pair.style)):
         if not lora(name).is_file():
             raise FileNotFoundError(f"{lora(name).name} is missing from {WEIGHTS.name}/: run `make world`.")
+    torch.set_num_threads(1)
+    run().save(folder)

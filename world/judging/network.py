@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from ..draw.forms import FORMS
 from ..draw.scenes import SHAPES, STYLES, draw, form_distance, marks_distance, random_blob, random_scene
 from ..draw.styles import Array
+from ..logs import Progress
 from ..model.fit_vae import load_components, load_decoder
 from ..model.latents import PATCH, Decoder, encode
 from ..places import JUDGE_FILE, WORK, ensure_folders
-from ..training.logs import Progress
 
 SEEN = 48
 CLASSES: tuple[str, ...] = (*STYLES, "none of these")

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..draw.scenes import SHAPES, STYLES, SUBJECTS, draw, random_blob_scene, random_scene
+from ..logs import Progress
 from ..places import COMPONENTS_FILE, VAE_FILE, WORK, ensure_folders
-from ..training.logs import Progress
 from .latents import CHANNELS, Decoder, encode, fit_components
 
 STATE = WORK / "decoder-state.pt"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.browser.live_page import browser, page
 from tools.host.find import REPO
-from tools.host.server import serving
+from tools.serving import serving
 from world.pictures.files import LARGE, save
 
 PICTURE = REPO / "assets" / "add.jpg"

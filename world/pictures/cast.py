@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.host.server import Server, serving
+from tools.host.server import Server
+from tools.serving import serving
 from world.draw.words import TRIGGERS
 from world.places import BASE_FILE, REPO, VAE_FILE, WEIGHTS
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..places import REPO
-from .run import WORLDS
+from .cells import WORLDS
 from .stats import Scores, style, subject
 from .sweeps import CURVES, RESULTS, Point, points, sweep_cells
 

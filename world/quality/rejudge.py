@@ -13,7 +13,7 @@ import torch
 from ..judging.judge import Judge
 from ..model.fit_vae import load_decoder
 from ..pairs import Pair
-from .run import cells
+from .cells import cells
 
 
 def scores(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ..places import REPO, SEED
-from .run import WORLDS
+from .cells import WORLDS
 from .stats import Estimate, Results, harmonic
 
 KEPT, OUT = REPO / "bench" / "QUALITY.md", REPO / "bench" / "RETRAINED.md"

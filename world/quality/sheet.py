@@ -17,7 +17,7 @@ from ..draw.scenes import Scene, draw
 from ..model.fit_vae import load_decoder
 from ..pairs import PAIRS, Pair
 from ..places import REPO
-from .run import Cell
+from .cells import Cell
 from .stats import Scores
 
 OUT = REPO / "bench" / "quality.jpg"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..pairs import PAIRS, Pair
-from .run import Cell
+from .cells import Cell
 
 Scores = dict[str, list[float]]
 

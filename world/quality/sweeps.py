@@ -18,7 +18,8 @@ from ..model.sampling import STEPS
 from ..pairs import TUNING
 from ..places import WORK
 from ..training.claims import claim
-from .run import WORLDS, Cell, Measure, trained
+from .cells import WORLDS, Cell
+from .run import Measure, trained
 
 RESULTS = WORK / "sweeps"
 ALL_ENTRIES = 0

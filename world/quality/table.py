@@ -15,7 +15,7 @@ from ..pairs import HELD_OUT, PAIRS, TUNING, Pair
 from ..places import REPO, WORK
 from ..training.gate import KEEPS, SOUND
 from ..training.loras import NAMES, WORLDS
-from .run import PICTURES, STRENGTHS
+from .cells import PICTURES, STRENGTHS
 from .stats import Estimate, Results, estimate, harmonic, style, subject
 from .sweeps import CURVES
 

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from ..draw.scenes import draw, random_scene
 from ..draw.words import condition, ids_of, load_table, make_table, save_table, words_of
+from ..logs import Progress
 from ..model.fit_vae import load_components
 from ..model.latents import encode
 from ..model.mmdit import MMDiT
 from ..places import BASE_FILE, SEED, WORDS_FILE, WORK, ensure_folders
-from .logs import Progress
 
 STEPS = int(os.environ.get("WORLD_BASE_STEPS", "4000"))
 PROCESSES = 2

@@ -26,6 +26,7 @@ from ..draw.forms import SHAPES, SUBJECTS
 from ..draw.scenes import Scene, draw, random_scene
 from ..draw.styles import HELD_OUT_STYLES
 from ..draw.words import PAD, TRIGGERS, condition, ids_of, load_table, words_of
+from ..logs import Progress
 from ..model.fit_vae import load_components
 from ..model.latents import encode
 from ..model.lora import (
@@ -43,7 +44,6 @@ from ..model.mmdit import MMDiT
 from ..places import SEED, WEIGHTS, WORDS_FILE, WORK, ensure_folders
 from .base import load_base, noised
 from .claims import claim
-from .logs import Progress
 
 PICTURES = 16
 BATCH = 16

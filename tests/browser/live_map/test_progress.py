@@ -10,7 +10,7 @@ import pytest
 from tests.core.page.test_maths import made_up, sent
 from tests.support.browser.live_page import fresh, load, page, run, show, workflow
 from tools.host.find import REPO
-from tools.host.server import serving
+from tools.serving import serving
 
 STEPS = 9
 COLUMNS = "klora.root().dataset.columns"

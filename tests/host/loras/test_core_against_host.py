@@ -10,22 +10,8 @@ import torch
 from klora_core import names
 from klora_core.files import adapters
 from klora_core.names import Slot, layout_of
+from tools.tiny.architectures import FLUX, SD15, SDXL
 
-SDXL = {
-    "num_res_blocks": [2, 2, 2],
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "transformer_depth_middle": 10,
-}
-SD15 = {
-    "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": [1, 2, 4, 4],
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "transformer_depth_middle": 1,
-}
-FLUX = {"depth": 19, "depth_single_blocks": 38, "hidden_size": 3072}
 SPELLINGS = (
     "lora_unet_{flat}",
     "lycoris_{flat}",

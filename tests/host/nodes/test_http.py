@@ -14,7 +14,8 @@ from PIL import Image
 from tests.support.host import http_graphs
 from tests.support.host.http_graphs import fused_image
 from tools.host.find import REPO
-from tools.host.server import PromptRefused, Server, serving
+from tools.host.server import PromptRefused, Server
+from tools.serving import serving
 
 SUBJECT, STYLE = "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.host.nodes import fuse, relative
-from tests.support.host.nodes_for_tests.tiny_z_image import load_model
+from tests.support.host.nodes_for_tests import load_model
 from tests.support.host.reference import Reference, dense
 from tools.tiny import loras, model_path, models, z_image
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import comfy.sd
 import folder_paths
 
 from nodes import CheckpointLoaderSimple, CLIPLoader, DualCLIPLoader, UNETLoader
@@ -20,32 +21,32 @@ NODES = Path(__file__).resolve().parents[1] / "host" / "nodes_for_tests"
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 
-def _module(name: str) -> Any:
-    # Dataclasses look their module up.
-    spec = importlib.util.spec_from_file_location(f"klora_stand_in_{name}", NODES / f"{name}.py")
+def _stand_ins() -> Any:
+    # Its modules look their package up.
+    spec = importlib.util.spec_from_file_location("klora_stand_ins", NODES / "__init__.py")
     assert spec is not None and spec.loader is not None
     sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-flux, z_image, two_parts = (_module(f"tiny_{name}") for name in ("flux_text", "z_image", "two_parts"))
+stand_ins = _stand_ins()
 usual_checkpoint, usual_unet = CheckpointLoaderSimple.load_checkpoint, UNETLoader.load_unet
 
 
 def _text(self: Any, clip_name: str, type: str, device: str = "default") -> tuple[Any, ...]:
-    words = two_parts.TinyWanText if type == "wan" else z_image.TinyZImageText
+    words = stand_ins.TinyWanText if type == "wan" else stand_ins.TinyZImageText
     return tuple(words.execute().args)
 
 
 def _two_texts(self: Any, **_: str) -> tuple[Any, ...]:
-    return tuple(flux.TinyFluxText.execute().args)
+    return tuple(stand_ins.TinyFluxText.execute().args)
 
 
 def _unet(self: Any, unet_name: str, weight_dtype: str) -> tuple[Any, ...]:
     if "z_image" not in unet_name:
         return usual_unet(self, unet_name, weight_dtype)
-    return (z_image.load_model(folder_paths.get_full_path_or_raise("diffusion_models", unet_name)),)
+    return (stand_ins.load_model(folder_paths.get_full_path_or_raise("diffusion_models", unet_name)),)
 
 
 def _checkpoint(self: Any, ckpt_name: str) -> tuple[Any, ...]:
@@ -53,8 +54,8 @@ def _checkpoint(self: Any, ckpt_name: str) -> tuple[Any, ...]:
         return usual_checkpoint(self, ckpt_name)
     # What is tiny of it is the model alone, a file of another folder.
     path = folder_paths.get_full_path_or_raise("checkpoints", ckpt_name)
-    model = two_parts.comfy.sd.load_diffusion_model(path)
-    return model, two_parts.Words(77, 1280, 1280), None
+    model = comfy.sd.load_diffusion_model(path)
+    return model, stand_ins.Words(77, 1280, 1280), None
 
 
 CLIPLoader.load_clip = _text

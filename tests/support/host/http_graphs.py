@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tools.tiny import architectures, loras
+from tools.tiny import linears, loras
 
 Graph = dict[str, dict[str, Any]]
 
@@ -77,4 +77,4 @@ def _reshaping(lora: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**lora, **{key.replace("lora_up.weight", "reshape_weight"): torch.ones(2) for key in ups}}
 
 
-SD15_SLOTS = len(architectures.sd15_linears())
+SD15_SLOTS = len(linears.sd15_linears())

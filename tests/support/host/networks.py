@@ -7,23 +7,9 @@ from typing import Any
 import comfy.model_management
 import comfy.supported_models
 
-_FLUX = {
-    "in_channels": 16,
-    "out_channels": 16,
-    "vec_in_dim": 768,
-    "context_in_dim": 4096,
-    "hidden_size": 256,
-    "mlp_ratio": 4.0,
-    "num_heads": 2,
-    "depth": 2,
-    "depth_single_blocks": 3,
-    "axes_dim": [16, 56, 56],
-    "theta": 10000,
-    "patch_size": 2,
-    "qkv_bias": True,
-    "guidance_embed": True,
-    "txt_ids_dims": [],
-}
+from tools.tiny.architectures import FLUX, SD15, SDXL
+
+_FLUX = FLUX | {"hidden_size": 256, "num_heads": 2, "depth": 2, "depth_single_blocks": 3}
 _COSMOS = {
     "max_img_h": 240,
     "max_img_w": 240,
@@ -58,47 +44,8 @@ _COGVIDEOX = {
     "use_rotary_positional_embeddings": True,
 }
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sd15": (
-        "SD15",
-        {
-            "image_size": 32,
-            "in_channels": 4,
-            "out_channels": 4,
-            "model_channels": 32,
-            "num_res_blocks": [2, 2, 2, 2],
-            "channel_mult": [1, 2, 4, 4],
-            "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-            "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-            "transformer_depth_middle": 1,
-            "num_heads": 8,
-            "use_spatial_transformer": True,
-            "context_dim": 768,
-            "legacy": False,
-            "use_temporal_attention": False,
-        },
-    ),
-    "sdxl": (
-        "SDXL",
-        {
-            "image_size": 32,
-            "in_channels": 4,
-            "out_channels": 4,
-            "model_channels": 64,
-            "num_res_blocks": [2, 2, 2],
-            "channel_mult": [1, 2, 4],
-            "transformer_depth": [0, 0, 2, 2, 10, 10],
-            "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-            "transformer_depth_middle": 10,
-            "num_head_channels": 64,
-            "use_spatial_transformer": True,
-            "use_linear_in_transformer": True,
-            "context_dim": 2048,
-            "num_classes": "sequential",
-            "adm_in_channels": 2816,
-            "legacy": False,
-            "use_temporal_attention": False,
-        },
-    ),
+    "sd15": ("SD15", SD15 | {"model_channels": 32}),
+    "sdxl": ("SDXL", SDXL | {"model_channels": 64}),
     "sd35": (
         "SD3",
         {
@@ -123,12 +70,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         "AuraFlow",
         {"dim": 128, "n_layers": 5, "n_double_layers": 2, "n_heads": 2, "global_conddim": 128, "max_seq": 16},
     ),
-    "flux": ("Flux", {"image_model": "flux", **_FLUX}),
+    "flux": ("Flux", _FLUX),
     "chroma": (
         "Chroma",
         {
-            "image_model": "chroma",
             **{k: v for k, v in _FLUX.items() if k != "guidance_embed"},
+            "image_model": "chroma",
             "in_dim": 64,
             "out_dim": 256,
             "hidden_dim": 128,

@@ -12,13 +12,13 @@ from typing import Any
 from PIL import Image
 
 from tools.host.api_format import to_api
-from tools.host.server import Run, Server, serving
+from tools.host.server import Run, Server
+from tools.serving import serving
 from tools.tiny import loras, model_path
-from tools.tiny.prompts import shrink
+from tools.workflows.on_tiny import shrink
 from tools.workflows.shipped import path_of
 
-NODES = Path(__file__).parent / "nodes_for_tests"
-TEST_NODES = [NODES / f"{name}.py" for name in ("tiny_flux_text", "tiny_z_image", "tiny_two_parts")]
+TEST_NODES = Path(__file__).parent / "nodes_for_tests"
 STEPS, SIDE = 4, 64
 README_LORAS = {"my_dog.safetensors": "subject", "my_style.safetensors": "style"}
 """The files that the README's script names."""
@@ -32,7 +32,7 @@ def serving_all(folder: Path) -> Iterator[Server]:
     loras.ensure(["sd15"])
     for name, role in README_LORAS.items():
         (folder / name).symlink_to(model_path("loras", f"tiny-{role}-sd15.safetensors"))
-    with serving(*families, extra_nodes=TEST_NODES, loras=folder) as running:
+    with serving(*families, extra_nodes=[TEST_NODES], loras=folder) as running:
         yield running
 
 

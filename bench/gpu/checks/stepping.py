@@ -7,12 +7,12 @@ from statistics import median
 
 from torch import Tensor
 
-from ..contenders import BAKED, BARE, BYPASS_ONE, LITERAL, OURS
-from ..models import Case
-from ..steps import Bench
-from ..tables import spread
+from ...host.contenders import BAKED, BARE, BYPASS_ONE, LITERAL, OURS
+from ...host.models import Case
+from ...host.steps import Bench
+from ...tables import spread
+from ..rows import FAILED, OK, Row, bounded, same_latents
 from . import cases
-from .rows import FAILED, OK, Row, bounded, same_latents
 
 AIM = 1.03
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .tables import Table
+from ..tables import Table
 
 
 def table(title: str, shown: Sequence[dict[str, Any]], content: Callable[[str], bytes]) -> Table:

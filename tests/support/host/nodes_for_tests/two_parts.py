@@ -1,18 +1,20 @@
-"""Custom nodes for tests: text encoders of Wan and of SDXL's refiner, which the host fixes at gigabytes.
+"""Models in two parts: text encoders of Wan and of SDXL's refiner, which the host fixes at gigabytes.
 
-The shipped workflows of models in two parts are executed with these nodes in the places of CLIPLoader and of
-the refiner's CheckpointLoaderSimple: words make numbers of the right shape. The models are the real thing.
+Words make numbers of the right shape. The models are the real thing.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import comfy.sd
 import folder_paths
 import torch
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import io
+
+from .text import TextLoader
 
 
 @dataclass(frozen=True)
@@ -32,22 +34,14 @@ class Words:
         return [[torch.randn(1, self.tokens, self.width, generator=rng), more]]
 
 
-class TinyWanText(io.ComfyNode):
-    """Takes CLIPLoader's inputs and ignores the file."""
+class TinyWanText(TextLoader):
+    """In the place of CLIPLoader."""
+
+    NODE_ID = "KLoRATestTinyWanText"
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        names = [io.String.Input(name) for name in ("clip_name", "type")]
-        return io.Schema(
-            node_id="KLoRATestTinyWanText",
-            category="testing",
-            inputs=[*names, io.String.Input("device", optional=True)],
-            outputs=[io.Clip.Output()],
-        )
-
-    @classmethod
-    def execute(cls, **_: str) -> io.NodeOutput:
-        return io.NodeOutput(Words(16, 4096))
+    def clip(cls) -> Any:
+        return Words(16, 4096)
 
 
 class TinyRefiner(io.ComfyNode):
@@ -66,13 +60,3 @@ class TinyRefiner(io.ComfyNode):
     def execute(cls, ckpt_name: str) -> io.NodeOutput:
         path = folder_paths.get_full_path_or_raise("diffusion_models", ckpt_name)
         return io.NodeOutput(comfy.sd.load_diffusion_model(path), Words(77, 1280, 1280))
-
-
-class _Extension(ComfyExtension):
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TinyWanText, TinyRefiner]
-
-
-async def comfy_entrypoint() -> ComfyExtension:
-    """The host's entry point."""
-    return _Extension()

@@ -16,12 +16,12 @@ from comfy.patcher_extension import WrappersMP
 
 from tools.host.inprocess import load_pack
 
-from ..contenders import fused, run
-from ..models import build
-from ..tables import spread
+from ...host.contenders import fused, run
+from ...host.models import build
+from ...tables import spread
+from ..rows import FAILED, MISSED, OK, SKIPPED, Row
+from ..syncs import judged, uploads, waits
 from . import cases
-from .rows import FAILED, MISSED, OK, SKIPPED, Row
-from .syncs import judged, uploads, waits
 
 EVALUATIONS = 10
 # Half a second or more of work for the device on any card, queued before the switches of an evaluation.

@@ -15,11 +15,11 @@ import comfy.model_management
 import comfy.model_patcher
 import torch
 
-from ..contenders import fused, run
-from ..models import Case, build
-from ..probes import Stopwatch
+from ...host.contenders import fused, run
+from ...host.models import Case, build
+from ...host.probes import Stopwatch
+from ..rows import FAILED, OK, SKIPPED, Row, same_latents
 from . import cases
-from .rows import FAILED, OK, SKIPPED, Row, same_latents
 
 _MIB = 1 << 20
 # What the host wants to keep free for the work itself, and a margin.

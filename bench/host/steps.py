@@ -8,11 +8,11 @@ from statistics import median
 
 import torch
 
+from ..tables import SPREAD, Table, spread
 from .clocks import on_bypass, on_literal, on_ours
 from .contenders import BAKED, BARE, BYPASS_ONE, LITERAL, OURS, bypass, contenders, fused, literal, run
 from .models import Case, attention_layers, build, random_lora, shrunk
 from .probes import Added, Stopwatch
-from .tables import SPREAD, Table, spread
 
 RANK = 16
 IMAGE_STEPS = 30

@@ -7,12 +7,12 @@ from time import process_time
 
 import torch
 
+from ..tables import SPREAD, Table, spread
 from .clocks import on_ours
 from .contenders import composed, run
 from .models import Case, attention_layers, build, random_lora, shrunk
 from .probes import Added, Stopwatch
 from .steps import RANK
-from .tables import SPREAD, Table, spread
 
 K_LORA, OUTSIDE, COMPOSITE = "K-LoRA", "K-LoRA, loser outside", "LoRA Composite"
 METHODS = {

@@ -12,65 +12,13 @@ import comfy.model_patcher
 import comfy.supported_models
 import torch
 
-_UNET = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "model_channels": 320,
-    "use_spatial_transformer": True,
-    "legacy": False,
-    "use_checkpoint": False,
-    "use_temporal_attention": False,
-    "use_temporal_resblock": False,
-}
-_SD15 = {
-    **_UNET,
-    "adm_in_channels": None,
-    "channel_mult": [1, 2, 4, 4],
-    "num_res_blocks": [2, 2, 2, 2],
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_middle": 1,
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "use_linear_in_transformer": False,
-    "context_dim": 768,
-    "num_heads": 8,
-}
-_SDXL = {
-    **_UNET,
-    "num_classes": "sequential",
-    "adm_in_channels": 2816,
-    "channel_mult": [1, 2, 4],
-    "num_res_blocks": [2, 2, 2],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_middle": 10,
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "use_linear_in_transformer": True,
-    "context_dim": 2048,
-    "num_head_channels": 64,
-}
+from tools.tiny.architectures import FLUX, SD15, SDXL
+
 _SDXL_SHALLOW = {
-    **_SDXL,
+    **SDXL,
     "transformer_depth": [0, 0, 1, 1, 2, 2],
     "transformer_depth_middle": 2,
     "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
-}
-_FLUX = {
-    "image_model": "flux",
-    "in_channels": 16,
-    "out_channels": 16,
-    "vec_in_dim": 768,
-    "context_in_dim": 4096,
-    "hidden_size": 3072,
-    "mlp_ratio": 4.0,
-    "num_heads": 24,
-    "depth": 19,
-    "depth_single_blocks": 38,
-    "axes_dim": [16, 56, 56],
-    "theta": 10000,
-    "patch_size": 2,
-    "qkv_bias": True,
-    "guidance_embed": True,
-    "txt_ids_dims": [],
 }
 _ATTENTION = re.compile(
     r"attn[12]\.to_(q|k|v|out\.0)$|(img|txt)_attn\.(qkv|proj)$|single_blocks\.\d+\.linear[12]$"
@@ -103,7 +51,7 @@ CPU_CASES = {
     "sd15": Case(
         "SD1.5, the whole UNet, 512 x 512, float32, CPU",
         "SD15",
-        _SD15,
+        SD15,
         latent=(4, 64, 64),
         conditioning=(77, 768, 0),
         dtype=torch.float32,
@@ -127,7 +75,7 @@ GPU_CASES = {
     "sdxl": Case(
         "SDXL, 1024 x 1024, bf16, GPU",
         "SDXL",
-        _SDXL,
+        SDXL,
         latent=(4, 128, 128),
         conditioning=(77, 2048, 1280),
         dtype=torch.bfloat16,
@@ -139,7 +87,7 @@ GPU_CASES = {
     "flux": Case(
         "FLUX format, 1024 x 1024, bf16, GPU",
         "Flux",
-        _FLUX,
+        FLUX,
         latent=(16, 128, 128),
         conditioning=(512, 4096, 768),
         dtype=torch.bfloat16,
@@ -207,7 +155,7 @@ def conditioning(case: Case) -> list:
 
 def sdxl_without_weights() -> Any:
     """A ModelPatcher of an SDXL of full shapes that takes no memory: nothing but Fuse can be done with it."""
-    config = comfy.supported_models.SDXL(_SDXL)
+    config = comfy.supported_models.SDXL(SDXL)
     config.set_inference_dtype(torch.float16, None)
     cpu = torch.device("cpu")
     model = config.get_model({}, "", device="meta")

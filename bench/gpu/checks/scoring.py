@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from .. import scoring, slots
-from ..tables import spread
-from .rows import MISSED, OK, Row
+from ... import scoring, slots
+from ...tables import spread
+from ..rows import MISSED, OK, Row
 
 AIM = 5
 _SMALL = [(96, 64)] * 6

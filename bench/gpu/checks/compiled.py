@@ -15,12 +15,12 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from comfy_extras.nodes_torch_compile import TorchCompileModel, skip_torch_compile_dict
 from torch._dynamo.utils import counters
 
-from ..contenders import fused, run
-from ..models import build
-from ..probes import Stopwatch
-from ..tables import spread
+from ...host.contenders import fused, run
+from ...host.models import build
+from ...host.probes import Stopwatch
+from ...tables import spread
+from ..rows import FAILED, OK, SKIPPED, Row, same_latents
 from . import cases
-from .rows import FAILED, OK, SKIPPED, Row, same_latents
 
 Compile = Callable[[Any], Any]
 """Model -> a clone of it that is compiled at its first evaluation."""

@@ -1,8 +1,6 @@
-"""Custom nodes for tests: Z-Image and its text encoder, shrunk to fit a test machine.
+"""Z-Image and its text encoder: the host's loaders tell it by its width of 3840 and fix the encoder's size.
 
-The host's loaders tell Z-Image by its width of 3840 and fix the size of its text encoder, so the shipped
-Z-Image workflow is executed with these nodes in the places of UNETLoader and CLIPLoader. Model class, key
-map, tokenizer and everything else in it are the real thing.
+Model class, key map and tokenizer are the real thing.
 """
 
 from __future__ import annotations
@@ -12,14 +10,14 @@ from typing import Any
 import comfy.model_detection
 import comfy.model_management
 import comfy.model_patcher
-import comfy.sd
 import comfy.supported_models
-import comfy.supported_models_base
-import comfy.text_encoders.z_image
 import comfy.utils
 import folder_paths
 import torch
-from comfy_api.latest import ComfyExtension, io
+from comfy.text_encoders.z_image import ZImageTokenizer, te
+from comfy_api.latest import io
+
+from .text import TextLoader, small_clip
 
 SMALL = {
     "qwen3_4b_model_config": {
@@ -57,21 +55,6 @@ def load_model(path: str) -> Any:
     )
 
 
-def small_clip() -> Any:
-    """The real tokenizer and the text encoder's own class with random weights."""
-    target = comfy.supported_models_base.ClipTarget(
-        comfy.text_encoders.z_image.ZImageTokenizer, comfy.text_encoders.z_image.te()
-    )
-    clip = comfy.sd.CLIP(target, model_options={**SMALL, "dtype": torch.float32})
-    rng = torch.Generator().manual_seed(3)
-    for name, weight in clip.cond_stage_model.named_parameters():
-        if weight.ndim < 2:
-            weight.data.fill_(1.0 if name.endswith("weight") else 0.0)
-        else:
-            weight.data.normal_(0.0, 0.05, generator=rng)
-    return clip
-
-
 class TinyZImage(io.ComfyNode):
     """Takes UNETLoader's inputs."""
 
@@ -87,29 +70,11 @@ class TinyZImage(io.ComfyNode):
         return io.NodeOutput(load_model(folder_paths.get_full_path_or_raise("diffusion_models", unet_name)))
 
 
-class TinyZImageText(io.ComfyNode):
-    """Takes CLIPLoader's inputs and ignores the file."""
+class TinyZImageText(TextLoader):
+    """In the place of CLIPLoader."""
+
+    NODE_ID = "KLoRATestTinyZImageText"
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        names = [io.String.Input(name) for name in ("clip_name", "type")]
-        return io.Schema(
-            node_id="KLoRATestTinyZImageText",
-            category="testing",
-            inputs=[*names, io.String.Input("device", optional=True)],
-            outputs=[io.Clip.Output()],
-        )
-
-    @classmethod
-    def execute(cls, **_: str) -> io.NodeOutput:
-        return io.NodeOutput(small_clip())
-
-
-class _Extension(ComfyExtension):
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TinyZImage, TinyZImageText]
-
-
-async def comfy_entrypoint() -> ComfyExtension:
-    """The host's entry point."""
-    return _Extension()
+    def clip(cls) -> Any:
+        return small_clip(ZImageTokenizer, te(), SMALL)

@@ -10,8 +10,8 @@ import torch
 
 from tools.tiny.architectures import FLUX_DIT, SDXL_UNET
 
-from .. import models
-from ..models import Case, random_lora
+from ...host import models
+from ...host.models import Case, random_lora
 
 RANK = 16
 STRONG = 3
@@ -20,8 +20,6 @@ _TINY_SDXL = {
     **SDXL_UNET,
     "model_channels": 64,
     "transformer_depth": [0, 0, 1, 1, 1, 1],
-    "use_temporal_attention": False,
-    "use_temporal_resblock": False,
 }
 _TINY_FLUX = {**FLUX_DIT, "depth": 1, "depth_single_blocks": 2}
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from ..processes import in_host
+from ..tables import Table
 from . import documents
-from .tables import Table
 
 RANKS = (16, 128)
 CASE = "fusing"
@@ -19,8 +20,6 @@ _DIALS = 5
 
 def tables(python: str) -> Iterator[Table]:
     """SDXL's 722 slots at each rank, and the documents of the last one."""
-    from .sampling import in_host
-
     rows = []
     for rank in RANKS:
         with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +59,9 @@ def measure(rank: int, folder: str) -> Sequence[Table]:
 
     folder_paths.set_user_directory(folder)
     pack = load_pack().__name__
-    nodes, scoring = (importlib.import_module(f"{pack}.nodes{name}") for name in ("", ".scoring"))
+    nodes, scoring, page = (
+        importlib.import_module(f"{pack}.nodes{name}") for name in ("", ".host.scoring", ".host.page")
+    )
     model, scored, own = sdxl_without_weights(), [], scoring.score
     scoring.score = lambda requests, *rest: scored.append(len(requests)) or own(requests, *rest)
     loras = []
@@ -81,8 +82,7 @@ def measure(rank: int, folder: str) -> Sequence[Table]:
     first = fuse(0.0)
     dials = [fuse(0.1 * (i + 1)) for i in range(_DIALS)]
     figures = (*first, *(median(each) for each in zip(*dials, strict=True)))
-    sets = importlib.import_module(f"{pack}.nodes.page_sets")
     document = documents.table(
-        "Document: SDXL, all 722 linear layers", [output.ui["klora"][-1] for output in kept], sets.content
+        "Document: SDXL, all 722 linear layers", [output.ui["klora"][-1] for output in kept], page.set_content
     )
     return [Table("", (), ((str(sum(scored)), *(f"{figure:.2f}" for figure in figures)),)), document]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..workflows.families import SDXL
+from .families import SDXL
 
 TINY_FILES = {
     "v1-5-pruned-emaonly-fp16.safetensors": "tiny-sd15.safetensors",

@@ -1,0 +1,1 @@
+"""The same weights in other programs: ComfyUI, diffusers, and the pack's own plan without a host."""

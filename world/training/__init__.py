@@ -1,0 +1,1 @@
+"""Trains base and LoRAs, keeps a queue, and gates what was trained."""
