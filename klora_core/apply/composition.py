@@ -13,16 +13,18 @@ from torch import Tensor, nn
 from ..deltas import Delta, Rows
 from ..names import Slot
 from ..plan import Plan
-from .buffers import NOBODY, Buffers
+from .buffers import Buffers
 from .hooks import attach_all
 from .targets import HostRules, Target, Where
+
+ALWAYS = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Composition:
     """What a plan adds to a model: the targets of its slots, in its order, then those that never change.
 
-    ``owners`` gives for each target its slot's index in the plan, NOBODY for one that never changes. A slot
+    ``owners`` gives for each target its slot's index in the plan, ALWAYS for one that never changes. A slot
     has several targets where the model keeps apart what the plan does not.
     """
 
@@ -59,7 +61,7 @@ def compose(plan: Plan, rows: Rows, where: Where) -> Composition:
     for lora, alone in zip(plan.loras, rows.alone, strict=True):
         if plan.keeps(lora):
             for slot, delta in alone.items():
-                add(NOBODY, slot, delta.shape[0], _scaled((delta,), (lora.strength,)))
+                add(ALWAYS, slot, delta.shape[0], _scaled((delta,), (lora.strength,)))
     return Composition(plan, tuple(targets), tuple(owners))
 
 
@@ -100,7 +102,7 @@ class Attachment:
     def show(self, who: np.ndarray) -> None:
         """Bring the buffers to ``who``, int8 [slots]; touches the slots that change."""
         if self._shown is None:
-            for target in self._targets.get(NOBODY, ()):
+            for target in self._targets.get(ALWAYS, ()):
                 self.buffers.show(target, 0)
             changed = np.arange(self._competing)
         else:

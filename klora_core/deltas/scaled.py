@@ -26,10 +26,12 @@ class Held:
         return tuple(tensor for name in self.held for tensor in _tensors(getattr(self, name)))
 
     def with_tensors(self: H, tensors: Sequence[Tensor]) -> H:
-        """The same of other tensors, as many and in the order of ``tensors``."""
+        """The same of other tensors, in the order of ``tensors``. Raises ValueError for more or fewer."""
         return self._with(**self._refilled(tensors))
 
     def _refilled(self, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        if len(tensors) != len(self.tensors):
+            raise ValueError(f"{len(tensors)} tensors in the place of {len(self.tensors)}")
         rest = iter(tensors)
         return {name: _refilled(getattr(self, name), rest) for name in self.held}
 

@@ -56,3 +56,9 @@ def test_a_tucker_core_is_folded_into_a_float32_down():
         "op,pqxy,qi->oixy", *(t.half().double() for t in (up[..., 0, 0], mid, down[..., 0, 0]))
     )
     torch.testing.assert_close(found.dense().double(), 2 * exact.flatten(1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_as_many_tensors_as_there_are(count):
+    with pytest.raises(ValueError, match=f"{count} tensors in the place of 2"):
+        LowRank(torch.ones(4, 2), torch.ones(2, 3)).with_tensors([torch.ones(2, 2)] * count)
