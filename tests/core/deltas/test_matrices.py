@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense, Kron, lora
+from klora_core.deltas import Dense, Kron, LowRank, lora
 from klora_core.scores import energy
 from klora_core.scores.entries import sum_entries
 
