@@ -93,7 +93,7 @@ class Scaled(Held, ABC):
         """dW / scale as a matrix, in the factors' dtype and on their device."""
 
     def with_tensors(self: S, tensors: Sequence[Tensor]) -> S:
-        """The same of other tensors, in the order of ``tensors``; scale 1. Raises ValueError for more or fewer."""
+        """Other tensors in the order of ``tensors``; scale 1. Raises ValueError for more or fewer."""
         return self._with(**self._refilled(tensors), scale=1.0)
 
     def scaled(self: S, strength: float) -> S:
