@@ -7,14 +7,13 @@ holds: bytes are read anew each time, or once where somebody who knows that they
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from .products import Kron
@@ -34,21 +33,24 @@ def digest(tensor: Tensor) -> bytes:
     """16 bytes for a tensor: of its dtype, its shape and its elements in order, whatever its strides."""
     flat = tensor.detach().cpu().contiguous().view(-1)
     head = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-    return _hash(head + _hash(flat.view(torch.uint8).numpy()))
+    # `numpy()` would leave a mark by which writers are known: torch resizes no more what it was called on.
+    memory = (ctypes.c_uint8 * flat.nbytes).from_address(flat.data_ptr())
+    return _hash(head + _hash(memoryview(memory).cast("B")))
 
 
-def _hash(data: bytes | np.ndarray) -> bytes:
+def _hash(data: bytes | memoryview) -> bytes:
     return blake3(data).digest(16) if blake3 else hashlib.blake2b(data, digest_size=16).digest()
 
 
 class Digests:
-    """Digests of tensors whose bytes rest as long as this lives: each object is read once, by ``read``.
+    """Digests of tensors whose bytes rest as long as this lives: each object is read once, by ``read``
+    or else :func:`digest`.
 
     It holds the tensors, so that no other can have the id of one.
     """
 
-    def __init__(self, read: Callable[[Tensor], bytes] = digest) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[Tensor], bytes] | None = None) -> None:
+        self._read = digest if read is None else read
         self._by_id: dict[int, tuple[Tensor, bytes]] = {}
 
     def of(self, tensors: Iterable[Tensor]) -> list[bytes]:

@@ -16,7 +16,7 @@ from ...klora_core.memo import Memo
 
 # ns. A file that changed this shortly ago may change again without its times telling: they are as coarse as
 # the file system has them, 2 s at the worst.
-_TOO_RECENT = 2_000_000_000
+TOO_RECENT = 2_000_000_000
 _WITNESSES = 16
 
 
@@ -69,6 +69,7 @@ def _proof(tensors: Sequence[Tensor]) -> Hashable | None:
 
 
 def _is_own(tensor: Tensor) -> bool:
+    """Whether its memory is torch's, of this process alone, and was not handed to NumPy."""
     storage = tensor.untyped_storage()
     return storage.resizable() and not storage.is_shared()
 
@@ -88,4 +89,4 @@ def _rests(stamp: Stamp) -> bool:
         same = stamp_of(stamp.path) == stamp
     except OSError:
         return False
-    return same and os.name != "nt" and stamp.changed < time.time_ns() - _TOO_RECENT
+    return same and os.name != "nt" and stamp.changed < time.time_ns() - TOO_RECENT

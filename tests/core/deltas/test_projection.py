@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from klora_core.deltas import Digests, LowRank, SharedInputs, digest, meet, project_off_inputs
-from klora_core.methods.klora import KLora, energies_of, make_schedule
-from klora_core.methods.klora import outside
+from klora_core.methods.klora import KLora, energies_of, make_schedule, outside
 from klora_core.names import Slot
 
 ROLES = ("subject", "style")
