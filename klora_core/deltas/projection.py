@@ -58,7 +58,8 @@ class SharedInputs:
 
     def both(self, one: Tensor, other: Tensor, memory: Digests | None = None) -> tuple[Tensor, Tensor]:
         """read_by(one, other) and read_by(other, one); contents are read where ``memory`` has them not."""
-        first, second = (Digests() if memory is None else memory).of([one, other])
+        memory = Digests() if memory is None else memory
+        first, second = memory.of(one), memory.of(other)
         return self._of((first, second), one, other), self._of((second, first), other, one)
 
     def _of(self, key: tuple[bytes, bytes], down: Tensor, winner: Tensor) -> Tensor:

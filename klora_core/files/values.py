@@ -99,7 +99,7 @@ def is_finite(tensor: Tensor) -> bool:
         tensor = tensor.to(torch.float32)
     if tensor.dtype in _INF and tensor.device.type == "cpu":
         integers, inf = _INF[tensor.dtype]
-        # `numpy()` would leave a mark by which writers are known: torch resizes no more what it was called on.
+        # `numpy()` would have torch take it for one that others write to.
         signed = np.from_dlpack(tensor.detach().view(integers))
         unsigned = signed.view(f"u{signed.itemsize}")
         # The largest as signed is that of the positive ones; as unsigned, negative ones come last.

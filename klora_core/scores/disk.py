@@ -16,7 +16,7 @@ from .scoring import Key, Score
 
 _LOG = logging.getLogger("klora")
 
-VERSION = 2
+VERSION = 1
 """Another one for each change of what is scored or how it is digested: scores of others are not taken."""
 LIMIT = 1 << 16
 """Scores in a file, 2 MiB: sixteen pairs of two thousand slots. The oldest go first."""
