@@ -83,7 +83,7 @@ def test_tensors_that_count_no_writes_are_read_at_each_dial(pack, sd15, done):
     assert dict(done) == {"contents": 2}
     done.clear()
     fuse(pack, sd15.model, *pair, **OUTSIDE, style_strength=0.5)
-    assert set(done) == {"contents", "compose", "_forms"}, "for what losers do outside, nothing once more"
+    assert set(done) == {"contents", "compose", "state_of"}, "for what losers do outside, nothing once more"
 
 
 def test_a_strength_makes_targets_and_nothing_else(pack, sd15, pair, done):
