@@ -1,4 +1,4 @@
-"""What was worked out of objects, kept for as long as these live."""
+"""What is worth keeping, bounded: the values last used, and results for as long as their objects live."""
 
 from __future__ import annotations
 
@@ -7,7 +7,61 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+class Bounded(Generic[K, T]):
+    """The values last used: as many as ``limit``, or as many as have that size together.
+
+    ``size`` is what they take: each counts for ``size_of`` it, which must not change. A value that is
+    ``in_use`` when its turn to go has come counts as just used: such ones may take more than the limit.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        size_of: Callable[[T], int] = lambda value: 1,
+        in_use: Callable[[T], bool] = lambda value: False,
+    ) -> None:
+        self._limit, self._size_of, self._in_use = limit, size_of, in_use
+        self.size = 0
+        self._values: OrderedDict[K, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: K) -> T | None:
+        """The value of ``key``, which thereby is the last used; None where there is none."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: T) -> None:
+        """Keep ``value``, as the last used; the oldest make room."""
+        self.drop(key)
+        self._values[key] = value
+        self.size += self._size_of(value)
+        for _ in range(len(self._values)):
+            if self.size <= self._limit:
+                return
+            oldest, value = self._values.popitem(last=False)
+            if self._in_use(value):
+                self._values[oldest] = value
+            else:
+                self.size -= self._size_of(value)
+
+    def drop(self, key: K) -> None:
+        """Keep the value of ``key`` no longer, if there is one."""
+        value = self._values.pop(key, None)
+        if value is not None:
+            self.size -= self._size_of(value)
+
+    def clear(self) -> None:
+        """Keep nothing, as in the beginning."""
+        self._values.clear()
+        self.size = 0
 
 
 class Memo(Generic[T]):
@@ -17,8 +71,7 @@ class Memo(Generic[T]):
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held: OrderedDict[Hashable, tuple[tuple[weakref.ref[Any], ...], T]] = OrderedDict()
+        self._held: Bounded[Hashable, tuple[tuple[weakref.ref[Any], ...], T]] = Bounded(limit)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -36,17 +89,16 @@ class Memo(Generic[T]):
         can't be referred to weakly.
         """
         place = tuple(map(id, owners)), key
-        found = self._held.get(place)
+        held = self._held.get(place)
         # An id may be another object's by now, where a reference's end has not been told yet.
-        if found is not None and all(ref() is owner for ref, owner in zip(found[0], owners, strict=True)):
-            self._held.move_to_end(place)
-            return found[1]
-        made = make()
-        if not keep(made):
-            return made
-        refs = tuple(weakref.ref(owner, lambda _: self._held.pop(place, None)) for owner in owners)
-        self._held[place] = refs, made
-        self._held.move_to_end(place)
-        while len(self._held) > self._limit:
-            self._held.popitem(last=False)
-        return made
+        if held is not None and all(ref() is owner for ref, owner in zip(held[0], owners, strict=True)):
+            return held[1]
+        result = make()
+        if keep(result):
+            refs = tuple(weakref.ref(owner, lambda _: self._held.drop(place)) for owner in owners)
+            self._held.put(place, (refs, result))
+        return result
+
+    def clear(self) -> None:
+        """Keep nothing, as in the beginning."""
+        self._held.clear()

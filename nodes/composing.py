@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..klora_core import report
-from ..klora_core.deltas import Seen, once
+from ..klora_core.deltas import Digests
 from ..klora_core.errors import KLoraError
 from ..klora_core.loras import OTHER, LoraInfo, labels_of
 from ..klora_core.memo import Memo
@@ -20,7 +21,7 @@ from ..klora_core.page import for_page
 from ..klora_core.plan import KEEP, Plan, make_plan
 from ..klora_core.progress import Progress, in_steps, over_progress
 from .host import energies, keep_set, scores
-from .loras import HostLora, notes, read
+from .loras import notes, read
 from .model import NOT_SAVED, levels_of, to_clip, to_model, warnings_for
 
 KLoraPlan = io.Custom("KLORA_PLAN")
@@ -68,14 +69,14 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class _Remembered:
-    """Of LoRAs together, their contents as they were read: digests, and what methods work out."""
+    """Of LoRAs together, whose bytes rest while these objects live: digests, and what methods work out."""
 
-    seen: Seen = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
     memo: dict[Hashable, Any] = field(default_factory=dict)
 
 
 # Turning a dial works nothing of this out again. They go with the LoRAs.
-_sets: Memo[_Remembered] = Memo(16)
+SETS: Memo[_Remembered] = Memo(16)
 
 
 def compose(
@@ -95,27 +96,11 @@ def compose(
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
     loras = [read(member.tensors, member.name, model, clip) for member in members]
-    remembered = _sets.of(loras, (roles, names), _Remembered)
-    with once(remembered.seen):
-        return _composed(model, clip, members, loras, remembered, make, other_layers, progress, node)
-
-
-def _composed(
-    model: Any,
-    clip: Any | None,
-    members: Sequence[Member],
-    loras: Sequence[HostLora],
-    remembered: _Remembered,
-    make: Make,
-    other_layers: str,
-    progress: str,
-    node: str | None,
-) -> io.NodeOutput:
-    roles = tuple(member.role for member in members)
-    names = tuple(member.name for member in members)
+    remembered = SETS.of(loras, (roles, names), _Remembered)
     labels = labels_of(roles)
     slots = tuple(lora.slots for lora in loras)
-    rows, method = make(Given(slots, roles, names, scores, energies, remembered.memo))
+    score, measure = partial(scores, memory=remembered.digests), partial(energies, memory=remembered.digests)
+    rows, method = make(Given(slots, roles, names, score, measure, remembered.memo))
     infos = [
         LoraInfo(member.name, member.role, strength=member.strength, base=words_of(lora.base_model))
         for member, lora in zip(members, loras, strict=True)
@@ -141,7 +126,7 @@ def _composed(
         warnings_for(model, loras, names, labels),
     )
     return io.NodeOutput(
-        to_model(model, plan, rows, loras, node),
+        to_model(model, plan, rows, loras, node, remembered.digests),
         to_clip(clip, loras, [member.on_clip for member in members]),
         plan,
         f"{_report(plan)}\n\n{NOT_SAVED}",

@@ -103,7 +103,7 @@ class KLoRAMerge(io.ComfyNode):
         tensors = state_dict(merged.deltas, DTYPES[precision], _shapes(model))
         name = f"{row.label} of {', '.join(member.name for member in set)}"
         about = metadata(merged, [member.name for member in set])
-        return io.NodeOutput(LoraStateDict(tensors, name, (name, 0, 0), about), _report(merged, set, loras))
+        return io.NodeOutput(LoraStateDict(tensors, name, about), _report(merged, set, loras))
 
 
 def _input(parameter: Parameter) -> io.Input:

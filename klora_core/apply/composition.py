@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deltas import Delta, Rows
+from ..deltas import Delta, Digests, Rows
 from ..names import Slot
 from ..plan import Plan
 from .buffers import Buffers
@@ -44,8 +44,11 @@ class Composition:
         return found
 
 
-def compose(plan: Plan, rows: Rows, where: Where) -> Composition:
-    """The composition of ``plan`` over the ``rows`` that it was made of; ``where`` knows the layers."""
+def compose(plan: Plan, rows: Rows, where: Where, memory: Digests | None = None) -> Composition:
+    """The composition of ``plan`` over the ``rows`` that it was made of; ``where`` knows the layers.
+
+    ``memory`` has the contents of deltas that rest.
+    """
     strengths = [lora.strength for lora in plan.loras]
     targets: list[Target] = []
     owners: list[int] = []
@@ -56,7 +59,7 @@ def compose(plan: Plan, rows: Rows, where: Where) -> Composition:
             owners.append(owner)
 
     for index, row in enumerate(rows.competing):
-        candidates = plan.method.candidates(index, _scaled(row.deltas, strengths))
+        candidates = plan.method.candidates(index, _scaled(row.deltas, strengths), memory)
         add(index, row.slot, row.shape[0], candidates)
     for lora, alone in zip(plan.loras, rows.alone, strict=True):
         if plan.keeps(lora):

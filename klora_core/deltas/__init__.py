@@ -6,7 +6,7 @@ the kinds that depend on it, ``digest`` tells equal deltas, ``projection`` what 
 another does not read.
 """
 
-from .digest import Seen, contents, digest, digests, once
+from .digest import Digests, contents, digest, digests
 from .layer_weight import LayerWeight
 from .matrices import Dense, LowRank, lora
 from .output_map import OutputMap, cayley

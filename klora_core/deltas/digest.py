@@ -1,9 +1,11 @@
 """What tells whether two deltas hold the same numbers: a digest of their bytes.
 
-A file may be overwritten under a tensor that is mapped from it, so that neither the object nor the file's
-date says what it holds: bytes are read anew each time, or once where :func:`once` says that they rest.
-Cryptographic hashes read half a gigabyte a second; here each tile of the bytes is multiplied out with fixed
-random weights first, as fast as memory gives them, and the sums alone are hashed.
+A file may be overwritten under a tensor that is mapped from it, so that the object does not say what it
+holds: bytes are read anew each time, or once where somebody who knows that they rest hands in his
+:class:`Digests`.
+Cryptographic hashes are slower (BLAKE3 takes two thirds longer without AVX-512, BLAKE2 six times as long);
+here each tile of the bytes is multiplied out with fixed random weights first, as fast as memory gives them,
+and the sums alone are hashed.
 """
 
 from __future__ import annotations
@@ -11,14 +13,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from .products import Kron
@@ -30,43 +29,52 @@ _WORDS = 1 << 16
 _WEIGHTS = np.random.default_rng(0x6B6C6F7261).integers(0, 1 << 63, (2, _WORDS), dtype=np.uint64) * 2 + 1
 _HALF = np.uint64(32)
 
-# Bytes that one thread reads at a time, and how many threads read.
-_CHUNK, _THREADS = 1 << 25, min(4, os.cpu_count() or 1)
-
-Seen = dict[int, tuple[Tensor, bytes]]
-"""Digests by the tensor's id, with the tensor, so that no other can have its id."""
-_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
+CHUNK = 1 << 25
+"""Bytes that a thread reads at a time."""
+_THREADS = min(4, os.cpu_count() or 1)
 
 
-@contextmanager
-def once(seen: Seen) -> Iterator[None]:
-    """Inside, each tensor object is read once, or not at all where ``seen`` has it already.
+def digest(tensor: Tensor) -> bytes:
+    """16 bytes for a tensor: of its dtype, its shape and its elements in order, whatever its strides."""
+    whole = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
+    flat = tensor.detach().cpu().contiguous()
+    whole.update(_sums(_memory(flat.data_ptr(), flat.nbytes)))
+    return whole.digest()
 
-    For tensors whose bytes are known to be those that ``seen`` was filled from, and to rest meanwhile.
+
+class Digests:
+    """Digests of tensors whose bytes rest as long as this lives: each object is read once, by ``read``.
+
+    It holds the tensors, so that no other can have the id of one. ``read`` is :func:`digest` if it is None.
     """
-    token = _seen.set(seen)
-    try:
-        yield
-    finally:
-        _seen.reset(token)
+
+    def __init__(self, read: Callable[[Tensor], bytes] | None = None) -> None:
+        self._read = digest if read is None else read
+        self._by_id: dict[int, tuple[Tensor, bytes]] = {}
+
+    def of(self, tensor: Tensor) -> bytes:
+        """The digest of ``tensor``."""
+        if id(tensor) not in self._by_id:
+            self._by_id[id(tensor)] = tensor, self._read(tensor)
+        return self._by_id[id(tensor)][1]
 
 
-def digests(deltas: Iterable[Delta]) -> list[bytes]:
+def digests(deltas: Iterable[Delta], memory: Digests | None = None) -> list[bytes]:
     """16 bytes for each delta: of its kind, scale, rank, rows, and its tensors' shapes, dtypes and bytes.
 
     Of a change that depends on the layer's weight, also of that weight's mark.
 
-    Equal for equal deltas, in any process; a tensor that several deltas share is read once a call.
+    Equal for equal deltas, in any process; a tensor that several deltas share is read once a call, and not at
+    all where ``memory`` has it.
     """
-    seen = _seen.get()
-    with once({} if seen is None else seen):
-        return [_digest(delta) for delta in deltas]
+    memory = Digests() if memory is None else memory
+    return [_digest(delta, memory) for delta in deltas]
 
 
-def _digest(delta: Delta) -> bytes:
+def _digest(delta: Delta, memory: Digests) -> bytes:
     whole = hashlib.blake2b(repr(_form(delta)).encode(), digest_size=16)
     for tensor in delta.tensors:
-        whole.update(digest(tensor))
+        whole.update(memory.of(tensor))
     return whole.digest()
 
 
@@ -82,23 +90,6 @@ def _form(delta: Delta) -> tuple[Any, ...]:
     return form
 
 
-def digest(tensor: Tensor) -> bytes:
-    """16 bytes for a tensor: of its dtype, its shape and its elements in order, whatever its strides."""
-    seen = _seen.get()
-    if seen is None:
-        return _read(tensor)
-    if id(tensor) not in seen:
-        seen[id(tensor)] = tensor, _read(tensor)
-    return seen[id(tensor)][1]
-
-
-def _read(tensor: Tensor) -> bytes:
-    found = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
-    flat = tensor.detach().cpu().contiguous().view(-1)
-    found.update(_sums(flat.view(torch.uint8).numpy()))
-    return found.digest()
-
-
 def _sums(data: np.ndarray) -> bytes:
     """Two sums for each tile of ``data``, uint8, and its last bytes."""
     words = data[: len(data) // 8 * 8].view(np.uint64)
@@ -112,39 +103,39 @@ def _sums(data: np.ndarray) -> bytes:
     return sums.tobytes() + data[len(words) * 8 :].tobytes()
 
 
-def contents(tensors: Iterable[Tensor]) -> bytes:
+def contents(tensors: Iterable[Tensor], chunk: int = CHUNK) -> bytes:
     """16 bytes for what lies in the memory of ``tensors`` now, by their places.
 
     Tells whether the same tensors still hold what they held, not whether others hold the same: those of a
     file lie side by side, and are read as one.
     """
-    found, spans = hashlib.blake2b(digest_size=16), []
+    whole, spans = hashlib.blake2b(digest_size=16), []
     for tensor in tensors:
         if tensor.is_cpu and tensor.is_contiguous():
             spans.append((tensor.data_ptr(), tensor.nbytes))
         else:
-            found.update(_read(tensor))
-    shares = _shares([piece for run in _runs(spans) for piece in _cut(*run)])
+            whole.update(digest(tensor))
+    shares = _shares([piece for run in runs(spans) for piece in _cut(*run, chunk)], chunk)
     if len(shares) > 1 and _THREADS > 1:
         with ThreadPoolExecutor(_THREADS) as pool:
             read: Iterable[bytes] = list(pool.map(_all_sums, shares))
     else:
         read = map(_all_sums, shares)
     for sums in read:
-        found.update(sums)
-    return found.digest()
+        whole.update(sums)
+    return whole.digest()
 
 
 def _all_sums(pieces: Sequence[np.ndarray]) -> bytes:
     return b"".join(map(_sums, pieces))
 
 
-def _shares(pieces: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+def _shares(pieces: Sequence[np.ndarray], chunk: int) -> list[list[np.ndarray]]:
     """The pieces in their order, in lists that are worth a thread."""
     shares: list[list[np.ndarray]] = []
-    size = _CHUNK
+    size = chunk
     for piece in pieces:
-        if size >= _CHUNK:
+        if size >= chunk:
             shares.append([])
             size = 0
         shares[-1].append(piece)
@@ -152,7 +143,7 @@ def _shares(pieces: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
     return shares
 
 
-def _runs(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def runs(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """(address, bytes) of the memory that ``spans`` cover, those that touch as one."""
     first = last = 0
     for address, length in sorted(spans):
@@ -165,7 +156,11 @@ def _runs(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield first, last - first
 
 
-def _cut(address: int, length: int) -> Iterator[np.ndarray]:
-    for start in range(0, length, _CHUNK):
-        size = min(_CHUNK, length - start)
-        yield np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address + start))
+def _cut(address: int, length: int, chunk: int) -> Iterator[np.ndarray]:
+    for start in range(0, length, chunk):
+        yield _memory(address + start, min(chunk, length - start))
+
+
+def _memory(address: int, length: int) -> np.ndarray:
+    """The bytes there. A tensor's `numpy()` would have torch take it for one that others write to."""
+    return np.ctypeslib.as_array((ctypes.c_uint8 * length).from_address(address))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 from torch import Tensor
 
-from .digest import digest
+from ..memo import Bounded
+from .digest import Digests
 from .matrices import LowRank
 
 
@@ -44,24 +43,29 @@ def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = 
 class SharedInputs:
     """:func:`read_by` of pairs of downs by their contents, the last ``limit`` bytes of it.
 
-    ``held`` are its bytes: r x r_w numbers for factors of r x n. No strength and no dial is in them.
+    r x r_w numbers for factors of r x n. No strength and no dial is in them. ``misses`` counts what was
+    worked out.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit, self.held = limit, 0
-        self._known: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
+        self._pairs: Bounded[tuple[bytes, bytes], Tensor] = Bounded(limit, lambda shared: shared.nbytes)
+        self.misses = 0
 
-    def both(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """read_by(one, other) and read_by(other, one). The contents are read anew each time."""
-        first, second = digest(one), digest(other)
-        found = self._of((first, second), one, other), self._of((second, first), other, one)
-        while self.held > self._limit:
-            self.held -= self._known.popitem(last=False)[1].nbytes
-        return found
+    @property
+    def held(self) -> int:
+        """Bytes."""
+        return self._pairs.size
+
+    def both(self, one: Tensor, other: Tensor, memory: Digests | None = None) -> tuple[Tensor, Tensor]:
+        """read_by(one, other) and read_by(other, one); contents are read where ``memory`` has them not."""
+        memory = Digests() if memory is None else memory
+        first, second = memory.of(one), memory.of(other)
+        return self._of((first, second), one, other), self._of((second, first), other, one)
 
     def _of(self, key: tuple[bytes, bytes], down: Tensor, winner: Tensor) -> Tensor:
-        if key not in self._known:
-            self._known[key] = read_by(down, winner)
-            self.held += self._known[key].nbytes
-        self._known.move_to_end(key)
-        return self._known[key]
+        shared = self._pairs.get(key)
+        if shared is None:
+            self.misses += 1
+            shared = read_by(down, winner)
+            self._pairs.put(key, shared)
+        return shared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,7 +99,8 @@ def is_finite(tensor: Tensor) -> bool:
         tensor = tensor.to(torch.float32)
     if tensor.dtype in _INF and tensor.device.type == "cpu":
         integers, inf = _INF[tensor.dtype]
-        signed = tensor.detach().view(integers).numpy()
+        # `numpy()` would have torch take it for one that others write to.
+        signed = np.from_dlpack(tensor.detach().view(integers))
         unsigned = signed.view(f"u{signed.itemsize}")
         # The largest as signed is that of the positive ones; as unsigned, negative ones come last.
         sign = 1 << (8 * signed.itemsize - 1)

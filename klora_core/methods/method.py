@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..deltas import Delta
+from ..deltas import Delta, Digests
 from ..progress import Moment
 
 if TYPE_CHECKING:
@@ -47,8 +47,13 @@ class Method(ABC):
         """Whether steps decide, so that the progress alone does not say who works."""
         return False
 
-    def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
-        """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it."""
+    def candidates(
+        self, slot: int, deltas: Sequence[Delta | None], memory: Digests | None = None
+    ) -> tuple[Delta | None, ...]:
+        """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it.
+
+        ``memory`` has the contents of deltas that rest, for what is worked out once for contents.
+        """
         return tuple(deltas)
 
     def key_of(self) -> Hashable:

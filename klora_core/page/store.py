@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import weakref
 import zlib
-from collections import OrderedDict
 from typing import NamedTuple
 
+from ..memo import Bounded
 
-class _Kept(NamedTuple):
-    packed: bytes
+
+class _Packed(NamedTuple):
+    content: bytes
     owners: list[weakref.ref[object]]
+
+    def is_owned(self) -> bool:
+        return any(ref() is not None for ref in self.owners)
 
 
 class PageStore:
@@ -23,48 +27,27 @@ class PageStore:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
         self._lock = threading.Lock()
-        self._size = 0
-        self._known: OrderedDict[str, _Kept] = OrderedDict()
+        self._sets: Bounded[str, _Packed] = Bounded(limit, lambda one: len(one.content), _Packed.is_owned)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._sets)
 
     @property
     def size(self) -> int:
         """Bytes, packed."""
-        return self._size
+        return self._sets.size
 
     def keep(self, name: str, content: bytes, owner: object) -> None:
         """Keep ``content``, always the same for a ``name``; ``owner`` can be referred to weakly."""
         held = weakref.ref(owner)
         with self._lock:
-            known = self._known.get(name)
-            if known is None:
-                known = self._known[name] = _Kept(zlib.compress(content), [])
-                self._size += len(known.packed)
-            known.owners[:] = [ref for ref in known.owners if ref() is not None]
-            known.owners.append(held)
-            self._known.move_to_end(name)
-            self._shrink()
+            packed = self._sets.get(name) or _Packed(zlib.compress(content), [])
+            packed.owners[:] = [ref for ref in packed.owners if ref() is not None] + [held]
+            self._sets.put(name, packed)
 
     def get(self, name: str) -> bytes | None:
         """The content of that name; None where it is not kept any more, or never was."""
         with self._lock:
-            known = self._known.get(name)
-            if known is None:
-                return None
-            self._known.move_to_end(name)
-        return zlib.decompress(known.packed)
-
-    def _shrink(self) -> None:
-        if self._size <= self._limit:
-            return
-        for name, (packed, owners) in list(self._known.items()):
-            if any(ref() is not None for ref in owners):
-                continue
-            del self._known[name]
-            self._size -= len(packed)
-            if self._size <= self._limit:
-                return
+            packed = self._sets.get(name)
+        return None if packed is None else zlib.decompress(packed.content)

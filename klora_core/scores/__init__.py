@@ -7,4 +7,4 @@ over |dW|, tile by tile), ``energy``, ``cache`` and ``disk``.
 from .cache import ScoreCache
 from .disk import ScoreFile
 from .energy import energy
-from .scoring import Request, Score, score
+from .scoring import Key, Request, Score, Scorer, score

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from ..deltas import Delta, digests
+from ..deltas import Digests, digests
+from ..memo import Bounded
 from .disk import ScoreFile
-
-Request = tuple[Delta, int]
-"""A delta and K."""
-Scores = tuple[float, float]
-"""The sum of the K largest |entries|, and that of all."""
+from .scoring import Key, Request, Score, Scorer
 
 
 class ScoreCache:
@@ -21,41 +17,38 @@ class ScoreCache:
     """
 
     def __init__(self, limit: int, file: Callable[[], ScoreFile | None] = lambda: None) -> None:
-        self._limit, self._file = limit, file
-        self._known: OrderedDict[tuple[bytes, int], Scores] = OrderedDict()
+        self._file = file
+        self._scores: Bounded[Key, Score] = Bounded(limit)
 
     def scores(
-        self, requests: Sequence[Request], score: Callable[[Sequence[Request]], Sequence[Scores]]
-    ) -> list[Scores]:
-        """The scores of ``requests`` in their order; ``score`` is called once, for those not known.
+        self, requests: Sequence[Request], score: Scorer, memory: Digests | None = None
+    ) -> list[Score]:
+        """The scores of ``requests`` in their order; ``score`` is called once, for those not kept.
 
         A request that repeats another's content is not passed on twice. Contents are read anew each time, so
-        that what was changed in place is scored again; see :func:`digest.once` for where they are not.
+        that what was changed in place is scored again, but for those of deltas that rest, in ``memory``.
         """
-        found = zip(digests(delta for delta, _ in requests), requests, strict=True)
-        keys = [(content, k) for content, (_, k) in found]
-        missing = {key: r for key, r in zip(keys, requests, strict=True) if key not in self._known}
+        contents = digests((delta for delta, _ in requests), memory)
+        keys = [Key(content, k) for content, (_, k) in zip(contents, requests, strict=True)]
+        scores = {key: kept for key in keys if (kept := self._scores.get(key)) is not None}
+        missing = {key: r for key, r in zip(keys, requests, strict=True) if key not in scores}
         if missing:
-            self._find(missing, score)
-        result = [self._known[key] for key in keys]
-        for key in keys:
-            self._known.move_to_end(key)
-        while len(self._known) > self._limit:
-            self._known.popitem(last=False)
-        return result
+            scores |= self._of(missing, score)
+        for key in missing:
+            self._scores.put(key, scores[key])
+        return [scores[key] for key in keys]
 
-    def _find(
-        self,
-        missing: dict[tuple[bytes, int], Request],
-        score: Callable[[Sequence[Request]], Sequence[Scores]],
-    ) -> None:
+    def clear(self) -> None:
+        """Keep nothing, as after a start."""
+        self._scores.clear()
+
+    def _of(self, missing: dict[Key, Request], score: Scorer) -> dict[Key, Score]:
         file = self._file()
         there = {} if file is None else file.read(missing)
-        self._known.update(there)
         left = {key: request for key, request in missing.items() if key not in there}
         if not left:
-            return
+            return there
         new = dict(zip(left, score(list(left.values())), strict=True))
-        self._known.update(new)
         if file is not None:
             file.add(new)
+        return there | new

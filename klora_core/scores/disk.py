@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from .scoring import Key, Score
+
 _LOG = logging.getLogger("klora")
 
 VERSION = 1
 """Another one for each change of what is scored or how it is digested: scores of others are not taken."""
 LIMIT = 1 << 16
 """Scores in a file, 2 MiB: sixteen pairs of two thousand slots. The oldest go first."""
-
-Key = tuple[bytes, int]
-"""The digest of a delta, and K."""
-Scores = tuple[float, float]
 
 _MAGIC = b"klora scores\n\0\0\0"
 _RECORD = np.dtype([("key", "V16"), ("scores", "<f8", (2,))])
@@ -39,12 +37,12 @@ class ScoreFile:
         self._path, self._limit = path, limit
         self._made_by = f"{VERSION}\n{made_by}\n".encode()
 
-    def read(self, keys: Iterable[Key]) -> dict[Key, Scores]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Score]:
         """The scores of those of ``keys`` that are there."""
         wanted = {self._short(key): key for key in keys}
         return {wanted[short]: found for short, found in self._all().items() if short in wanted}
 
-    def add(self, new: Mapping[Key, Scores]) -> None:
+    def add(self, new: Mapping[Key, Score]) -> None:
         """Write ``new`` beside what is there."""
         there = self._all()
         for key, scores in new.items():
@@ -62,7 +60,7 @@ class ScoreFile:
             with suppress(OSError):
                 beside.unlink()
 
-    def _all(self) -> dict[bytes, Scores]:
+    def _all(self) -> dict[bytes, Score]:
         """By shortened key, the oldest first; nothing where the file is damaged or is none of these."""
         try:
             with open(self._path, "rb") as file:
@@ -76,7 +74,7 @@ class ScoreFile:
             return {}
         found = np.frombuffer(records, _RECORD)
         keys, scores = found["key"].tolist(), found["scores"].tolist()
-        return {bytes(key): (top, l1) for key, (top, l1) in zip(keys, scores, strict=True)}
+        return {bytes(key): Score(*pair) for key, pair in zip(keys, scores, strict=True)}
 
     def _short(self, key: Key) -> bytes:
         return hashlib.blake2b(self._made_by + b"%d\n" % key[1] + key[0], digest_size=16).digest()

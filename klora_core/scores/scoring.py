@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -23,11 +23,21 @@ class Request(NamedTuple):
     k: int
 
 
+class Key(NamedTuple):
+    """What a score belongs to: the digest of a weight change, and K."""
+
+    content: bytes
+    k: int
+
+
 class Score(NamedTuple):
     """Sum of the k largest |entries| of dW (Eqs. 3, 4), and of all of them (for Eq. 9)."""
 
     top_k: float
     l1: float
+
+
+Scorer = Callable[[Sequence[Request]], Sequence[Score]]
 
 
 def score(

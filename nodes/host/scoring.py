@@ -12,7 +12,7 @@ import comfy.utils
 import folder_paths
 import torch
 
-from ...klora_core.deltas import Delta
+from ...klora_core.deltas import Delta, Digests
 from ...klora_core.scores import Request, Score, ScoreCache, ScoreFile, energy, score
 
 ON_DISK = "KLORA_SCORES_ON_DISK"
@@ -30,24 +30,26 @@ def _file(kind: str) -> ScoreFile | None:
 
 # Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of
 # two thousand slots.
-_scores = ScoreCache(1 << 16, partial(_file, "top-k"))
-_energies = ScoreCache(1 << 16, partial(_file, "energy"))
+TOP_K = ScoreCache(1 << 16, partial(_file, "top-k"))
+ENERGIES = ScoreCache(1 << 16, partial(_file, "energy"))
 
 
-def scores(requests: Sequence[Request]) -> list[Score]:
-    """The scores of ``requests``; those not known yet are made, by the host's device."""
+def scores(requests: Sequence[Request], memory: Digests | None = None) -> list[Score]:
+    """The scores of ``requests``; those not kept are made, by the host's device.
 
-    def missing(left: Sequence[tuple[Delta, int]]) -> list[Score]:
+    ``memory`` has the contents of deltas that rest.
+    """
+
+    def missing(left: Sequence[Request]) -> list[Score]:
         bar = comfy.utils.ProgressBar(len(left))
-        device = comfy.model_management.get_torch_device()
-        return score([Request(*each) for each in left], device, bar.update_absolute)
+        return score(left, comfy.model_management.get_torch_device(), bar.update_absolute)
 
-    return [Score(*found) for found in _scores.scores(requests, missing)]
+    return TOP_K.scores(requests, missing, memory)
 
 
-def energies(deltas: Sequence[Delta]) -> list[float]:
-    """||dW||_F^2 of each; those not known yet are worked out."""
-    found = _energies.scores(
-        [(delta, 0) for delta in deltas], lambda left: [(energy(d), 0.0) for d, _ in left]
+def energies(deltas: Sequence[Delta], memory: Digests | None = None) -> list[float]:
+    """||dW||_F^2 of each; those not kept are worked out."""
+    each = ENERGIES.scores(
+        [Request(delta, 0) for delta in deltas], lambda left: [Score(energy(d), 0.0) for d, _ in left], memory
     )
-    return [value for value, _ in found]
+    return [value for value, _ in each]

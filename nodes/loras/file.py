@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import comfy.utils
 import folder_paths
+import torch
 
 from ...klora_core.errors import KLoraError, printable
 from ...klora_core.files import is_adapter, split, utf8_path
+from .proof import Stamp, belong_to, stamp_of
 
 
 class LoraStateDict(dict):
     """A LORA_MODEL (tensor name -> tensor) with the file that it came from.
 
-    ``stamp`` is (path, size, mtime in ns); ``metadata`` the text that the trainer wrote into the file, empty
-    where there is none.
+    ``metadata`` is the text that the trainer wrote into the file, empty where there is none.
     """
 
     def __init__(
         self,
         tensors: dict,
         file: str,
-        stamp: tuple[str, int, int],
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(tensors)
         self.file = file
-        self.stamp = stamp
         self.metadata: dict[str, str] = dict(metadata or {})
 
 
-def stamp(name: str) -> tuple[str, int, int]:
-    """(path, size, mtime in ns) of a file of the loras folder. Raises KLoraError where it is gone."""
+def stamp(name: str) -> Stamp:
+    """The stamp of a file of the loras folder. Raises KLoraError where it is gone."""
     path = folder_paths.get_full_path("loras", name)
     if path is None:
         raise KLoraError(
             f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh."
         )
-    found = os.stat(path)
-    return path, found.st_size, found.st_mtime_ns
+    return stamp_of(path)
 
 
 def load(name: str) -> LoraStateDict:
@@ -50,7 +47,8 @@ def load(name: str) -> LoraStateDict:
     """
     mark = stamp(name)
     try:
-        with utf8_path(mark[0]) as path:
+        # Tensors of inference mode would not count what is written into them.
+        with utf8_path(mark.path) as path, torch.inference_mode(False):
             tensors, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
     except Exception as error:
         reason = printable(str(error).split("\n", 1)[0])
@@ -63,7 +61,8 @@ def load(name: str) -> LoraStateDict:
             f"{_shown(name)} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
             "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
         )
-    return LoraStateDict(tensors, name, mark, metadata)
+    belong_to((tensor for tensor in tensors.values() if isinstance(tensor, torch.Tensor)), mark)
+    return LoraStateDict(tensors, name, metadata)
 
 
 def name_of(lora: dict, role: str) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...klora_core import names
-from ...klora_core.deltas import Delta, contents
+from ...klora_core.deltas import Delta
 from ...klora_core.errors import KLoraError, naming, printable
 from ...klora_core.files import (
     Left,
@@ -35,6 +35,7 @@ from ..host import PREFIX, SUFFIX, HostWeight, LayerWeights, Network, of_model, 
 from .errors import misfits, no_slot
 from .host_lora import HostLora
 from .patches import MISSING, Patches
+from .proof import contents_of
 
 NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have them"
 _LOST = "the host gives two tensors of the file one name"
@@ -65,7 +66,7 @@ def read(lora: Mapping[str, Tensor], name: str, model: Any, clip: Any | None) ->
     layout = tuple((key, t.data_ptr(), t.dtype, t.shape, t.stride()) for key, t in lora.items())
     owners = (tensors[0], base, base.diffusion_model, *(() if encoder is None else (encoder,)))
     metadata = repr(getattr(lora, "metadata", None))
-    key = name, metadata, layout, contents(tensors)
+    key = name, metadata, layout, contents_of(tensors)
     return _loras.of(owners, key, reader, keep=lambda found: not found.bound)
 
 

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import torch
 
 from ...klora_core.apply import Spot, compose
-from ...klora_core.deltas import Rows
+from ...klora_core.deltas import Digests, Rows
 from ...klora_core.names import Slot
 from ...klora_core.plan import Plan
 from ..host import announce
@@ -21,10 +21,18 @@ from .warnings import warn_on_save
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node: str | None = None) -> Any:
+def to_model(
+    model: Any,
+    plan: Plan,
+    rows: Rows,
+    loras: Sequence[HostLora],
+    node: str | None = None,
+    memory: Digests | None = None,
+) -> Any:
     """A clone of ``model`` that follows ``plan``; with all strengths 0, a clone and nothing else.
 
-    ``node`` is the execution id of the node that made the plan, for the page.
+    ``node`` is the execution id of the node that made the plan, for the page; ``memory`` has the contents of
+    the LoRAs' deltas.
     """
     patched = model.clone()
     if not any(lora.strength for lora in plan.loras):
@@ -33,7 +41,7 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
         if plan.keeps(info):
             _patch(patched, {**lora.vectors, **lora.before}, info.strength)
     dtype = model.model.get_dtype_inference()
-    shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device)
+    shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device, memory)
     side = SidePath(shared.composition.of(plan), shared, partial(announce, node))
     side.apply(patched)
     warn_on_save(patched)
@@ -44,14 +52,14 @@ def to_model(model: Any, plan: Plan, rows: Rows, loras: Sequence[HostLora], node
 _shared: WeakValueDictionary[Hashable, Shared] = WeakValueDictionary()
 
 
-def _shared_by(plan: Plan, rows: Rows, dtype: torch.dtype, device: Any) -> Shared:
+def _shared_by(plan: Plan, rows: Rows, dtype: torch.dtype, device: Any, memory: Digests | None) -> Shared:
     """A composition and its buffers, for every plan that differs in nothing that decides on them."""
     loras = tuple((lora.strength, plan.keeps(lora)) for lora in plan.loras)
     # An entry holds its rows, so that no others can have their id.
     key = id(rows), loras, type(plan.method), plan.method.key_of(), dtype, device
     shared = _shared.get(key)
     if shared is None:
-        shared = _shared[key] = Shared(compose(plan, rows, _where), rows, dtype)
+        shared = _shared[key] = Shared(compose(plan, rows, _where, memory), rows, dtype)
     return shared
 
 

@@ -9,9 +9,7 @@ from typing import NamedTuple
 from ...deltas import Delta, Row
 from ...errors import KLoraError
 from ...loras import STYLE, SUBJECT
-from ...scores import Request, Score, energy
-
-Scorer = Callable[[Sequence[Request]], Sequence[Score]]
+from ...scores import Request, Score, Scorer, energy
 
 
 def top_k(rank_subject: int, rank_style: int, entries: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...deltas import Delta
+from ...deltas import Delta, Digests
 from ...errors import KLoraError
 from ...loras import STYLE, SUBJECT, LoraInfo
 from ...progress import Moment
@@ -58,11 +58,14 @@ class KLora(Method):
             raise KLoraError(f"outside must be within 0 and 1, got {self.outside!r}.")
         self.gamma_of(self.gamma_mode)
 
-    def candidates(self, slot: int, deltas: Sequence[Delta | None]) -> tuple[Delta | None, ...]:
+    def candidates(
+        self, slot: int, deltas: Sequence[Delta | None], memory: Digests | None = None
+    ) -> tuple[Delta | None, ...]:
         """The LoRAs' own deltas; with ``outside`` each leader's with the other leader's beside it."""
         candidates = list(deltas)
         subject, style = (int(leaders[slot]) for leaders in self._leaders)
-        candidates[subject], candidates[style] = beside(deltas[subject], deltas[style], self.outside)
+        leaders = deltas[subject], deltas[style]
+        candidates[subject], candidates[style] = beside(*leaders, self.outside, memory)
         return tuple(candidates)
 
     def key_of(self) -> Hashable:

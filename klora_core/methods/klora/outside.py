@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import torch
 
-from ...deltas import Delta, LowRank, SharedInputs, project_off_inputs
+from ...deltas import Delta, Digests, LowRank, SharedInputs, project_off_inputs
 
 # Outlives the calls by design: turning a dial must not work it out again. Room for an SDXL pair of rank 128.
-_shared = SharedInputs(1 << 28)
+SHARED = SharedInputs(1 << 28)
 
 
-def beside(one: Delta | None, other: Delta | None, strength: float) -> tuple[Delta | None, Delta | None]:
+def beside(
+    one: Delta | None, other: Delta | None, strength: float, memory: Digests | None = None
+) -> tuple[Delta | None, Delta | None]:
     """(``one`` as the winner with the other beside it, ``other`` with the one), of rank r_w + r_l.
 
     A winner is winner + ``strength`` * loser (I - Q Q^T). Both are as they are where one of them is absent or
@@ -22,7 +24,7 @@ def beside(one: Delta | None, other: Delta | None, strength: float) -> tuple[Del
     """
     if not (strength and isinstance(one, LowRank) and isinstance(other, LowRank)):
         return one, other
-    of_one, of_other = _shared.both(one.down, other.down)
+    of_one, of_other = SHARED.both(one.down, other.down, memory)
     return (
         _sum(one, project_off_inputs(other, one, of_other).scaled(strength)),
         _sum(other, project_off_inputs(one, other, of_one).scaled(strength)),

@@ -11,15 +11,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from klora_core.deltas import Dense, Hadamard, Kron, LowRank, contents, digests, once
-from klora_core.deltas.digest import digest
-from klora_core.scores import ScoreCache
+from klora_core.deltas import Dense, Digests, Hadamard, Kron, LowRank, contents, digest, digests
+from klora_core.deltas.digest import runs
+from klora_core.scores import Request, Score, ScoreCache
 
 WORDS = 1 << 16
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float64, torch.int64]
-
-# The room's face has a function of this name.
-_MODULE = sys.modules["klora_core.deltas.digest"]
 
 
 def r(*shape, seed=0):
@@ -117,66 +114,75 @@ def test_each_part_of_a_delta_counts():
 
 @pytest.mark.slow
 def test_the_same_in_every_process():
-    code = "import torch; from klora_core.deltas.digest import digest; print(digest(torch.arange(1e6)).hex())"
+    code = "import torch; from klora_core.deltas import digest; print(digest(torch.arange(1e6)).hex())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert digest(torch.arange(1e6)).hex() == found.strip()
 
 
-@pytest.fixture
-def read(monkeypatch):
-    """How many tensors were read."""
-    calls, own = [], _MODULE._read
-    monkeypatch.setattr(_MODULE, "_read", lambda tensor: calls.append(tensor) or own(tensor))
-    return calls
+class Reader:
+    """Reads tensors, and counts them."""
+
+    def __init__(self):
+        self.read = []
+
+    def __call__(self, tensor):
+        self.read.append(tensor)
+        return digest(tensor)
 
 
-def test_what_rests_is_read_once(read):
+def test_what_rests_is_read_once():
     deltas = [LowRank(r(6, 2, seed=i), r(2, 6)) for i in range(3)]
     expected = digests(deltas)
-    seen = {}
-    read.clear()
+    reader = Reader()
+    memory = Digests(reader)
     for _ in range(2):
-        with once(seen):
-            assert digests([*deltas, *deltas]) == [*expected, *expected]
-            assert digest(deltas[0].up) == seen[id(deltas[0].up)][1]
-    assert len(read) == 6, "also where scoring and another ask for the same"
+        assert digests([*deltas, *deltas], memory) == [*expected, *expected]
+        assert memory.of(deltas[0].up) == digest(deltas[0].up)
+    assert len(reader.read) == 6, "also where scoring and another ask for the same"
     deltas[0].up[0, 0] += 1
-    assert digests(deltas)[0] != expected[0], "outside of it, anew"
-    assert len(read) == 12
+    assert digests(deltas)[0] != expected[0], "without a memory, anew"
+    assert digests(deltas, Digests())[0] != expected[0]
+    assert digests(deltas, memory) == expected, "who says that they rest is believed"
+    assert len(reader.read) == 6
 
 
-def side_by_side(whole, *counts):
-    """Tensors that share the memory of ``whole`` one behind the other."""
-    return list(whole.split(counts))
+def test_a_memory_takes_no_tensor_for_one_that_is_gone():
+    """It holds what it has read: no other can have its id."""
+    memory = Digests()
+    for seed in range(50):
+        assert memory.of(r(9, seed=seed)) == digest(r(9, seed=seed))
 
 
 @pytest.mark.parametrize("chunk", [1 << 25, 1 << 10])
-def test_contents_of_tensors_show_every_change(chunk, monkeypatch):
-    monkeypatch.setattr(_MODULE, "_CHUNK", chunk)
+def test_contents_of_tensors_show_every_change(chunk):
     whole = r(1000).half()
-    tensors = [*side_by_side(whole, 1, 300, 699), r(7), r(4, 6).T, torch.tensor(3), r(0)]
-    first = contents(tensors)
-    assert len(first) == 16 and contents(tensors) == first
+    tensors = [*whole.split([1, 300, 699]), r(7), r(4, 6).T, torch.tensor(3), r(0)]
+    first = contents(tensors, chunk)
+    assert len(first) == 16 and contents(tensors, chunk) == first
     for tensor in tensors:
         for place in {0, tensor.numel() // 2, tensor.numel() - 1} if tensor.numel() else ():
             kept = tensor.flatten()[place].clone()
             at = divmod(place, tensor.shape[1]) if tensor.ndim == 2 else (place,) if tensor.ndim else ()
             tensor[at] = 9
-            assert contents(tensors) != first
+            assert contents(tensors, chunk) != first
             tensor[at] = kept
-            assert contents(tensors) == first
-    assert contents(tensors[1:]) != first
+            assert contents(tensors, chunk) == first
+    assert contents(tensors[1:], chunk) != first
 
 
-def test_tensors_that_touch_are_read_as_one(monkeypatch):
-    runs, own = [], _MODULE._cut
-    monkeypatch.setattr(_MODULE, "_cut", lambda *run: runs.append(run[1]) or own(*run))
-    whole = r(1000)
-    contents(side_by_side(whole, 1, 300, 699))
-    assert runs == [4000]
-    runs.clear()
-    contents([*side_by_side(whole, 1, 300, 699)[::2], whole[900:]])
-    assert sorted(runs) == [4, 699 * 4], "not what lies between them, and nothing twice"
+def test_tensors_that_touch_are_read_as_one():
+    assert list(runs([(4, 1200), (0, 4), (1204, 2796)])) == [(0, 4000)]
+    assert list(runs([(1204, 2796), (0, 4), (3600, 400), (5000, 0)])) == [(0, 4), (1204, 2796)], (
+        "not what lies between them, and nothing twice"
+    )
+
+
+def test_a_tensor_that_was_read_is_still_its_own():
+    """torch no longer resizes what `numpy()` was called on: by that, the host's side knows who may write."""
+    tensor = r(5, 6)
+    contents([tensor, tensor.T])
+    digest(tensor)
+    assert tensor.untyped_storage().resizable()
 
 
 def scorer():
@@ -184,7 +190,7 @@ def scorer():
 
     def score(requests):
         calls.append(len(requests))
-        return [(float(delta.dense().abs().sum()) + k, float(k)) for delta, k in requests]
+        return [Score(float(delta.dense().abs().sum()) + k, float(k)) for delta, k in requests]
 
     return score, calls
 
@@ -193,15 +199,15 @@ def test_each_content_is_scored_once_at_each_k():
     score, calls = scorer()
     cache = ScoreCache(100)
     deltas = [LowRank(r(6, 2, seed=i), r(2, 6)) for i in range(3)]
-    requests = [(delta, k) for delta in deltas for k in (4, 8)]
+    requests = [Request(delta, k) for delta in deltas for k in (4, 8)]
     expected = score(requests)
     calls.clear()
     assert cache.scores([*requests, *requests], score) == [*expected, *expected]
     assert cache.scores(requests[::-1], score) == expected[::-1]
-    copies = [(LowRank(d.up.clone(), d.down.clone()), k) for d, k in requests]
+    copies = [Request(LowRank(d.up.clone(), d.down.clone()), k) for d, k in requests]
     assert cache.scores(copies, score) == expected
     assert calls == [6]
-    cache.scores([*requests, (deltas[0], 5)], score)
+    cache.scores([*requests, Request(deltas[0], 5)], score)
     assert calls == [6, 1]
     assert cache.scores([], score) == []
 
@@ -210,9 +216,9 @@ def test_bytes_changed_in_place_are_scored_again():
     score, calls = scorer()
     cache = ScoreCache(100)
     delta = LowRank(r(6, 2), r(2, 6))
-    before = cache.scores([(delta, 4)], score)
+    before = cache.scores([Request(delta, 4)], score)
     delta.down[1, 5] += 1
-    assert cache.scores([(delta, 4)], score) == score([(delta, 4)]) != before
+    assert cache.scores([Request(delta, 4)], score) == score([Request(delta, 4)]) != before
 
 
 def test_a_file_overwritten_under_the_same_stamp_is_scored_again(tmp_path):
@@ -224,7 +230,7 @@ def test_a_file_overwritten_under_the_same_stamp_is_scored_again(tmp_path):
         save_file({"up": r(600, 4, seed=seed), "down": r(4, 500, seed=seed)}, place)
     with safe_open(path, "pt") as file:
         delta = LowRank(file.get_tensor("up"), file.get_tensor("down"))
-    before = cache.scores([(delta, 4)], score)
+    before = cache.scores([Request(delta, 4)], score)
     stamp = path.stat()
     with open(path, "r+b") as file:
         file.write(other.read_bytes())
@@ -232,16 +238,27 @@ def test_a_file_overwritten_under_the_same_stamp_is_scored_again(tmp_path):
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (stamp.st_size, stamp.st_mtime_ns)
     with safe_open(path, "pt") as file:
         again = LowRank(file.get_tensor("up"), file.get_tensor("down"))
-    fresh = score([(again, 4)])
-    assert cache.scores([(again, 4)], score) == fresh != before
+    fresh = score([Request(again, 4)])
+    assert cache.scores([Request(again, 4)], score) == fresh != before
     # Whether the old objects see the new bytes depends on how they were read: scores follow, either way.
-    assert cache.scores([(delta, 4)], score) == score([(delta, 4)])
+    assert cache.scores([Request(delta, 4)], score) == score([Request(delta, 4)])
+
+
+def test_deltas_that_rest_are_not_read_again():
+    score, calls = scorer()
+    reader, requests = Reader(), [Request(LowRank(r(6, 2, seed=i), r(2, 6)), 4) for i in range(3)]
+    cache, memory = ScoreCache(100), Digests(reader)
+    for _ in range(2):
+        assert cache.scores(requests, score, memory) == score(requests)
+    assert len(reader.read) == 6
+    assert cache.scores(requests, score) == score(requests)
+    assert calls[0] == 3 and calls.count(3) == 4, "and the keys are the same without it"
 
 
 def test_the_oldest_scores_go_first():
     score, calls = scorer()
     cache = ScoreCache(4)
-    requests = [(LowRank(r(6, 2, seed=i), r(2, 6)), 4) for i in range(6)]
+    requests = [Request(LowRank(r(6, 2, seed=i), r(2, 6)), 4) for i in range(6)]
     assert cache.scores(requests, score) == score(requests), "more than the limit at once"
     calls.clear()
     cache.scores(requests[2:], score)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import LowRank, SharedInputs, meet, project_off_inputs
-from klora_core.deltas import projection as inputs
-from klora_core.deltas.projection import read_by
-from klora_core.methods.klora import KLora, energies_of, make_schedule
-from klora_core.methods.klora import outside as klora_outside
+from klora_core.deltas import Digests, LowRank, SharedInputs, digest, meet, project_off_inputs
+from klora_core.methods.klora import KLora, energies_of, make_schedule, outside
 from klora_core.names import Slot
 
 ROLES = ("subject", "style")
@@ -21,14 +18,11 @@ def r(*shape, seed=0):
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """The pairs that were worked out, in order, with a cache that knows nothing yet."""
-    calls, work = [], read_by
-    monkeypatch.setattr(klora_outside, "_shared", SharedInputs(1 << 20))
-    monkeypatch.setattr(
-        inputs, "read_by", lambda down, winner: calls.append((down, winner)) or work(down, winner)
-    )
-    return calls
+def shared(monkeypatch):
+    """Nothing is worked out yet."""
+    new = SharedInputs(1 << 20)
+    monkeypatch.setattr(outside, "SHARED", new)
+    return new
 
 
 def pair():
@@ -41,7 +35,7 @@ def pair():
     ]
 
 
-def candidates(loras, balance=0.0, alpha=1.5, outside=0.5, strengths=(1.0, 1.0)):
+def candidates(loras, balance=0.0, alpha=1.5, outside=0.5, strengths=(1.0, 1.0), memory=None):
     """All candidates of a Fuse at these dials."""
     rows = meet(loras, ROLES)
     method = KLora(
@@ -53,15 +47,15 @@ def candidates(loras, balance=0.0, alpha=1.5, outside=0.5, strengths=(1.0, 1.0))
         outside,
     )
     return [
-        method.candidates(i, [d.scaled(s) for d, s in zip(row.deltas, strengths, strict=True)])
+        method.candidates(i, [d.scaled(s) for d, s in zip(row.deltas, strengths, strict=True)], memory)
         for i, row in enumerate(rows.competing)
     ]
 
 
-def test_dials_project_nothing_again(made):
+def test_dials_project_nothing_again(shared):
     loras = pair()
     candidates(loras)
-    assert len(made) == 2 * COUNT, "each leader against the other"
+    assert shared.misses == 2 * COUNT, "each leader against the other"
     for dials in (
         {"balance": 0.4},
         {"alpha": 2.0},
@@ -75,16 +69,16 @@ def test_dials_project_nothing_again(made):
         [{s: LowRank(d.up.clone(), d.down.clone(), d.scale) for s, d in lora.items()} for lora in loras]
     )
     candidates(loras[::-1])
-    assert len(made) == 2 * COUNT, "neither dials, nor other tensors of one content, nor another order"
+    assert shared.misses == 2 * COUNT, "neither dials, nor other tensors of one content, nor another order"
     slot = next(iter(loras[0]))
     loras[0][slot].down[0, 0] += 1
     found = candidates(loras)
-    assert len(made) == 2 * COUNT + 2, "what changed in place is worked out, and nothing else"
+    assert shared.misses == 2 * COUNT + 2, "what changed in place is worked out, and nothing else"
     fresh = project_off_inputs(loras[1][slot], loras[0][slot])
     torch.testing.assert_close(found[0][0].down[4:], fresh.down * 0.5, rtol=0, atol=0)
 
 
-def test_another_strength_is_the_projection_times_it(made):
+def test_another_strength_is_the_projection_times_it(shared):
     loras = pair()
     half, whole = candidates(loras, outside=0.5), candidates(loras, outside=1.0)
     for a, b in zip(half, whole, strict=True):
@@ -92,19 +86,31 @@ def test_another_strength_is_the_projection_times_it(made):
         torch.testing.assert_close(a[0].down[:4], b[0].down[:4], rtol=0, atol=0)
 
 
-def test_the_cache_is_bounded_in_bytes_and_keeps_the_last_used(made):
+def test_what_rests_is_read_once(shared):
+    loras, read = pair(), []
+    memory = Digests(lambda tensor: read.append(tensor) or digest(tensor))
+    first = candidates(loras, memory=memory)
+    again = candidates(loras, strengths=(2.0, 1.0), memory=memory)
+    assert {id(tensor) for tensor in read} == {id(d.down) for lora in loras for d in lora.values()}
+    assert len(read) == 2 * COUNT == shared.misses
+    assert candidates(loras)[0][0].down.equal(first[0][0].down) and not again[0][0].down.equal(
+        first[0][0].down
+    )
+
+
+def test_the_cache_is_bounded_in_bytes_and_keeps_the_last_used():
     downs = [r(4, 20, seed=i) for i in range(5)]
     # One pair is two matrices of 4 x 4 in float64.
     kept = SharedInputs(2 * 256)
     for i in (1, 2, 3):
         kept.both(downs[0], downs[i])
-    assert len(made) == 6 and kept.held == 2 * 256 and len(kept._known) == 4
+    assert kept.misses == 6 and kept.held == 2 * 256
     kept.both(downs[0], downs[2])
     kept.both(downs[0], downs[4])
     kept.both(downs[0], downs[2])
-    assert len(made) == 8, "the last used stays"
+    assert kept.misses == 8, "the last used stays"
     kept.both(downs[0], downs[3])
-    assert len(made) == 10, "the one before it is gone"
+    assert kept.misses == 10, "the one before it is gone"
 
 
 @pytest.mark.parametrize("small", [1.0, 1e-2, 1e-4])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from klora_core.deltas import LowRank, digests
-from klora_core.scores import ScoreCache, ScoreFile
+from klora_core.scores import Request, Score, ScoreCache, ScoreFile
 from klora_core.scores import disk as score_file
 
 
@@ -27,7 +27,7 @@ class Scorer:
 
     def __call__(self, requests):
         self.slots += len(requests)
-        return [(float(delta.up.sum()) + k, 1 / 3) for delta, k in requests]
+        return [Score(float(delta.up.sum()) + k, 1 / 3) for delta, k in requests]
 
 
 def start(path, requests, **options):
@@ -44,7 +44,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def requests():
-    return [(delta, k) for delta in deltas(3) for k in (4, 8)]
+    return [Request(delta, k) for delta in deltas(3) for k in (4, 8)]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_second_start_scores_nothing_and_writes_nothing(path, requests, open
     first, slots = start(path, requests)
     assert slots == 6 and opened == ["rb", "rb", "replace"]
     opened.clear()
-    copies = [(LowRank(d.up.clone(), d.down.clone()), k) for d, k in requests]
+    copies = [Request(LowRank(d.up.clone(), d.down.clone()), k) for d, k in requests]
     assert start(path, copies) == (first, 0), "the very numbers"
     assert opened == ["rb"]
     assert [each.name for each in path.parent.iterdir()] == ["scores.bin"], "nothing is left beside it"
@@ -81,7 +81,7 @@ def test_what_memory_knows_is_not_looked_up(path, requests, opened):
     opened.clear()
     cache.scores(requests, scorer)
     assert opened == [] and scorer.slots == 6
-    cache.scores([*requests, (requests[0][0], 5)], scorer)
+    cache.scores([*requests, Request(requests[0].delta, 5)], scorer)
     assert opened == ["rb", "rb", "replace"] and scorer.slots == 7
 
 
@@ -124,7 +124,7 @@ def test_scores_of_another_definition_or_maker_are_not_taken(path, requests, cha
 
 
 def test_the_oldest_go_first(path):
-    many = [(delta, 4) for delta in deltas(8)]
+    many = [Request(delta, 4) for delta in deltas(8)]
     for request in many:
         start(path, [request], limit=5)
     assert path.stat().st_size == 32 + 5 * 32

@@ -29,8 +29,8 @@ def scored(pack, monkeypatch):
     """The number of slots of each scoring, in order, with a cache that knows nothing yet."""
     node, calls = part(pack, "nodes.host.scoring"), []
     score = node.score
-    monkeypatch.setattr(node, "_scores", part(pack, "klora_core.scores.cache").ScoreCache(10_000))
-    monkeypatch.setattr(part(pack, "nodes.composing"), "_sets", part(pack, "klora_core.memo").Memo(16))
+    node.TOP_K.clear()
+    part(pack, "nodes.composing").SETS.clear()
     monkeypatch.setattr(
         node, "score", lambda requests, *a: calls.append(len(requests)) or score(requests, *a)
     )
@@ -63,17 +63,13 @@ def test_a_pair_is_scored_once(pack, sd15, pair, scored):
 
 
 def test_what_the_loser_does_outside_is_worked_out_once(pack, sd15, pair, monkeypatch):
-    inputs, made = part(pack, "klora_core.deltas.projection"), []
-    work = inputs.read_by
-    monkeypatch.setattr(
-        part(pack, "klora_core.methods.klora.outside"), "_shared", inputs.SharedInputs(1 << 28)
-    )
-    monkeypatch.setattr(inputs, "read_by", lambda *downs: made.append(downs) or work(*downs))
+    shared = part(pack, "klora_core.deltas").SharedInputs(1 << 28)
+    monkeypatch.setattr(part(pack, "klora_core.methods.klora.outside"), "SHARED", shared)
     for options in ({}, {"balance": 0.5}, {"outside": 1.0}, {"subject_strength": 0.3}, {"gamma": "none"}):
         fuse(pack, sd15.model, *pair, loser="outside", **options)
-    assert len(made) == 2 * len(UNET_LAYERS), "each leader against the other, once"
+    assert shared.misses == 2 * len(UNET_LAYERS), "each leader against the other, once"
     fuse(pack, sd15.model, {**pair[0], KEYS[0]: 2 * pair[0][KEYS[0]]}, pair[1], loser="outside")
-    assert len(made) == 2 * len(UNET_LAYERS) + 2, "what changed, and nothing else"
+    assert shared.misses == 2 * len(UNET_LAYERS) + 2, "what changed, and nothing else"
 
 
 def test_another_file_under_the_same_stamp_is_another_lora(pack, sd15, pair, scored, loras_folder):
@@ -166,7 +162,7 @@ def test_a_lora_that_the_model_already_carries_is_said(pack, sd15, pair):
 def test_loras_of_another_base_than_the_models_are_said(pack, sd15, pair):
     def of(base):
         metadata = {"modelspec.architecture": f"{base}/lora"} if base else {}
-        return part(pack, "nodes.loras.file").LoraStateDict(pair[0], "x.safetensors", ("", 0, 0), metadata)
+        return part(pack, "nodes.loras.file").LoraStateDict(pair[0], "x.safetensors", metadata)
 
     def said(base):
         return fuse(pack, sd15.model, of(base), pair[1]).plan.warnings
@@ -201,7 +197,7 @@ def refusal(pack, sd15, subject, style):
 
 
 def named(pack, tensors, file):
-    return part(pack, "nodes.loras.file").LoraStateDict(tensors, file, (file, 0, 0))
+    return part(pack, "nodes.loras.file").LoraStateDict(tensors, file)
 
 
 def test_a_lora_of_another_base_model(pack, sd15, pair):
