@@ -37,7 +37,7 @@ def notes(
         )
     if lora.clip and clip:
         lines.append(f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {on_clip:g}.")
-    return (*(Note(line) for line in lines), *left_out(role, lora.left))
+    return (*(Note(line) for line in lines), *left_out(role, lora.left, text_names=False))
 
 
 def _shown(key: object) -> str:
