@@ -36,7 +36,8 @@ def tables(python: str) -> Iterator[Table]:
             "scores of the first on disk.",
             f"Dial: the median of {_DIALS} other balances. CPU seconds are of all threads; seconds by the "
             "clock count whatever else the machine does.",
-            "Aim: a dial in 0.1 s, with LoRAs of this pack's loaders: their files' stamps tell that they are the same.",
+            "Aim: a dial in 0.1 s. The LoRAs are of this pack's loaders: their files' stamps tell that they "
+            "are the same.",
         ),
     )
     yield document
