@@ -88,7 +88,7 @@ test-slow: $(READY)
 test-host: $(READY)
 	@$(PY) -m tools.host.lane host
 	@$(MAKE) --no-print-directory --silent $(HOST_SITE)/installed.txt
-	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) "$$($(PY) -m tools.host --python)" -m pytest -q tests/host
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/$(HOST_SITE) "$$($(PY) -m tools.host --python)" -m pytest -q -n 2 --dist worksteal tests/host
 
 test-browser: $(READY)
 	@$(PY) -m tools.host.lane browser
@@ -138,7 +138,7 @@ mutation: $(READY)
 $(HOST_SITE)/installed.txt: requirements-dev.txt
 	@mkdir -p $(HOST_SITE)
 	@$(PY) -m pip --python "$$($(PY) -m tools.host --python)" install --quiet --disable-pip-version-check \
-		--no-warn-script-location --upgrade --target $(HOST_SITE) pytest
+		--no-warn-script-location --upgrade --target $(HOST_SITE) pytest pytest-xdist
 	@cp requirements-dev.txt $@
 
 lint: $(READY)

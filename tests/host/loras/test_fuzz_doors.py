@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from klora_core import files
 from klora_core.errors import KLoraError
-from klora_core.pipelines import fitting, places
+from klora_core.pipelines import fitting, layers_of
 from tests.support.host import hostile, hostile_bytes
 from tests.support.host.networks import network
 from tests.support.host.nodes import part
@@ -69,7 +69,7 @@ def layers(model, pack):
 @pytest.fixture(scope="module")
 def there(model):
     """Where the command line's room finds the model's layers."""
-    return places(model.model.diffusion_model)
+    return layers_of(model.model.diffusion_model)
 
 
 @pytest.fixture
