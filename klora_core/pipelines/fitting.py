@@ -46,16 +46,19 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
     left: dict[str, str] = {}
     misfits: dict[str, str] = {}
     changes: dict[str, _Any] = {**file.modules, **file.waiting}
+    seen: set[Slot] = set()
+    doubled: str | None = None
     for path, change in changes.items():
         place = _place(path, path in file.guessed, change, layers)
         slot = place.slot
+        if slot in seen:
+            doubled = doubled or slot.name
+            continue
+        seen.add(slot)
         fate = _misfit(layers, slot, change)
         if fate is not None:
             (left if fate == MISSING else misfits)[path] = fate
             continue
-        if slot in slots:
-            with naming(file.name):
-                raise twice(slot.name)
         order = swap_order(change.shape[0]) if place.swap_halves else None
         if isinstance(change, Change):
             if (reason := hindered(change, order)) is not None:
@@ -71,6 +74,10 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
             f"{file.name}: layer {printable(path)} {reason.removeprefix('it ')} ({len(misfits)} of "
             f"{count} layers differ). It was trained on another base model: use a LoRA of this one."
         )
+    # After that: names of another base model can fall together in this one.
+    if doubled is not None:
+        with naming(file.name):
+            raise twice(doubled)
     if not slots:
         raise KLoraError(
             f"{file.name}: the model has none of its {len(changes)} layers, such as "

@@ -171,6 +171,18 @@ def test_a_layer_of_another_size_costs_that_layer():
     assert len(file.slots) == 1 and len(file.applied) == 2
 
 
+@pytest.mark.parametrize("layer", ["transformer_blocks.0.attn.to_q", "transformer_blocks.0.no_such"])
+def test_a_layer_in_two_spellings_is_refused_also_where_the_model_lacks_it(layer):
+    plain = lora(layer, "transformer_blocks.0.attn.to_k")
+    own = plain.modules[layer]
+    both = replace(plain, modules={**plain.modules, layer.replace(".", "_"): own})
+    guessed = replace(both, guessed=frozenset({layer.replace(".", "_")}))
+    found = layers_of(model({**SD3, "transformer_blocks.0.other.no_such": (W, W)}))
+    spelling = {**found.spelling, layer.replace(".", "_"): layer}
+    with pytest.raises(KLoraError, match=r"a\.safetensors: layer \S+ is there twice, in two spellings"):
+        fit(guessed, replace(found, spelling=spelling))
+
+
 def test_rows_that_the_model_has_in_part_are_missing():
     """The fused weight is there, but not as far as this LoRA's rows."""
     found = layers_of(model({k: v for k, v in SD3.items() if not k.endswith("attn.to_v")}))
