@@ -1,0 +1,62 @@
+"""What a file's header alone tells: sizes of changes by names and shapes, and its metadata."""
+
+import torch
+from safetensors.torch import save_file
+
+from klora_core.files import changes, read_header
+
+UNET, MIDDLE = "diffusion_model.", "middle_block.1.transformer_blocks.0"
+
+
+def key(layer: str, part: str) -> str:
+    return f"{UNET}{MIDDLE}.{layer}.{part}"
+
+
+def test_the_size_of_each_kind_of_change():
+    shapes = {
+        key("attn1.to_q", "lora_B.weight"): (8, 2),
+        key("attn1.to_q", "lora_A.weight"): (2, 6),
+        key("attn1.to_q", "alpha"): (),
+        key("attn1.to_q", "diff_b"): (8,),
+        key("attn1.to_k", "lora_up.weight"): (4, 2, 1, 1),
+        key("attn1.to_k", "lora_down.weight"): (2, 3, 3, 3),
+        key("attn1.to_v", "lokr_w1"): (2, 3),
+        key("attn1.to_v", "lokr_w2"): (4, 5),
+        key("attn2.to_q", "diff"): (7, 9),
+        key("attn2.to_k", "lora_B.weight"): (5, 2),
+        key("attn2.to_k", "lora_A.weight"): (2, 4),
+        key("attn2.to_k", "lora_gate"): (1, 2),
+    }
+    assert changes(shapes) == {
+        f"{MIDDLE}.attn1.to_q": (8, 6),
+        f"{MIDDLE}.attn1.to_k": (4, 27),
+        f"{MIDDLE}.attn1.to_v": (8, 15),
+        f"{MIDDLE}.attn2.to_q": (7, 9),
+        f"{MIDDLE}.attn2.to_k": (5, 4),
+    }
+
+
+def test_what_has_no_size_is_left_out():
+    shapes = {
+        "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": (8, 2),
+        "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (2, 6),
+        key("attn1.to_q", "lora_B.weight"): (8, 2),  # its counterpart is missing
+        key("attn1.to_k", "oft_blocks"): (2, 4, 4),  # an OFT tells no inputs
+        key("attn1.to_v", "bias"): (8,),
+        "no_adapter.weight": (3, 3),
+    }
+    assert changes(shapes) == {}
+
+
+def test_shapes_and_metadata_of_a_file(tmp_path):
+    there, bare = tmp_path / "there.safetensors", tmp_path / "bare.safetensors"
+    save_file({"up": torch.zeros(8, 2), "alpha": torch.tensor(4.0)}, there, {"ss_network_dim": "2"})
+    save_file({"up": torch.zeros(3)}, bare)
+    assert read_header(there) == ({"up": (8, 2), "alpha": ()}, {"ss_network_dim": "2"})
+    assert read_header(bare) == ({"up": (3,)}, {})
+
+
+def test_what_cannot_be_read_tells_nothing(tmp_path):
+    (tmp_path / "broken.safetensors").write_bytes(b"no header")
+    assert read_header(tmp_path / "broken.safetensors") == ({}, {})
+    assert read_header(tmp_path / "missing.safetensors") == ({}, {})
