@@ -68,6 +68,18 @@ def test_what_is_left_has_a_name_and_a_reason(key, reason):
     assert len(found.modules) == 1
 
 
+def test_a_name_that_is_no_text_is_left_by_what_it_prints():
+    found = reading.read_tensors({**GOOD, 5: R(1)})
+    assert [(left.name, left.keys) for left in found.left] == [("5", ("5",))]
+    assert len(found.modules) == 1
+
+
+def test_a_layer_that_cant_be_used_is_named_with_all_its_tensors():
+    keys = tuple(f"{OTHER}.oft_{name}.weight" for name in "Rs")
+    found = reading.read_tensors({**GOOD, **{key: R(4, 2, 2) for key in keys}})
+    assert [left.keys for left in found.left] == [keys]
+
+
 def test_an_alpha_beside_a_full_difference_is_named():
     found = reading.read_tensors({f"{LAYER}.diff": R(4, 4), f"{LAYER}.alpha": torch.tensor(8.0)})
     assert [left.keys for left in found.left] == [(f"{LAYER}.alpha",)]
@@ -93,6 +105,14 @@ def test_an_alpha_beside_a_full_difference_is_named():
         ({**GOOD, f"{OTHER}.lora_B.bias": R(4)}, f"layer {OTHER} has a LoRA's bias and no lora_up"),
         ({**GOOD, f"{LAYER}.oft_R.weight": R(4, 2, 2)}, f"layer {LAYER} is PEFT's OFT.*plain LoRA"),
         ({**GOOD, f"{LAYER}.reshape_weight": R(2)}, f"layer {LAYER} is a LoRA that changes the layer's size"),
+        (
+            {
+                f"{TEXT}.lora_up.weight": R(4, 2),
+                f"{TEXT}.lora_down.weight": R(2, 4),
+                f"{LAYER}.oft_R.weight": R(4, 2, 2),
+            },
+            f"layer {LAYER} is PEFT's OFT",
+        ),
         (
             {**GOOD, f"{LAYER}.dora_scale": R(4, 1), f"{LAYER}.lora_magnitude_vector": R(4)},
             f"layer {LAYER} has lora and dora_scale and magnitude",
