@@ -16,9 +16,8 @@ from klora_core.methods.klora.schedule import Schedule
 from klora_core.page import for_page
 from klora_core.plan import Note, Plan, PlanSlot
 from klora_core.progress import Progress
-from tests.core.plan.test_json_whole import HEAD, SLOTS, whole_plan
 from tests.support.page import evaluate, sent, why_not
-from tests.support.plans import evidence, klora_plan, sdxl_names, with_method
+from tests.support.plans import HEAD, SLOTS, evidence, klora_plan, sdxl_names, whole_plan, with_method
 
 pytestmark = pytest.mark.slow
 
