@@ -19,7 +19,7 @@ from ..deltas import Delta, Dense, Hadamard, Kron, Tiles, as_float32
 from .kronecker import Lists, largest_products, pieces
 
 TILE_CPU = 1 << 18
-_TILE_DEVICE = 1 << 22
+TILE_DEVICE = 1 << 22
 _NO_THRESHOLD = np.float32(-1.0)
 
 
@@ -122,7 +122,7 @@ def _top_device(
 ) -> tuple[Tensor | None, Tensor]:
     best: Tensor | None = None
     l1 = torch.zeros((), dtype=wide(device), device=device)
-    for tile in _tiles(delta, device, _TILE_DEVICE, room):
+    for tile in _tiles(delta, device, TILE_DEVICE, room):
         l1 += tile.sum()
         if k:
             found = _largest(tile, k)

@@ -70,7 +70,7 @@ def sum_entries(request, monkeypatch):
 @pytest.mark.parametrize("k", [1, 2, 24, 63, 500, 1511, 1512, 9999])
 def test_sums_equal_a_full_sort(sum_entries, make, tile, k, monkeypatch):
     monkeypatch.setattr(entries, "TILE_CPU", tile)
-    monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
+    monkeypatch.setattr(entries, "TILE_DEVICE", tile)
     delta, dense = make()
     assert sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(dense, k), rel=2e-6)
 

@@ -34,7 +34,7 @@ def sum_entries(request, monkeypatch):
 @pytest.mark.parametrize("tile", [1, 64, 100, 1 << 18])
 def test_sums_equal_a_full_sort(sum_entries, k, tile, monkeypatch):
     monkeypatch.setattr(entries, "TILE_CPU", tile)
-    monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
+    monkeypatch.setattr(entries, "TILE_DEVICE", tile)
     delta = LowRank(heavy(64, 8, seed=k), heavy(8, 64, seed=k + 1), 0.3)
     assert sum_entries(delta, k, CPU).tolist() == pytest.approx(expected(delta, k), rel=1e-5)
 
@@ -64,7 +64,7 @@ def test_ties_count_k_times(sum_entries):
 def test_ties_between_blocks_and_tiles_count_once_each(sum_entries, tile, values, monkeypatch):
     """Whole numbers, so that the sums are exact whatever their order."""
     monkeypatch.setattr(entries, "TILE_CPU", tile)
-    monkeypatch.setattr(entries, "_TILE_DEVICE", tile)
+    monkeypatch.setattr(entries, "TILE_DEVICE", tile)
     weight = torch.randint(values, (64, 80), generator=torch.Generator().manual_seed(values)).float()
     for rows in (weight, weight.sort(dim=0).values, weight.sort(dim=0, descending=True).values):
         delta = Dense(rows, 80)
