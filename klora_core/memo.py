@@ -42,7 +42,7 @@ class Bounded(Generic[K, T]):
         """Keep ``value``, as the last used; the oldest make room."""
         self.drop(key)
         self._values[key] = value
-        self.size += self._size_of(value)
+        self._count(value)
         for _ in range(len(self._values)):
             if self.size <= self._limit:
                 return
@@ -50,13 +50,18 @@ class Bounded(Generic[K, T]):
             if self._in_use(value):
                 self._values[oldest] = value
             else:
-                self.size -= self._size_of(value)
+                self._count(value, -1)
 
     def drop(self, key: K) -> None:
         """Keep the value of ``key`` no longer, if there is one."""
         value = self._values.pop(key, None)
         if value is not None:
-            self.size -= self._size_of(value)
+            self._count(value, -1)
+
+    def _count(self, value: T, times: int = 1) -> None:
+        # Worked out first: a call may let an object go, whose end drops a value here.
+        change = times * self._size_of(value)
+        self.size += change
 
     def clear(self) -> None:
         """Keep nothing, as in the beginning."""

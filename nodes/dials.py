@@ -132,16 +132,8 @@ def outside() -> io.Float.Input:
     )
 
 
-def make_klora(
-    balance: float = 0.0,
-    schedule: Any = SCHEDULES[0],
-    gamma: str = GAMMA_MODES[0],
-    layers: str = LAYERS[0],
-    score: str = SCORES[0],
-    loser: str = LOSERS[0],
-    outside: float = DEFAULT_OUTSIDE,
-) -> Make:
-    """K-LoRA at these dials. Raises KLoraError, at once for what the LoRAs have no part in.
+def make_klora(schedule: Any = SCHEDULES[0], **dials: Any) -> Make:
+    """:func:`making.klora` at these dials.
 
     ``schedule`` is the value of the node's dynamic combo, or its bare name, which API users may send.
     """
@@ -151,14 +143,4 @@ def make_klora(
             f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}. In the API format, send "
             '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
         )
-    return making.klora(
-        chosen["schedule"],
-        chosen.get("alpha"),
-        chosen.get("beta"),
-        balance,
-        gamma,
-        layers,
-        score,
-        loser,
-        outside,
-    )
+    return making.klora(chosen["schedule"], chosen.get("alpha"), chosen.get("beta"), **dials)

@@ -93,6 +93,8 @@ class KLoRAFuse(io.ComfyNode):
         for role, lora, strength in ((SUBJECT, subject, subject_strength), (STYLE, style, style_strength)):
             check_finite(f"{role}_strength", strength)
             members.append(Member(lora, name_of(lora, role), role, strength))
-        make = dials.make_klora(balance, schedule, gamma, layers, score, loser, outside)
+        make = dials.make_klora(
+            schedule, balance=balance, gamma=gamma, layers=layers, score=score, loser=loser, outside=outside
+        )
         node = cls.hidden.unique_id if cls.hidden else None
         return compose(model, clip, members, make, other_layers, progress, node)

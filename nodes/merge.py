@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..klora_core.deltas import rows
 from ..klora_core.errors import KLoraError
+from ..klora_core.files import MERGE_TEXT_REASON
 from ..klora_core.loras import labels_of
 from ..klora_core.merges import (
     DTYPES,
@@ -30,7 +31,6 @@ from .host import PREFIX, SUFFIX
 from .loras import HostLora, LoraStateDict, read
 
 PRECISIONS = ("fp32", "fp16", "bf16")
-_TEXT = "only the diffusion model's layers are merged"
 
 
 class KLoRAMerge(io.ComfyNode):
@@ -168,5 +168,5 @@ def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]
         more = len(lora.vectors) + len(lora.before)
         if more:
             lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")
-        lines += [note.text for note in left_out(member.name, lora.left, "NOT merged", _TEXT)]
+        lines += [note.text for note in left_out(member.name, lora.left, "NOT merged", MERGE_TEXT_REASON)]
     return "\n".join(lines)

@@ -15,13 +15,11 @@ from safetensors import safe_open
 from .. import files, names
 from ..deltas import Row, rows
 from ..errors import KLoraError
-from ..files import split
+from ..files import MERGE_TEXT_REASON, split
 from ..loras import ROLES
 from ..merges import DTYPES, METHODS, Value, merge, named, parameters, save
 from ..names import Slot
 from ..report import left_out
-
-_TEXT = "only the diffusion model's layers are merged"
 
 
 def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
@@ -112,7 +110,11 @@ def run(options: argparse.Namespace) -> int:
     ]
     lines += [
         *merged.facts(),
-        *(note.text for lora in loras for note in left_out(lora.name, lora.left, "NOT merged", _TEXT)),
+        *(
+            note.text
+            for lora in loras
+            for note in left_out(lora.name, lora.left, "NOT merged", MERGE_TEXT_REASON)
+        ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from .. import files, plan_file, report
 from ..deltas import LAYERS
 from ..errors import KLoraError
 from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
-from ..methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, Given, LoraSwitch
+from ..methods import METHODS, ORDERS, CmLora, Entry, Given, LoraSwitch
 from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
 from ..names import words_of
 from ..plan import Note, Plan, make_plan
@@ -29,6 +29,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="which of several LoRAs works where and when",
         description="Which of several LoRAs works in which layer and step.",
         allow_abbrev=False,
+        # What is not given is not there: the methods have their own defaults, and a plan all of its settings.
+        argument_default=argparse.SUPPRESS,
     )
     add = command.add_argument
     add("pair", type=Path, nargs="*", metavar="LORA.safetensors", help="a subject's LoRA, then a style's")
@@ -41,35 +43,35 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"a LoRA of the role {role}, as often as there are any; their order is that of the turns",
         )
-    add("--method", choices=tuple(METHODS), default=KLora.name, help=f"how (default: {KLora.name})")
-    add("--steps", type=int, help=f"sampling steps (default: {STEPS}, or those of --plan)")
+    add("--method", choices=tuple(METHODS), help=f"how (default: {KLora.name})")
+    add("--steps", type=int, default=None, help=f"sampling steps (default: {STEPS}, or those of --plan)")
     _add_klora(command.add_argument_group(KLora.name).add_argument)
     turns = command.add_argument_group(f"{LoraSwitch.name} and {CmLora.name}").add_argument
-    turns("--tau", type=_tau, default=DEFAULT_TAU, help="steps in a turn, or a part of the run such as 0.25")
-    turns("--order", choices=ORDERS, default=ORDERS[0], help="as in the published code, or as in the paper")
-    turns("--reserve", type=int, default=0, help="so many last steps belong to the subject (default: 0)")
+    turns("--tau", type=_tau, help="steps in a turn, or a part of the run such as 0.25")
+    turns("--order", choices=ORDERS, help="as in the published code, or as in the paper")
+    turns("--reserve", type=int, help="so many last steps belong to the subject (default: 0)")
     turns("--late", choices=(SUBJECT, STYLE), help="LoRAs of this role lead only after 0.6 of the steps")
     turns("--dominance", type=float, help="how many times as much the leading prediction counts")
-    add("--json", type=Path, metavar="FILE", help="write the plan as JSON")
-    add("--plot", type=Path, metavar="FILE.png", help="draw the plan")
+    add("--json", type=Path, default=None, metavar="FILE", help="write the plan as JSON")
+    add("--plot", type=Path, default=None, metavar="FILE.png", help="draw the plan")
     add(
         "--plan",
         type=Path,
+        default=None,
         metavar="FILE",
         help="a plan that --json wrote, in the place of LoRAs and settings",
     )
-    command.set_defaults(parser=command)
     return command
 
 
 def _add_klora(add: Callable[..., Any]) -> None:
-    add("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="s: subject first; s*: style at first")
+    add("--schedule", choices=SCHEDULES, help="s: subject first; s*: style at first")
     add("--alpha", type=float, help="slope of the schedule (default: the paper's)")
     add("--beta", type=float, help="start of the schedule (default: the paper's)")
-    add("--balance", type=float, default=0.0, help="-1 leans to the subject, 1 to the style (default: 0)")
-    add("--gamma", choices=GAMMA_MODES, default=GAMMA_MODES[0], help="how the LoRAs are brought to one size")
-    add("--layers", choices=LAYERS, default=LAYERS[0], help="which layers compete (default: all shared)")
-    add("--score", choices=SCORES, default=SCORES[0], help="what is compared (default: top-k, the paper's)")
+    add("--balance", type=float, help="-1 leans to the subject, 1 to the style (default: 0)")
+    add("--gamma", choices=GAMMA_MODES, help="how the LoRAs are brought to one size")
+    add("--layers", choices=LAYERS, help="which layers compete (default: all shared)")
+    add("--score", choices=SCORES, help="what is compared (default: top-k, the paper's)")
 
 
 def _of_role(role: str) -> Callable[[str], tuple[str, Path]]:
@@ -86,10 +88,11 @@ def run(options: argparse.Namespace) -> int:
     check_steps(steps)
     if steps > MAX_STEPS:
         raise KLoraError(f"steps must be at most {MAX_STEPS}, got {steps}.")
+    given = vars(options)
     if options.plan is None:
-        plan = _planned(options)
+        plan = _planned(given)
     else:
-        plan, own = _read_back(options)
+        plan, own = _read_back(given)
         steps = own if options.steps is None else steps
     over = plan.progress.of_steps(steps)
     # The files first: after a failure to write, nothing is half done on stdout.
@@ -101,11 +104,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(options: argparse.Namespace) -> Plan:
-    entry = METHODS[options.method]
-    dials = signature(entry.make).parameters
-    make = entry.make(**{name: value for name, value in vars(options).items() if name in dials})
-    roles, loras = _read(options)
+def _dials(entry: Entry) -> Collection[str]:
+    return signature(entry.make).parameters.keys()
+
+
+def _planned(given: Mapping[str, Any]) -> Plan:
+    entry = METHODS[given.get("method", KLora.name)]
+    make = entry.make(**{name: given[name] for name in _dials(entry) if name in given})
+    roles, loras = _read(given.get("pair", ()), given.get("loras", ()))
     slots, names = tuple(lora.slots for lora in loras), tuple(lora.name for lora in loras)
     rows, method = make(Given(slots, roles, names, give_role="name one by --{role} FILE"))
     infos = [
@@ -115,26 +121,24 @@ def _planned(options: argparse.Namespace) -> Plan:
     return make_plan(rows, infos, method, notes=[note for lora in loras for note in _notes(lora)])
 
 
-def _read_back(options: argparse.Namespace) -> tuple[Plan, int]:
+def _read_back(given: Mapping[str, Any]) -> tuple[Plan, int]:
     """The plan of --plan, and the steps that it was written for."""
-    usual = vars(options.parser.parse_args([]))
-    beside = [
-        name
-        for name, value in vars(options).items()
-        if name in usual and name not in ("plan", "steps", "json", "plot", "parser") and value != usual[name]
-    ]
+    settings = {"pair", "loras", "method"}.union(*map(_dials, METHODS.values()))
+    beside = [name for name in given if name in settings]
     if beside:
         raise KLoraError(f"--plan has its LoRAs and settings in it: leave out {', '.join(beside)}.")
-    return plan_file.read(options.plan)
+    return plan_file.read(given["plan"])
 
 
-def _read(options: argparse.Namespace) -> tuple[tuple[str, ...], list[files.LoraFile]]:
-    if len(options.pair) not in (0, 2):
+def _read(
+    pair: Sequence[Path], others: Sequence[tuple[str, Path]]
+) -> tuple[tuple[str, ...], list[files.LoraFile]]:
+    if len(pair) not in (0, 2):
         raise KLoraError(
-            f"give two files, SUBJECT.safetensors and STYLE.safetensors, got {len(options.pair)}; name "
+            f"give two files, SUBJECT.safetensors and STYLE.safetensors, got {len(pair)}; name "
             "others by --subject FILE and --style FILE."
         )
-    named = [*zip((SUBJECT, STYLE), options.pair, strict=False), *(options.loras or ())]
+    named = [*zip((SUBJECT, STYLE), pair, strict=False), *others]
     if not named:
         raise KLoraError(
             "files are required: SUBJECT.safetensors STYLE.safetensors, or --subject FILE --style FILE."

@@ -9,7 +9,7 @@ that need the layer's own weight). ``header`` and ``metadata`` tell what a file 
 from .change import Change
 from .header import changes, read_header, utf8_path
 from .keys import is_adapter, split
-from .left import TEXT_REASON, Left, What, grouped
+from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped
 from .lora_file import LoraFile
 from .metadata import trigger_words
 from .reading import Module, Vector, check_layout, read_tensors

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 TEXT_REASON = "only the diffusion model's layers are composed here"
+MERGE_TEXT_REASON = "only the diffusion model's layers are merged"
+MISSING_REASON = "this model does not have them"
 
 
 class What(Enum):

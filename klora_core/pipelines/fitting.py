@@ -13,6 +13,7 @@ from .. import names
 from ..deltas import Delta, LayerWeight
 from ..errors import KLoraError, naming, printable
 from ..files import (
+    MISSING_REASON,
     Change,
     Left,
     LoraFile,
@@ -28,7 +29,6 @@ from ..files import (
 from ..names import BaseModel, Placed, Slot, base_model_of
 from .places import Layers, inner
 
-MISSING = "this model does not have them"
 _EXAMPLES = 2
 
 
@@ -57,7 +57,7 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
         seen.add(slot)
         fate = _misfit(layers, slot, change)
         if fate is not None:
-            (left if fate == MISSING else misfits)[path] = fate
+            (left if fate == MISSING_REASON else misfits)[path] = fate
             continue
         order = swap_order(change.shape[0]) if place.swap_halves else None
         if isinstance(change, Change):
@@ -87,7 +87,9 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
         )
     gone = {**left, **misfits}
     more = [
-        Left(printable(path), reason, What.MISSING if reason == MISSING else What.LAYER, file.keys[path])
+        Left(
+            printable(path), reason, What.MISSING if reason == MISSING_REASON else What.LAYER, file.keys[path]
+        )
         for path, reason in gone.items()
     ]
     there = {path: change for path, change in file.modules.items() if path not in gone}
@@ -153,13 +155,13 @@ def _misfit(layers: Layers, slot: Slot, change: _Any) -> str | None:
     out, n = change.shape
     inputs = layers.inputs(slot.weight)
     if inputs is None:
-        return MISSING
+        return MISSING_REASON
     rows = sum(piece.length for piece in layers.pieces[slot.weight])
     # A whole weight is all of its rows.
     if n in (0, inputs) and (slot.rows is not None or out == rows) and layers.spots(slot, out):
         return None
     if inputs == n and slot.rows is not None:
-        return MISSING
+        return MISSING_REASON
     return unlike((out, n), (rows, inputs))
 
 

@@ -9,7 +9,7 @@ import comfy.weight_adapter
 from torch import Tensor
 
 from ...klora_core.errors import printable
-from ...klora_core.files import Left, Module, Vector, What, twice
+from ...klora_core.files import MISSING_REASON, Left, Module, Vector, What, twice
 from ..host import HostWeight
 
 # How the host's adapters spell the parts; the others are called as in the file.
@@ -19,7 +19,7 @@ _SPELLED = {
     "oft_rescale": "rescale",
 }
 _RESCALE = "the host's own loader, which changes these layers, leaves the rescale of an OFT out"
-MISSING, _SIZE = "this model does not have them", "their sizes do not fit this model"
+_SIZE = "their sizes do not fit this model"
 _DIFF = "diff"
 
 
@@ -35,7 +35,7 @@ class Patches:
         """The weight change of ``module`` as a patch of the host's own adapters."""
         assert module.change is not None
         shape = self._shape(target)
-        reason = MISSING if shape is None else None if shape and _fits(module, shape) else _SIZE
+        reason = MISSING_REASON if shape is None else None if shape and _fits(module, shape) else _SIZE
         if "oft_rescale" in module.change.parts and module.change.parts["oft_blocks"].ndim == 3:
             reason = reason or _RESCALE
         if reason is not None:
@@ -47,7 +47,7 @@ class Patches:
         """What is added to a bias or a norm."""
         shape = None if target is None else self._shape(target)
         if target is None or shape is None or shape != tuple(vector.tensor.shape):
-            reason = MISSING if shape is None else _SIZE
+            reason = MISSING_REASON if shape is None else _SIZE
             self._left.append(Left(printable(vector.key), reason, What.VECTOR, (vector.key,)))
             return
         self._put(target, (_DIFF, (vector.tensor,)), module.raw, (vector.key,))

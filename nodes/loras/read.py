@@ -17,6 +17,7 @@ from ...klora_core import names
 from ...klora_core.deltas import Delta
 from ...klora_core.errors import KLoraError, naming, printable
 from ...klora_core.files import (
+    MISSING_REASON,
     Left,
     Module,
     What,
@@ -34,7 +35,7 @@ from ...klora_core.names import Slot, base_model_of, is_understood
 from ..host import PREFIX, SUFFIX, HostWeight, LayerWeights, Network, of_model, row_order
 from .errors import misfits, no_slot
 from .host_lora import HostLora
-from .patches import MISSING, Patches
+from .patches import Patches
 from .proof import contents_of
 
 NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have them"
@@ -153,7 +154,7 @@ class _Reader:
         if target is None or target.key not in self.network.shapes:
             if module.change is not None:
                 self._is_new(self.network.known_as(module.raw, shape), module)
-            self.left.append(Left(printable(module.raw), MISSING, What.MISSING, module.all_keys))
+            self.left.append(Left(printable(module.raw), MISSING_REASON, What.MISSING, module.all_keys))
             return
         patches = self.before if self.network.runs_before_sampling(target.key) else self.vectors
         patches.add_vectors(target, module)

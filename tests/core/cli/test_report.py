@@ -140,7 +140,14 @@ def test_what_is_no_plan_is_refused_by_its_file(pair_of_plan, capsys):
         if text is not None:
             path.write_text(text, encoding="utf-8")
         assert message in fails(capsys, "report", "--plan", path)
-    for beside in (["--balance", "0.2"], pair, ["--subject", pair[0]], ["--method", "CMLoRA"]):
+    for beside in (
+        ["--balance", "0.2"],
+        ["--balance", "0"],
+        ["--reserve", "0"],
+        pair,
+        ["--subject", pair[0]],
+        ["--method", "CMLoRA"],
+    ):
         said = fails(capsys, "report", "--plan", plan, *beside)
         assert "has its LoRAs and settings in it: leave out" in said
 

@@ -161,6 +161,7 @@ def test_rank_is_what_the_parametrisation_allows_within_the_shape(delta, rank):
         lambda: Kron((randn(4, 2), randn(3, 8)), randn(6, 5)),
         lambda: Kron(randn(4, 2), (randn(3, 1), randn(2, 3))),
         lambda: Kron(randn(4), randn(6, 5)),
+        lambda: Kron((randn(4, 3), randn(3, 2, 2)), randn(6, 5)),
         lambda: Kron(randn(4, 4), randn(6, 5, 3, 3)),
         lambda: Hadamard(randn(4, 2), randn(3, 8), randn(4, 2), randn(2, 8)),
         lambda: Hadamard(randn(4, 2), randn(2, 8), randn(5, 2), randn(2, 8)),
