@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..errors import KLoraError
 from .change import Change, Misfit, need
-from .keys import ALPHA, DORA, GATE, MAGNITUDE
+from .keys import ALPHA, DORA, GATE, MAGNITUDE, RANKS, SINGULAR
 from .kinds import KINDS, kind_of
-from .values import AGAIN
+from .values import AGAIN, empty
 
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
 # BeamLoRA's T: a constant of its published code, which no file says.
 _GATE_TEMPERATURE = 0.05
+_WEIGHTS = {GATE: "gates", SINGULAR: "singular values"}
 _CORES = {"mid", "hada_t1", "hada_t2", "lokr_t1", "lokr_t2"}
 
 
@@ -25,7 +27,8 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
     """The weight change of ``module`` from its tensors by part (see :func:`klora_core.files.keys.split`).
 
     Raises KLoraError, naming the module, for missing counterparts, tensors that belong to no common kind,
-    shapes that do not fit, and a Tucker core that would blow the factors up.
+    shapes that do not fit or are empty (a rank of 0 is not), and a Tucker core that would blow the factors
+    up.
     """
     dora = {part: tensor for part, tensor in parts.items() if part in (DORA, MAGNITUDE)}
     parts = {part: tensor for part, tensor in parts.items() if part not in dora}
@@ -33,11 +36,16 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
     if len(kinds) != 1:
         raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}. {AGAIN}")
     kind = kinds.pop()
+    without = [part for part, tensor in {**parts, **dora}.items() if tensor.numel() == 0]
+    if without and not KINDS[kind].ranked:
+        raise empty(module, without[0])
     try:
         shape = KINDS[kind].shape(module, parts)
     except Misfit as error:
         sizes = ", ".join(f"{part} {tuple(t.shape)}" for part, t in parts.items() if part != ALPHA)
         raise KLoraError(f"layer {module} has tensors that do not fit together ({sizes}). {AGAIN}") from error
+    if without and (0 in shape or without[-1] in dora):
+        raise empty(module, without[-1])
     if math.prod(shape) > _LARGEST_LAYER:
         raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
     if dora and (len(dora) > 1 or kind == "oft"):
@@ -56,19 +64,39 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
     return found
 
 
-def gated(module: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parts of a BeamLoRA (arXiv 2502.13604) as those of an ordinary LoRA.
+def plain(module: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts of a LoRA whose ranks have weights as those of an ordinary one; others as they are.
 
-    dW = B diag(r softmax(g / T)) A: the gate g [1, r] goes into ``up``, in float32. Raises KLoraError, naming
-    the module, where the factors are missing or of another rank than the gate.
+    BeamLoRA (arXiv 2502.13604) is dW = B diag(r softmax(g / T)) A, AdaLoRA (arXiv 2303.10512) is
+    dW = B diag(E) A. The weights go into ``up``, in float32. Raises KLoraError, naming the module, where the
+    factors are missing or of another rank.
     """
-    rest = {name: tensor for name, tensor in parts.items() if name != GATE}
+    own = {name: tensor for name, tensor in parts.items() if name in (GATE, SINGULAR, RANKS)}
+    if not own:
+        return dict(parts)
+    rest = {name: tensor for name, tensor in parts.items() if name not in own}
     up, _ = need(module, rest, "up", "down")
-    gate = parts[GATE].to(torch.float32).flatten()
-    if up.ndim < 2 or up.shape[1] != len(gate):
-        raise KLoraError(f"layer {module} has {len(gate)} gates for an up of {tuple(up.shape)}. {AGAIN}")
-    shares = torch.softmax(gate / _GATE_TEMPERATURE, 0) * len(gate)
-    return {**rest, "up": up.to(torch.float32) * shares.view(-1, *(1 for _ in up.shape[2:]))}
+    for name in own.keys() & {GATE, SINGULAR}:
+        weights = own[name].to(torch.float32).flatten()
+        if up.ndim < 2 or up.shape[1] != len(weights):
+            what = f"{len(weights)} {_WEIGHTS[name]} for an up of {tuple(up.shape)}"
+            raise KLoraError(f"layer {module} has {what}. {AGAIN}")
+        if name == GATE:
+            weights = torch.softmax(weights / _GATE_TEMPERATURE, 0) * len(weights)
+        up = up.to(torch.float32) * weights.view(-1, *(1 for _ in up.shape[2:]))
+    return {**rest, "up": up}
+
+
+def divided(change: Change, ranks: Tensor | None) -> Change:
+    """``change`` with the alpha that makes its scale alpha / ``ranks``; as it is without one of them."""
+    if ranks is None or change.alpha is None:
+        return change
+    number, rank = float(ranks.to(torch.float64).reshape(())), change.parts["down"].shape[0]
+    if number == rank:
+        return change
+    if not 0 < number < math.inf:
+        raise KLoraError(f"layer {change.module}: {RANKS} is {number:g}. {AGAIN}")
+    return replace(change, alpha=change.alpha * rank / number)
 
 
 def _alpha(module: str, parts: Mapping[str, Tensor]) -> float | None:

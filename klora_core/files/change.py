@@ -28,6 +28,8 @@ class Kind(NamedTuple):
     # The part whose first size is the rank that alpha is divided by; the first that is there counts.
     counted: tuple[str, ...]
     label: str
+    # Whether its factors may be of rank 0, which change nothing.
+    ranked: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class Change:
     def needs_weight(self) -> bool:
         """Whether the change depends on the layer's own weight: see :mod:`klora_core.files.with_weights`."""
         return self.dora is not None or self.kind.build is None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether its factors are of rank 0, as those are that AdaLoRA has cut down."""
+        return any(tensor.numel() == 0 for tensor in self.parts.values())
 
     @property
     def scale(self) -> float:

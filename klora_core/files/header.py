@@ -15,11 +15,11 @@ from safetensors import SafetensorError, safe_open
 from .. import names
 from ..errors import KLoraError
 from .adapters import change_of
-from .keys import ALPHA, BIAS, GATE, LORA_BIAS, WHOLE, split
+from .keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, split
 
 Shape = Sequence[int]
 # What is beside the tensors that make a change.
-_BESIDE = {ALPHA, BIAS, LORA_BIAS, GATE, WHOLE}
+_BESIDE = {ALPHA, BIAS, LORA_BIAS, GATE, SINGULAR, RANKS, WHOLE}
 
 
 def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:

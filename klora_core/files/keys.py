@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 BIAS, LORA_BIAS, WHOLE, ALPHA, GATE = "bias", "lora_bias", "whole", "alpha", "gate"
+# The weights of an AdaLoRA's ranks, and how many of them its alpha is divided by.
+SINGULAR, RANKS = "lora_E", "ranknum"
 # The magnitudes of a DoRA, as LyCORIS and as PEFT mean them.
 DORA, MAGNITUDE = "dora_scale", "magnitude"
 
@@ -17,8 +19,6 @@ _SUFFIXES = {
     ".lora_up.weight": "up",
     ".lora_down.weight": "down",
     ".lora_mid.weight": "mid",
-    ".lora_B": "up",
-    ".lora_A": "down",
     ".lora.up.weight": "up",
     ".lora.down.weight": "down",
     "_lora.up.weight": "up",
@@ -47,11 +47,13 @@ _KINDS = {
     "a LoRA that changes the layer's size": r"reshape_weight",
 }
 _KIND = tuple((kind, re.compile(rf"(.+)\.(?:{tensors})")) for kind, tensors in _KINDS.items())
-# PEFT puts the adapter's name between; XLabs numbers the two streams of a FLUX block.
-_PEFT = re.compile(r"(.+)\.lora_([AB])(?:\.(?!bias\b)[\w-]+)?\.weight")
+# PEFT puts the adapter's name between, or behind bare parameters (AdaLoRA); XLabs numbers the two streams of
+# a FLUX block.
+_PEFT = re.compile(r"(.+)\.lora_([AB])(?:(?:\.(?!bias\b)[\w-]+)?\.weight|\.default)?")
 _PEFT_BIAS = re.compile(r"(.+)\.lora_B(?:\.[\w-]+)?\.bias")
 _PEFT_DORA = re.compile(r"(.+)\.lora_magnitude_vector(?:\.[\w-]+){0,2}")
 _BEAM = re.compile(r"(.+)\.lora_gate(?:\.[\w-]+)?")
+_ADA = re.compile(r"(.+)\.(lora_E|ranknum)(?:\.[\w-]+)?")
 _XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
 # A change is never stored under these: they hold the new value itself.
 _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
@@ -60,10 +62,10 @@ _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
 def split(key: str) -> tuple[str, str] | None:
     """(module, part) of a tensor's name, None where it is no adapter's or holds invisible characters.
 
-    ``part`` is one that :func:`adapters.change_of` knows, ``gate`` for the weights of a LoRA's ranks,
-    ``bias`` for an addition to the layer's bias, ``lora_bias`` for the same at the scale of the LoRA,
-    ``whole`` for a value that replaces instead of adding, ``dora_scale`` or ``magnitude`` for a DoRA's, or a
-    :class:`Refused` for changes of a kind that can't be used.
+    ``part`` is one that :func:`adapters.change_of` knows, ``gate`` or ``lora_E`` for the weights of a LoRA's
+    ranks, ``ranknum`` for their number, ``bias`` for an addition to the layer's bias, ``lora_bias`` for the
+    same at the scale of the LoRA, ``whole`` for a value that replaces instead of adding, ``dora_scale`` or
+    ``magnitude`` for a DoRA's, or a :class:`Refused` for changes of a kind that can't be used.
     """
     if not key.isprintable():
         return None
@@ -75,6 +77,8 @@ def split(key: str) -> tuple[str, str] | None:
         return match[1], MAGNITUDE
     if match := _BEAM.fullmatch(key):
         return match[1], GATE
+    if match := _ADA.fullmatch(key):
+        return match[1], match[2]
     if match := _XLABS.fullmatch(key):
         return match[1], match[2]
     for suffix, part in _SUFFIXES.items():
@@ -90,4 +94,4 @@ def split(key: str) -> tuple[str, str] | None:
 
 def is_adapter(part: str) -> bool:
     """Whether a part by itself shows that a file is a LoRA; checkpoints have biases, and some have alphas."""
-    return part not in (BIAS, WHOLE, ALPHA)
+    return part not in (BIAS, WHOLE, ALPHA, RANKS)

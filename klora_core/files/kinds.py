@@ -168,11 +168,11 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("lora", _lora_shape, _lora, ("down",), "LoRA"),
-        Kind("diff", _diff_shape, _diff, (), "full difference"),
+        Kind("diff", _diff_shape, _diff, (), "full difference", ranked=False),
         Kind("hada", _loha_shape, _loha, ("hada_w1_b",), "LoHa"),
         Kind("lokr", _lokr_shape, _lokr, ("lokr_w2_b", "lokr_w1_b"), "LoKr"),
         Kind("glora", _glora_shape, None, (), "GLoRA"),
-        Kind("oft", _oft_shape, None, (), "OFT or BOFT"),
+        Kind("oft", _oft_shape, None, (), "OFT or BOFT", ranked=False),
     )
 }
 

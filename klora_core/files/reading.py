@@ -15,15 +15,16 @@ from torch import Tensor
 
 from .. import names
 from ..errors import KLoraError, printable
-from .adapters import change_of, gated
+from .adapters import change_of, divided, plain
 from .change import Change
-from .keys import ALPHA, BIAS, DORA, GATE, LORA_BIAS, MAGNITUDE, WHOLE, Refused, is_adapter, split
+from .keys import ALPHA, BIAS, DORA, LORA_BIAS, MAGNITUDE, RANKS, WHOLE, Refused, is_adapter, split
 from .left import Left, What
 from .metadata import Scales
-from .values import AGAIN, UNUSABLE, check_values, refusal
+from .values import AGAIN, UNUSABLE, check_values, empty, refusal
 
 _UNKNOWN = "not understood"
 _WHOLE_REASON = "it replaces the model's values instead of adding to them"
+_NO_RANK = "its rank is 0, so that it changes nothing"
 _USELESS = "its layer has no factors that it could scale"
 _CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
 _MAGNITUDES = (DORA, MAGNITUDE)
@@ -87,8 +88,8 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
 
     ``metadata`` is the text in the file's header, which may say how a LoRA without alphas is scaled. Modules
     of a kind that can't be used are left by name. Raises KLoraError for what is no LoRA, for a LoRA of
-    nothing else than such modules, and for a module with missing or doubled tensors, shapes that do not fit,
-    values that are not finite, or dtypes that are no floating point.
+    nothing else than such modules or layers of rank 0, and for a module with missing or doubled tensors,
+    shapes that do not fit, values that are not finite, or dtypes that are no floating point.
     """
     check_layout(tensors)
     by_module: dict[str, _Tensors] = defaultdict(_Tensors)
@@ -127,6 +128,8 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
         for raw, there in by_module.items():
             if (kinds := _refused(there)) and not names.is_text_encoder(raw):
                 raise refusal(printable(raw), kinds[0])
+        if idle := [item.name for item in left if item.reason == _NO_RANK and item.what is What.LAYER]:
+            raise KLoraError(f"layer {idle[0]}: {_NO_RANK}, and no other layer does. Choose another LoRA.")
     return Reading(tuple(modules), tuple(left), scales.notes())
 
 
@@ -152,16 +155,22 @@ def _module(
     if "diff" in read and read["diff"].ndim < 2:
         vectors["norm"] = Vector(there.keys["diff"], read.pop("diff"))
     left = []
-    if not read.keys() - {ALPHA, "diff", *_MAGNITUDES}:
-        for part in (ALPHA, *_MAGNITUDES):
+    if not read.keys() - {ALPHA, RANKS, "diff", *_MAGNITUDES}:
+        for part in (ALPHA, RANKS, *_MAGNITUDES):
             if read.pop(part, None) is not None:
                 left.append(_left(there.keys[part], _USELESS))
-    keys = tuple(there.keys[part] for part in read)
-    if GATE in read:
-        read = gated(printable(raw), read)
-    change = change_of(printable(raw), read) if read else None
+    for part, vector in vectors.items():
+        if vector.tensor.numel() == 0:
+            raise empty(printable(raw), part)
+    keys, ranks = tuple(there.keys[part] for part in read), read.get(RANKS)
+    change = change_of(printable(raw), plain(printable(raw), read)) if read else None
+    if change is not None and change.is_nothing:
+        # The bias of a LoRA counts alpha / rank times.
+        more = [vectors.pop(part).key for part in (LORA_BIAS,) if part in vectors]
+        left.append(Left(printable(raw), _NO_RANK, What.TEXT if is_text else What.LAYER, (*keys, *more)))
+        keys, change = (), None
     if change is not None:
-        change = scales.applied(raw, change)
+        change = divided(scales.applied(raw, change), ranks)
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import KLoraError, printable
-from .keys import ALPHA
+from .keys import ALPHA, RANKS
 
 AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
 _FLOATS = {
@@ -20,6 +20,7 @@ _INTEGERS = {
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint16, torch.uint32, torch.uint64),
 }
+_NUMBERS = {ALPHA, RANKS}
 
 # Floats whose bits are compared as integers of their size, with the bits of inf: those of NaN are beyond it.
 _INF = {
@@ -37,6 +38,11 @@ def refusal(module: str, kind: str) -> KLoraError:
     return KLoraError(f"layer {module} is {kind}, {UNUSABLE}.")
 
 
+def empty(module: str, part: str) -> KLoraError:
+    """The error for a tensor without numbers where there have to be some."""
+    return KLoraError(f"layer {module}: {part} is empty. {AGAIN}")
+
+
 def twice(layer: str) -> KLoraError:
     """The error for a layer that a file has under two names."""
     return KLoraError(
@@ -45,16 +51,14 @@ def twice(layer: str) -> KLoraError:
 
 
 def check_values(module: str, part: str, tensor: Tensor) -> None:
-    """Raises KLoraError where a tensor is no floating point (an alpha may be whole), empty, or not finite."""
-    if tensor.dtype not in _FLOATS and not (part == ALPHA and tensor.dtype in _INTEGERS):
+    """Raises KLoraError where a tensor is no floating point (single numbers may be whole), or not finite."""
+    if tensor.dtype not in _FLOATS and not (part in _NUMBERS and tensor.dtype in _INTEGERS):
         raise KLoraError(
             f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}. "
             "Use a version of this LoRA in float16, bfloat16, float32 or float8."
         )
-    if part == ALPHA and tensor.numel() != 1:
-        raise KLoraError(f"layer {module}: alpha has {tensor.numel()} values instead of one. {AGAIN}")
-    if tensor.numel() == 0:
-        raise KLoraError(f"layer {module}: {part} is empty. {AGAIN}")
+    if part in _NUMBERS and tensor.numel() != 1:
+        raise KLoraError(f"layer {module}: {part} has {tensor.numel()} values instead of one. {AGAIN}")
     if not is_finite(tensor):
         raise KLoraError(
             f"layer {module}: {part} holds NaN or inf. The training diverged or the file is damaged: "
@@ -93,6 +97,8 @@ def is_finite(tensor: Tensor) -> bool:
     In one thread on a CPU: torch shares out each of a file's thousands of small tensors, and on a busy
     machine its threads wait for each other longer than one of them reads.
     """
+    if tensor.numel() == 0:
+        return True
     if tensor.numel() == 1:
         return math.isfinite(tensor.to(torch.float32))
     if tensor.dtype == torch.float64:

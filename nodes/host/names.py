@@ -125,9 +125,14 @@ class Network:
 
 
 def layer_shape(module: Any) -> tuple[int, int] | None:
-    """[out, in * kernel] of a linear or convolution layer, quantised ones too; None for any other module."""
+    """[out, in * kernel] of a linear or convolution layer, quantised ones too; None for any other module.
+
+    A transposed convolution, whose weight is [in, out, kernel...], is no such layer.
+    """
     if hasattr(module, "in_features") and hasattr(module, "out_features"):
         return int(module.out_features), int(module.in_features)
+    if getattr(module, "transposed", False):
+        return None
     if hasattr(module, "kernel_size") and hasattr(module, "out_channels"):
         inputs = module.in_channels // getattr(module, "groups", 1)
         return int(module.out_channels), int(inputs * math.prod(module.kernel_size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 from ...klora_core.files import What
 from ...klora_core.plan import Note
@@ -27,8 +28,15 @@ def notes(
     fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
     on_clip = strength if clip_strength is None else clip_strength
     lines = [f"{role}: {note}." for note in lora.notes]
-    if lora.vectors:
-        lines.append(f"{role}: {_count(lora.vectors, What.VECTOR.value)}, {fate}.")
+    matrices = [key for key, patch in lora.vectors.items() if not _is_vector(patch)]
+    if len(lora.vectors) > len(matrices):
+        vectors = [key for key in lora.vectors if key not in matrices]
+        lines.append(f"{role}: {_count(vectors, What.VECTOR.value)}, {fate}.")
+    if matrices:
+        lines.append(
+            f"{role}: {_count(matrices, 'patch')} of layers that can't be switched over time (embeddings, "
+            f"transposed convolutions), {fate}: {abbreviated([_shown(key) for key in matrices])}"
+        )
     if lora.before:
         fate = f"applied as an ordinary patch at strength {strength:g}" if keep else fate
         lines.append(
@@ -38,6 +46,11 @@ def notes(
     if lora.clip and clip:
         lines.append(f"{role}: {_count(lora.clip, 'text-encoder layer')}, applied to clip at {on_clip:g}.")
     return (*(Note(line) for line in lines), *left_out(role, lora.left, text_names=False))
+
+
+def _is_vector(patch: Any) -> bool:
+    """Whether an ordinary patch is the difference of a bias or a norm; one that is none may be an adapter."""
+    return isinstance(patch, tuple) and patch[1][0].ndim < 2
 
 
 def _shown(key: object) -> str:
