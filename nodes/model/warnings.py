@@ -13,9 +13,9 @@ from torch import Tensor
 from ...klora_core.deltas import Delta
 from ..host import of_model
 from ..loras import HostLora
+from .carried import carries
 
 _LOG = logging.getLogger("klora")
-_LOOK_AT = 4
 NOT_SAVED = (
     "The fusion is kept by the workflow, not by the model: CheckpointSave, ModelSave and ModelMerge don't "
     "hold it. Share the workflow and the LoRA files to share it."
@@ -33,7 +33,7 @@ def warnings_for(
                 f"{first} and {second} are the same LoRA: whichever works, the image is that of one LoRA."
             )
     for lora, name in zip(loras, names, strict=True):
-        if _carried(model, lora):
+        if carries(model, lora):
             lines.append(
                 f"the model that comes in has {name} applied already, so it acts twice: connect the model "
                 "from before that loader."
@@ -77,32 +77,4 @@ def _equal(one: Delta, other: Delta) -> bool:
 
 
 def _same_values(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
-
-
-def _carried(model: Any, lora: HostLora) -> bool:
-    """Whether the model's ordinary patches hold this LoRA, judged by its first slots."""
-    slots = list(lora.slots)[:_LOOK_AT]
-    return bool(slots) and all(
-        any(_holds(tensors, lora.slots[slot]) for tensors in _patches(model, slot.weight)) for slot in slots
-    )
-
-
-def _holds(tensors: Sequence[Tensor], delta: Delta) -> bool:
-    return all(any(_alike(tensor, own) for tensor in tensors) for own in delta.tensors)
-
-
-def _alike(tensor: Tensor, own: Tensor) -> bool:
-    # Rows of a fused weight are cut out of what the patch holds whole.
-    if tensor.numel() != own.numel() or tensor.dtype != own.dtype:
-        return False
-    return torch.equal(tensor.detach().flatten(), own.detach().flatten())
-
-
-def _patches(model: Any, layer: str) -> Iterator[list[Tensor]]:
-    """The tensors of each patch on a layer's weight that has a strength."""
-    for patch in model.patches.get(f"diffusion_model.{layer}.weight", ()):
-        strength, change = patch[0], patch[1]
-        weights = getattr(change, "weights", None) or (change[1] if isinstance(change, tuple) else ())
-        if strength and weights:
-            yield [weight for weight in weights if isinstance(weight, Tensor)]
+    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other.to(one.device))
