@@ -2,16 +2,15 @@
 
 Read ``together`` first (the doors), ``lora_file``, then ``reading`` (tensors to modules), ``keys`` (their
 names), ``change`` with ``kinds`` and ``adapters`` (what a module's tensors make), ``with_weights`` (kinds
-that need the layer's own weight). ``header`` and ``metadata`` tell what a file says without its numbers,
-``left`` what is not applied, ``values`` what is wrong with a tensor.
+that need the layer's own weight). ``header`` tells what a file says without its numbers, ``left`` what is not
+applied, ``values`` what is wrong with a tensor.
 """
 
 from .change import Change
-from .header import changes, read_header, utf8_path
+from .header import changes, read_header, trigger_words, utf8_path
 from .keys import is_adapter, split
 from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped
 from .lora_file import LoraFile
-from .metadata import trigger_words
 from .reading import Module, Vector, check_layout, read_tensors
 from .together import from_tensors, read, read_all, settle, swap_order, swapped
 from .values import few_misfits, misfit, twice, unlike

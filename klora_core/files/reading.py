@@ -17,9 +17,9 @@ from .. import names
 from ..errors import KLoraError, printable
 from .adapters import change_of, divided, plain
 from .change import Change
+from .header import Scales
 from .keys import ALPHA, BIAS, DORA, LORA_BIAS, MAGNITUDE, RANKS, WHOLE, Refused, is_adapter, split
 from .left import Left, What
-from .metadata import Scales
 from .values import AGAIN, UNUSABLE, check_values, empty, refusal
 
 _UNKNOWN = "not understood"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .. import written
 from .layout import layout_by, layout_of
 from .sign_table import OTHER, ROWS
 from .signs import Row, Shapes, Within, lines_of
@@ -19,6 +19,8 @@ _SETTINGS = (
     ("lora_adapter_metadata", ("unet.base_model_name_or_path",)),
     ("ot_config", ("model_type",)),
 )
+# Characters of a name that are looked at.
+_LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,10 @@ def is_understood(shapes: Shapes) -> bool:
 
 
 def _by_text(metadata: Mapping[str, str]) -> Row | None:
-    values = [metadata.get(key) for key in _WRITTEN]
+    values = [written.text_of(metadata, key) for key in _WRITTEN]
     for key, fields in _SETTINGS:
-        try:
-            settings = json.loads(metadata.get(key) or "{}")
-        except ValueError:
-            continue
-        values += [settings.get(field) for field in fields] if isinstance(settings, dict) else []
-    texts = (re.sub(r"[ _.:]+", "-", value.lower()) for value in values if value and isinstance(value, str))
+        settings = written.json_of(metadata, key)
+        values += [written.text_of(settings, field) for field in fields]
+    texts = (re.sub(r"[ _.:]+", "-", value[:_LONGEST].lower()) for value in values if value)
     told = (row for text in texts for row in ROWS if row.written and re.search(row.written, text))
     return next(told, None)

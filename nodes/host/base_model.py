@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
 from typing import Any
 
 import folder_paths
@@ -11,6 +9,7 @@ import torch
 from comfy import model_detection
 
 from ...klora_core.files import read_header, utf8_path
+from .file_memo import FileMemo
 
 # By the host's class of settings, whose variants are its subclasses (comfy.supported_models).
 _NAMES = {
@@ -52,18 +51,20 @@ FOLDERS = ("checkpoints", "diffusion_models")
 def of_file(folder: str, name: str) -> str:
     """The base model of a safetensors file of one of FOLDERS; empty where nothing tells it."""
     path = folder_paths.get_full_path(folder, name) if folder in FOLDERS else None
-    return _of_file(path, os.stat(path).st_mtime_ns) if path else ""
+    return _FILES.of(path) if path else ""
 
 
-@lru_cache(maxsize=64)
-def _of_file(path: str, _changed: int) -> str:
+def _of_file(path: str) -> str:
     with utf8_path(path) as plain:
         shapes, _ = read_header(plain)
-    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     try:
+        state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
         guess = model_detection.unet_prefix_from_state_dict(state)
         prefix = guess if any(key.startswith(guess) for key in state) else ""
         config = model_detection.model_config_from_unet(state, prefix)
         return of_config(config or model_detection.model_config_from_diffusers_unet(state))
     except Exception:  # The host takes for granted that a file is one that it knows.
         return ""
+
+
+_FILES = FileMemo(_of_file, "")

@@ -11,15 +11,24 @@ from aiohttp import web
 
 from ...klora_core.files import changes, read_header, trigger_words, utf8_path
 from ...klora_core.names import BaseModel, base_model_of, words_of
-from ..host import of_file, serve
+from ..host import FileMemo, of_file, serve
 
 ROUTE = "/klora/lora"
 
 
-def _base_and_words(
-    shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]
-) -> tuple[BaseModel | None, str]:
+_Told = tuple[BaseModel | None, str]
+
+
+def _base_and_words(shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> _Told:
     return base_model_of(changes(shapes), metadata), trigger_words(metadata)
+
+
+def _of_file(path: str) -> _Told:
+    with utf8_path(path) as plain:
+        return _base_and_words(*read_header(plain))
+
+
+_FILES: FileMemo[_Told] = FileMemo(_of_file, (None, ""))
 
 
 def of_lora(lora: Mapping[str, Any]) -> dict[str, str]:
@@ -37,8 +46,7 @@ def beside(name: str, folder: str, model: str) -> dict[str, Any] | None:
     path = folder_paths.get_full_path("loras", name)
     if path is None:
         return None
-    with utf8_path(path) as plain:
-        base, words = _base_and_words(*read_header(plain))
+    base, words = _FILES.of(path)
     told = {"trigger_words": words, "base_model": words_of(base) or ""}
     if not model:
         return told

@@ -1,9 +1,11 @@
 """What a file's header alone tells: sizes of changes by names and shapes, and its metadata."""
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
-from klora_core.files import changes, read_header
+from klora_core.files import changes, from_tensors, read, read_header
+from tests.support.headers import KEYS, TEXTS, hostile
 
 UNET, MIDDLE = "diffusion_model.", "middle_block.1.transformer_blocks.0"
 
@@ -60,3 +62,28 @@ def test_what_cannot_be_read_tells_nothing(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"no header")
     assert read_header(tmp_path / "broken.safetensors") == ({}, {})
     assert read_header(tmp_path / "missing.safetensors") == ({}, {})
+
+
+def test_sizes_that_no_tensor_has_tell_nothing():
+    shapes = {}
+    for layer, size in (("attn1.to_q", (1,) * 70), ("attn1.to_k", (2**62, 2**62)), ("attn1.to_v", (-1, 4))):
+        shapes |= {key(layer, "lora_B.weight"): size, key(layer, "lora_A.weight"): size[::-1]}
+    good = {key("attn2.to_k", "lora_B.weight"): (5, 2), key("attn2.to_k", "lora_A.weight"): (2, 4)}
+    assert changes(shapes | good).get(f"{MIDDLE}.attn2.to_k") == (5, 4)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_lora_loads_whatever_its_header_says(tmp_path, text):
+    layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+    tensors = {
+        f"{layer}.lora_down.weight": torch.ones(2, 2048),
+        f"{layer}.lora_up.weight": torch.ones(640, 2),
+    }
+    bare = from_tensors("a", tensors)
+    for place in KEYS:
+        path = tmp_path / "a.safetensors"
+        save_file(tensors, path, hostile(place, text))
+        file = read(path)
+        assert file.base_model == bare.base_model is not None
+        assert [slot.name for slot in file.slots] == [slot.name for slot in bare.slots]
+        assert all(note.isprintable() for note in file.notes)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from klora_core.files import trigger_words
+from tests.support.headers import KEYS, TEXTS, hostile
 
 
 def tags(**folders):
@@ -34,6 +35,110 @@ def test_trigger_words(metadata, words):
     assert trigger_words(metadata) == words
 
 
-def test_what_a_file_says_can_be_shown():
-    assert "\n" not in trigger_words({"modelspec.trigger_phrase": "two\nlines"})
-    assert len(trigger_words({"modelspec.trigger_phrase": "w" * 10_000})) <= 300
+REG = {"10_ohwx": {"ohwx": 20, "portrait": 9}, "100_woman": {"woman": 300}}
+BARE = {"10_ohwx cat": {"ohwx cat": 20}, "1_cat": {"cat": 300}}
+CAPTIONS = {f"a cat on mat number {i}": 1 for i in range(30)}
+
+
+def counted(folders, **more):
+    """With the number of pictures in each folder, as kohya's trainer writes it."""
+    about = {name: {"n_repeats": 1, "img_count": count} for name, (_, count) in folders.items()}
+    return tags(**{name: found for name, (found, _) in folders.items()}) | {
+        "ss_dataset_dirs": json.dumps(about),
+        **{key: json.dumps(value) for key, value in more.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        # A caption a picture, with and without one that some pictures share.
+        (tags(img=CAPTIONS), ""),
+        (tags(img={"a cat": 1}), ""),
+        (tags(img={**CAPTIONS, "a cat on a mat": 3}), ""),
+        (counted({"10_cat": ({**CAPTIONS, "a cat on a mat": 3}, 33)}), ""),
+        (counted({"10_cat": ({"a dog": 2, "a cat": 2}, 20)}), ""),
+        # A trigger before each caption is on all of them.
+        (tags(img={**CAPTIONS, "ohwx": 30}), "ohwx"),
+        (counted({"10_cat": ({**CAPTIONS, "ohwx": 30}, 30)}), "ohwx"),
+        # ai-toolkit writes its trigger so, and a picture alone is called as its folder.
+        (tags(**{"1_p3r5on": {"p3r5on": 1}}), "p3r5on"),
+        (tags(**{"1_P3R5on, Hat": {"P3R5on, Hat": 1}}), "P3R5on, Hat"),
+        (counted({"100_ohwx": ({"ohwx": 1}, 1)}), "ohwx"),
+        # On half of the pictures is not on nearly all.
+        (counted({"10_cat": ({"ohwx": 10, "cat": 9}, 20)}), ""),
+        (counted({"10_cat": ({"ohwx": 20, "cat": 19, "hat": 3}, 20)}), "ohwx, cat"),
+        # Folders of regularisation, told or seen by what they are called.
+        (tags(**REG), "ohwx"),
+        (counted({"10_ohwx": (REG["10_ohwx"], 20), "100_woman": ({"woman": 300}, 300)}), "ohwx"),
+        (tags(**REG, ss_no_folder={}), "ohwx"),
+        (tags(**BARE), "ohwx cat"),
+        (tags(**{**BARE, "1_cat": {"cat": 300, "smile": 80}}), "ohwx cat"),
+        (
+            {
+                **tags(**{**REG, "100_woman": {"woman": 300, "smile": 290}}),
+                "ss_reg_dataset_dirs": '{"100_woman": {}}',
+            },
+            "ohwx",
+        ),
+        (
+            tags(**{**REG, "100_woman": {"woman": 300, "smile": 290}})
+            | {"ss_datasets": json.dumps([{"subsets": [{"image_dir": "100_woman", "is_reg": True}]}])},
+            "ohwx",
+        ),
+        # Nothing but names: a subject and its class can't be told apart, two subjects are both meant.
+        (tags(**{"10_ohwx": {"ohwx": 20}, "50_person": {"person": 300}}), ""),
+        (tags(**{"10_alice": {"alice": 20}, "10_bob": {"bob": 18}}), "alice, bob"),
+        (tags(**{"10_ohwx face": {"ohwx": 20, "face": 20}, "5_ohwx hat": {"ohwx": 18, "hat": 9}}), "ohwx"),
+    ],
+)
+def test_what_is_on_nearly_all_pictures_of_the_subject(metadata, words):
+    assert trigger_words(metadata) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *(
+            (nothing, "sks")
+            for nothing in ("None", "null", "NULL", "[]", '""', "{}", " ", "[null]", '["", "None"]')
+        ),
+        ('["ohwx", " cat "]', "ohwx, cat"),
+        ("['ohwx', 'cat']", "ohwx, cat"),
+        ('["ohwx", null, 3, ["in"], "ohwx", "None"]', "ohwx"),
+        ('"ohwx cat"', "ohwx cat"),
+        ('{"trigger": "ohwx"}', "sks"),
+        ('["ohwx", "cat"', "sks"),
+        ("[ohwx] cat", "[ohwx] cat"),
+        ('"ohwx" cat', '"ohwx" cat'),
+        ("ohwx,\n  cat,", "ohwx, cat"),
+        ("none of them", "none of them"),
+        ("1234", "1234"),
+    ],
+)
+@pytest.mark.parametrize("key", ["modelspec.trigger_phrase", "ss_trigger_words"])
+def test_what_is_written_down_as_such(key, text, words):
+    assert trigger_words({key: text, **tags(a={"sks": 9})}) == words
+
+
+def test_what_a_file_says_can_stand_in_a_prompt():
+    assert trigger_words({"modelspec.trigger_phrase": "two\nlines\x1b[2J\u200b"}) == "two lines [2J"
+    assert trigger_words({"modelspec.trigger_phrase": "w" * 10_000}) == ""
+    phrase = ", ".join(f"word {i}" for i in range(100))
+    found = trigger_words({"modelspec.trigger_phrase": phrase})
+    assert 250 < len(found) <= 300 and set(found.split(", ")) < set(phrase.split(", "))
+    listed = trigger_words({"trigger_words": json.dumps(phrase.split(", "))})
+    assert listed == found
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("key", KEYS)
+def test_no_header_is_a_fault(key, text):
+    found = trigger_words(hostile(key, text))
+    assert found.isprintable() and len(found) <= 300
+    if text not in ("a number of more digits", "terminal"):
+        assert found == ""
+    # What is right beside it is read.
+    assert key in ("ss_tag_frequency", "modelspec.trigger_phrase") or (
+        trigger_words({**tags(a={"sks": 9}), **hostile(key, text)}) in ("sks", found)
+    )

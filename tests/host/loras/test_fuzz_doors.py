@@ -123,6 +123,7 @@ def test_both_doors_agree_on_a_thousand_hostile_files(
     pack, model, layers, there, ones, tmp_path, monkeypatch, record_property
 ):
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
+    info = part(pack, "nodes.loras.info")
     rng = random.Random(SEED)
     torch.manual_seed(SEED)
     known = {layer.name for layer in layers}
@@ -141,6 +142,9 @@ def test_both_doors_agree_on_a_thousand_hostile_files(
             host = outcome(host_door, name, pack, name, model)
         held = sum(tensor.numel() for tensor in file.tensors.values())
         assert made.entries <= max(ENTRIES, 4 * held), (name, made.entries)
+        told = info.beside(name, "", "")
+        assert told.keys() == {"trigger_words", "base_model"}, name
+        assert all(words.isprintable() and len(words) <= 300 for words in told.values()), (name, told)
         refused = isinstance(core, str), isinstance(host, str)
         assert refused[0] == refused[1], (name, core, host)
         outcomes["refused" if refused[0] else "read"] += 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.headers import KEYS, TEXTS, hostile
 from tests.support.host.nodes import part
 from tools import tiny
 from tools.tiny import models
@@ -66,6 +68,34 @@ def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
     assert info.beside("cut.safetensors", "", "") == {"trigger_words": "", "base_model": ""}
     assert info.beside("gone.safetensors", "", "") is None
     assert info.beside("../../etc/passwd", "", "") is None
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_header_that_says_nothing_is_no_fault_of_the_lora(pack, folder, text):
+    info, load = part(pack, "nodes.loras.info"), part(pack, "nodes").KLoRALoadLora.execute
+    for key in KEYS:
+        save_file(sdxl(), folder / "odd.safetensors", metadata=hostile(key, text))
+        lora, words, base = load("odd.safetensors").result
+        assert len(lora) == 2 and base == "SDXL" and words.isprintable()
+        assert info.beside("odd.safetensors", "", "") == {"trigger_words": words, "base_model": base}
+
+
+def test_a_header_is_read_once_until_its_file_changes(pack, folder, monkeypatch):
+    info, read = part(pack, "nodes.loras.info"), []
+    inner = info.read_header
+    monkeypatch.setattr(info, "read_header", lambda path: read.append(path) or inner(path))
+    path = folder / "cat.safetensors"
+
+    def ask(_=None):
+        return info.beside("cat.safetensors", "", "")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(map(str, pool.map(ask, range(48)))) == {str(ask())}
+    assert len(read) == 1
+    save_file(sdxl(), path, metadata={"modelspec.trigger_phrase": "another"})
+    assert ask()["trigger_words"] == "another" and len(read) == 2
+    path.unlink()
+    assert ask() is None
 
 
 def test_whether_a_lora_fits_a_model_that_is_not_loaded(pack, folder, monkeypatch):

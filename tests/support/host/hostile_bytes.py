@@ -1,4 +1,4 @@
-"""Safetensors files that are damaged below their tensors."""
+"""Safetensors files that are damaged below their tensors, or say what trips a careless reader."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from collections.abc import Callable
 from safetensors.torch import save
 from torch import Tensor
 
+from tests.support import headers
+
 
 def as_bytes(rng: random.Random, tensors: dict[str, Tensor], broken: bool) -> bytes:
-    """A safetensors file; where ``broken``, one that is damaged below its tensors."""
-    content = save({key: tensor.contiguous() for key, tensor in tensors.items()}, {"ss_network_dim": "4"})
+    """A safetensors file, many with a hostile header; where ``broken``, damaged below its tensors."""
+    header = {"ss_network_dim": "4"}
+    for _ in range(rng.choice((0, 1, 1, 3))):
+        header |= headers.hostile(rng.choice(headers.KEYS), rng.choice(list(headers.TEXTS)))
+    content = save({key: tensor.contiguous() for key, tensor in tensors.items()}, header)
     return rng.choice(BREAKAGES)(rng, content) if broken else content
 
 

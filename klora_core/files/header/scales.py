@@ -1,4 +1,4 @@
-"""The text in a file's header: how a LoRA without alphas is scaled (PEFT's settings), its trigger words.
+"""How a LoRA without alphas is scaled: PEFT's settings, in the text of a file's header.
 
 diffusers writes them as JSON under ``lora_adapter_metadata``, each setting after its model's prefix
 (``transformer.lora_alpha``) or without one, and scales by them alone where it finds them. An alpha among the
@@ -8,26 +8,19 @@ tensors counts more here: it is of that layer, and what every other program read
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import printable
-from .change import Change
+from ... import written
+from ...errors import printable
+from ..change import Change
 
 KEY = "lora_adapter_metadata"
 _PREFIXES = ("transformer.", "unet.", "prior.", "text_encoder.", "text_encoder_2.", "text_encoder_3.", "")
-_LONGEST = 1 << 22
 _SHOWN = 3
 _LARGEST, _PEFT_ALPHA = 1e9, 8.0
-# Keys that name a trigger as such: that of Stability's modelspec first.
-_TRIGGERS = ("modelspec.trigger_phrase", "trigger_phrase", "trigger_word", "ss_trigger_words")
-_TAGS = "ss_tag_frequency"
-# A tag that is on nearly every picture is what calls the LoRA; of more than a few, the rest is description.
-_NEARLY_ALL, _MOST_TAGS, _LONGEST_TAG = 0.8, 5, 300
 
 
 @dataclass(frozen=True)
@@ -51,13 +44,9 @@ class Scales:
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> Scales:
         """The scales in the text of a header; none where it says nothing of them."""
-        text = metadata.get(KEY)
-        if not isinstance(text, str) or not text:
+        if not written.text_of(metadata, KEY):
             return cls()
-        try:
-            found = json.loads(text) if len(text) <= _LONGEST else None
-        except (ValueError, RecursionError):
-            found = None
+        found = written.json_of(metadata, KEY)
         if not isinstance(found, dict):
             return cls(problem=f"{KEY} in its header is not understood, so that alpha is taken for the rank")
         return cls(tuple(s for prefix in _PREFIXES if (s := _settings(prefix, found)) is not None))
@@ -114,32 +103,3 @@ def _number(value: Any) -> float | None:
 def _is(name: str, layer: str) -> bool:
     """Whether PEFT would match them; its patterns may be expressions, which diffusers does not write."""
     return name == layer or name.endswith(f".{layer}")
-
-
-def trigger_words(metadata: Mapping[str, str]) -> str:
-    """The trigger words of a file, comma-separated; empty where its metadata (key -> text) tells none.
-
-    What was written down as such; else, of kohya's tag counts, the tags that are on nearly all pictures, the
-    most frequent first.
-    """
-    for key in _TRIGGERS:
-        if words := printable(str(metadata.get(key) or "").strip()):
-            return words[:_LONGEST_TAG]
-    return ", ".join(_common_tags(metadata.get(_TAGS)))
-
-
-def _common_tags(text: object) -> list[str]:
-    try:
-        folders = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        return []
-    counts: Counter[str] = Counter()
-    for tags in folders.values() if isinstance(folders, dict) else ():
-        for tag, count in tags.items() if isinstance(tags, dict) else ():
-            if isinstance(count, (int, float)) and not isinstance(count, bool) and 0 < count < float("inf"):
-                counts[printable(str(tag).strip())] += int(count)
-    counts.pop("", None)
-    if not counts:
-        return []
-    least = _NEARLY_ALL * max(counts.values())
-    return [tag[:_LONGEST_TAG] for tag, count in counts.most_common(_MOST_TAGS) if count >= least]

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .. import names
-from ..errors import KLoraError
-from .adapters import change_of
-from .keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, split
+from ... import names
+from ...errors import KLoraError
+from ..adapters import change_of
+from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, split
 
 Shape = Sequence[int]
 # What is beside the tensors that make a change.
@@ -38,10 +38,11 @@ def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
 
 def _size(raw: str, parts: Mapping[str, Shape]) -> tuple[int, int] | None:
     """As :func:`klora_core.files.adapters.change_of` finds it, which needs no numbers but alpha's."""
-    tensors = {part: torch.empty(tuple(shape), device="meta") for part, shape in parts.items()}
     try:
+        tensors = {part: torch.empty(tuple(shape), device="meta") for part, shape in parts.items()}
         out, n = change_of(raw, tensors).shape
-    except KLoraError:
+    # Sizes that no tensor can have, torch refuses in errors of its own.
+    except (KLoraError, RuntimeError, ValueError, TypeError):
         return None
     # An OFT does not know its inputs.
     return (out, n) if n else None
