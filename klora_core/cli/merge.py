@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
-from .. import files, names
+from .. import files
 from ..deltas import Row, rows
 from ..errors import KLoraError
-from ..files import MERGE_TEXT_REASON, split
+from ..files import MERGE_TEXT_REASON
 from ..loras import ROLES
 from ..merges import DTYPES, METHODS, Value, merge, named, parameters, save
 from ..names import Slot
@@ -42,23 +38,9 @@ def _block(slot: Slot) -> str:
     return slot.weight.split(".")[0]
 
 
-def kernel_shapes(path: Path, lora: files.LoraFile) -> dict[str, tuple[int, ...]]:
-    """The shapes [out, in, kernel...] of the convolutions that a file changes, by canonical weight."""
-    stored: dict[str, dict[str, Sequence[int]]] = defaultdict(dict)
-    with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118 (not a mapping)
-            found = split(key)
-            if found is not None and found[1] in ("down", "mid", "diff"):
-                stored[names.module(found[0])[0]][found[1]] = file.get_slice(key).get_shape()
-    shapes: dict[str, tuple[int, ...]] = {}
-    for module in stored.keys() & lora.modules.keys():
-        out, columns = lora.modules[module].shape
-        first = stored[module].get("down") or stored[module].get("diff", ())
-        # Tucker's kernel is in its core.
-        kernel = (stored[module].get("mid") or first)[2:]
-        if kernel and columns == first[1] * math.prod(kernel):
-            shapes[lora.placed[module].weight] = (out, first[1], *kernel)
-    return shapes
+def kernel_shapes(loras: Iterable[files.LoraFile]) -> dict[str, tuple[int, ...]]:
+    """The shapes [out, in, kernel...] of the convolutions that files change, by canonical weight."""
+    return {lora.placed[path].weight: shape for lora in loras for path, shape in lora.kernels.items()}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -99,12 +81,7 @@ def run(options: argparse.Namespace) -> int:
     weights = options.weights or [1.0] * len(loras)
     shown = [lora.name for lora in loras]
     merged = merge(rows_of(loras), method, weights, options.roles, options.rank, values=values)
-    shapes = {
-        weight: shape
-        for path, lora in zip(options.loras, loras, strict=True)
-        for weight, shape in kernel_shapes(path, lora).items()
-    }
-    save(options.output, merged, shown, options.dtype, shapes)
+    save(options.output, merged, shown, options.dtype, kernel_shapes(loras))
     lines = [
         f"{options.output.name}: " + " + ".join(_term(*pair) for pair in zip(weights, shown, strict=True))
     ]

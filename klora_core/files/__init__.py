@@ -2,8 +2,8 @@
 
 Read ``together`` first (the doors), ``lora_file``, then ``reading`` (tensors to modules), ``keys`` (their
 names), ``change`` with ``kinds`` and ``adapters`` (what a module's tensors make), ``with_weights`` (kinds
-that need the layer's own weight). ``header`` tells what a file says without its numbers, ``left`` what is not
-applied, ``values`` what is wrong with a tensor.
+that need the layer's own weight). ``header`` tells what a file says without its numbers, ``torch_file`` reads
+what torch saved, ``left`` is what is not applied, ``values`` what is wrong with a tensor.
 """
 
 from .change import Change
@@ -13,5 +13,6 @@ from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, gr
 from .lora_file import LoraFile
 from .reading import Module, Vector, check_layout, read_tensors
 from .together import from_tensors, read, read_all, settle, swap_order, swapped
+from .torch_file import Stored, is_torch_file, read_torch
 from .values import few_misfits, misfit, twice, unlike
 from .with_weights import bound, hindered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
@@ -63,6 +64,18 @@ class Change:
     def is_nothing(self) -> bool:
         """Whether its factors are of rank 0, as those are that AdaLoRA has cut down."""
         return any(tensor.numel() == 0 for tensor in self.parts.values())
+
+    @property
+    def kernel_shape(self) -> tuple[int, ...] | None:
+        """[out, in, kernel...] of a convolution whose factors tell it, None of anything else."""
+        first = self.parts.get("down", self.parts.get("diff"))
+        if first is None:
+            return None
+        # Tucker's kernel is in its core.
+        kernel = self.parts.get("mid", first).shape[2:]
+        if not kernel or self.shape[1] != first.shape[1] * prod(kernel):
+            return None
+        return self.shape[0], first.shape[1], *kernel
 
     @property
     def scale(self) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .. import names
+
 BIAS, LORA_BIAS, WHOLE, ALPHA, GATE = "bias", "lora_bias", "whole", "alpha", "gate"
 # The weights of an AdaLoRA's ranks, and how many of them its alpha is divided by.
 SINGULAR, RANKS = "lora_E", "ranknum"
@@ -55,6 +57,14 @@ _PEFT_DORA = re.compile(r"(.+)\.lora_magnitude_vector(?:\.[\w-]+){0,2}")
 _BEAM = re.compile(r"(.+)\.lora_gate(?:\.[\w-]+)?")
 _ADA = re.compile(r"(.+)\.(lora_E|ranknum)(?:\.[\w-]+)?")
 _XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
+# The first format tells a layer by its network and a number.
+_NUMBERED = re.compile(r"(\w+:\d+):(up|down|alpha)")
+# Names that were converted by hand have other separators than those of any trainer.
+_BY_HAND = re.compile(
+    r"(.+?)[._](?:lora[._](?:linear[._]layer[._])?(?P<lora>up|down|mid|A|B)(?:[._]default)?(?:[._]weight)?"
+    r"|(?P<other>(?:hada|lokr)[._]\w+|dora[._]scale)|(?:lora[._])?(?P<alpha>alpha))"
+)
+_BY_HAND_PARTS = {"A": "down", "B": "up"}
 # A change is never stored under these: they hold the new value itself.
 _WHOLE = re.compile(r"(.+)\.(?:set_weight|bias)")
 
@@ -81,6 +91,8 @@ def split(key: str) -> tuple[str, str] | None:
         return match[1], match[2]
     if match := _XLABS.fullmatch(key):
         return match[1], match[2]
+    if match := _NUMBERED.fullmatch(key):
+        return match[1], match[2]
     for suffix, part in _SUFFIXES.items():
         if key.endswith(suffix) and len(key) > len(suffix):
             return key.removesuffix(suffix), part
@@ -89,7 +101,22 @@ def split(key: str) -> tuple[str, str] | None:
             return match[1], Refused(kind)
     if (match := _WHOLE.fullmatch(key)) and not match[1].endswith((".lora_A", ".lora_down")):
         return match[1], WHOLE
-    return None
+    return _by_hand(key)
+
+
+def _by_hand(key: str) -> tuple[str, str] | None:
+    match = _BY_HAND.fullmatch(key)
+    if match is None:
+        return None
+    if match["other"]:
+        part = _SUFFIXES.get("." + match["other"].replace(".", "_"))
+        return None if part is None else (match[1], part)
+    return match[1], ALPHA if match["alpha"] else _BY_HAND_PARTS.get(match["lora"], match["lora"])
+
+
+def is_text(module: str) -> bool:
+    """Whether a module, told by its name or its number, belongs to a text encoder."""
+    return names.is_text_encoder(module.replace(":", "."))
 
 
 def is_adapter(part: str) -> bool:

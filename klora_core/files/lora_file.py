@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .change import Change, unbound
 from .header import utf8_path
 from .left import TEXT_REASON, Left, What
 from .reading import read_tensors
+from .torch_file import is_torch_file, read_torch
 from .values import twice
 
 _NO_MATRIX = "a bias or norm vector, no weight matrix"
@@ -31,6 +32,7 @@ class LoraFile:
     ``placed`` the slot of each once it is placed; ``guessed`` those paths whose dots were restored;
     ``metadata`` the text that the trainer wrote into it. ``waiting`` are changes that only a model's weights
     make complete (:mod:`klora_core.files.with_weights`), by dotted path. ``notes`` say what else was done.
+    ``kernels`` are the shapes [out, in, kernel...] of convolutions by path, where their factors tell them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class LoraFile:
     metadata: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, Change] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    kernels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slots: dict[Slot, Delta] = field(default_factory=dict)
     placed: Mapping[str, Slot] = field(default_factory=dict)
 
@@ -78,6 +81,7 @@ def lora_of(
     guessed: set[str] = set()
     keys: dict[str, tuple[str, ...]] = {}
     waiting: dict[str, Change] = {}
+    kernels: dict[str, tuple[int, ...]] = {}
     for module in reading.modules:
         if module.is_text:
             left.append(Left(printable(module.raw), TEXT_REASON, What.TEXT, module.all_keys))
@@ -95,6 +99,8 @@ def lora_of(
         else:
             raise unbound(printable(module.raw), module.change.label)
         keys[path] = module.keys
+        if (shape := module.change.kernel_shape) is not None:
+            kernels[path] = shape
         if restored:
             guessed.add(path)
     if not (modules or waiting):
@@ -102,7 +108,15 @@ def lora_of(
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
     return LoraFile(
-        name, modules, keys, tuple(left), frozenset(guessed), dict(metadata or {}), waiting, reading.notes
+        name,
+        modules,
+        keys,
+        tuple(left),
+        frozenset(guessed),
+        dict(metadata or {}),
+        waiting,
+        reading.notes,
+        kernels,
     )
 
 
@@ -123,13 +137,18 @@ def _opened(path: Path, for_model: bool) -> LoraFile:
     if not path.is_file():
         raise KLoraError("is not a file. Give the path of a .safetensors file.")
     try:
-        with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
-            return lora_of(printable(path.name), _LazyTensors(file), file.metadata(), for_model)
+        with utf8_path(path) as plain:
+            if is_torch_file(plain):
+                stored = read_torch(plain)
+                found = lora_of(printable(path.name), stored.tensors, None, for_model)
+                return replace(found, left=(*found.left, *stored.left))
+            with safe_open(plain, framework="pt") as file:
+                return lora_of(printable(path.name), _LazyTensors(file), file.metadata(), for_model)
     except SafetensorError as error:
-        hint = "It is incomplete or damaged: download it again."
-        if path.suffix.lower() != ".safetensors":
-            hint = "Only .safetensors files are read: convert it, or choose another LoRA."
-        raise KLoraError(f"is not a complete safetensors file ({printable(error)}). {hint}") from error
+        raise KLoraError(
+            f"is not a complete safetensors file ({printable(error)}). It is incomplete or damaged: download "
+            "it again."
+        ) from error
     except OSError as error:
         raise KLoraError(f"can't be read ({error.strerror or error}). Check the file.") from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,13 +18,19 @@ from ..errors import KLoraError, printable
 from .adapters import change_of, divided, plain
 from .change import Change
 from .header import Scales
-from .keys import ALPHA, BIAS, DORA, LORA_BIAS, MAGNITUDE, RANKS, WHOLE, Refused, is_adapter, split
+from .keys import ALPHA, BIAS, DORA, LORA_BIAS, MAGNITUDE, RANKS, WHOLE, Refused, is_adapter, is_text, split
 from .left import Left, What
 from .values import AGAIN, UNUSABLE, check_values, empty, refusal
 
 _UNKNOWN = "not understood"
 _WHOLE_REASON = "it replaces the model's values instead of adding to them"
 _NO_RANK = "its rank is 0, so that it changes nothing"
+_NO_ORDER = (
+    "it is told by a number alone, and numbers and sizes fit no network known here (SD 1.5, SD 2, SDXL)"
+)
+_EMBEDDING = "a word's embedding (textual inversion), no layer"
+# How embeddings beside a LoRA are marked: in the header by the first format, by name in bundles.
+_MARK, _BUNDLE = "<embed>", "bundle_emb."
 _USELESS = "its layer has no factors that it could scale"
 _CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
 _MAGNITUDES = (DORA, MAGNITUDE)
@@ -98,7 +104,7 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
     for key in sorted(tensors.keys(), key=str):
         pair = split(key) if isinstance(key, str) else None
         if pair is None:
-            left.append(_left(key, _UNKNOWN))
+            left.append(_left(key, _EMBEDDING if _is_embedding(key, metadata or {}) else _UNKNOWN))
             continue
         raw, part = pair
         is_lora = is_lora or is_adapter(part)
@@ -118,23 +124,49 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
             "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
             "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
         )
-    scales = Scales.of(metadata or {})
+    about = metadata or {}
+    scales = Scales.of(about)
     modules = []
     for raw, there in by_module.items():
         module, rest = _module(raw, there, tensors, scales)
         modules += [module] if module is not None else []
         left += rest
+    modules, unnamed = _named(modules, about)
+    left += unnamed
     if not any(module.change is not None and not module.is_text for module in modules):
         for raw, there in by_module.items():
-            if (kinds := _refused(there)) and not names.is_text_encoder(raw):
+            if (kinds := _refused(there)) and not is_text(raw):
                 raise refusal(printable(raw), kinds[0])
         if idle := [item.name for item in left if item.reason == _NO_RANK and item.what is What.LAYER]:
             raise KLoraError(f"layer {idle[0]}: {_NO_RANK}, and no other layer does. Choose another LoRA.")
+        if unnamed and not all(item.what is What.TEXT for item in unnamed):
+            raise KLoraError(
+                f"layer {unnamed[0].name}: {_NO_ORDER}. Use a version of it that names its layers."
+            )
     return Reading(tuple(modules), tuple(left), scales.notes())
 
 
 def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
     return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
+
+
+def _is_embedding(key: object, metadata: Mapping[str, str]) -> bool:
+    return isinstance(key, str) and (metadata.get(key) == _MARK or key.startswith(_BUNDLE))
+
+
+def _named(modules: list[Module], metadata: Mapping[str, str]) -> tuple[list[Module], list[Left]]:
+    """The modules, those by their names that a file told by number; without those of an unknown order."""
+    shapes = {m.raw: m.change.shape for m in modules if m.change is not None and names.is_numbered(m.raw)}
+    found = names.numbered(shapes, metadata)
+    named = [
+        replace(m, raw=found.get(m.raw, m.raw)) for m in modules if m.raw in found or m.raw not in shapes
+    ]
+    unnamed = [
+        Left(printable(m.raw), _NO_ORDER, What.TEXT if m.is_text else What.LAYER, m.all_keys)
+        for m in modules
+        if m.raw in shapes and m.raw not in found
+    ]
+    return named, unnamed
 
 
 def _refused(there: _Tensors) -> list[str]:
@@ -144,12 +176,12 @@ def _refused(there: _Tensors) -> list[str]:
 def _module(
     raw: str, there: _Tensors, tensors: Mapping[str, Tensor], scales: Scales
 ) -> tuple[Module | None, list[Left]]:
-    is_text = names.is_text_encoder(raw)
+    is_text_layer = is_text(raw)
     if kinds := _refused(there):
         every = (*there.keys.values(), *there.more)
         what = " and ".join(kinds)
-        reason = f"{what} of a text encoder" if is_text else f"it is {what}, {UNUSABLE}"
-        return None, [Left(printable(raw), reason, What.TEXT if is_text else What.LAYER, every)]
+        reason = f"{what} of a text encoder" if is_text_layer else f"it is {what}, {UNUSABLE}"
+        return None, [Left(printable(raw), reason, What.TEXT if is_text_layer else What.LAYER, every)]
     read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in there.keys.items()}
     vectors = {part: Vector(there.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
     if "diff" in read and read["diff"].ndim < 2:
@@ -167,14 +199,16 @@ def _module(
     if change is not None and change.is_nothing:
         # The bias of a LoRA counts alpha / rank times.
         more = [vectors.pop(part).key for part in (LORA_BIAS,) if part in vectors]
-        left.append(Left(printable(raw), _NO_RANK, What.TEXT if is_text else What.LAYER, (*keys, *more)))
+        left.append(
+            Left(printable(raw), _NO_RANK, What.TEXT if is_text_layer else What.LAYER, (*keys, *more))
+        )
         keys, change = (), None
     if change is not None:
         change = divided(scales.applied(raw, change), ranks)
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left
-    return Module(raw, is_text, keys, change, vectors.get("norm"), bias), left
+    return Module(raw, is_text_layer, keys, change, vectors.get("norm"), bias), left
 
 
 def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vector | None:

@@ -9,7 +9,7 @@ look it up.
 from .base_models import BaseModel, base_model_of, is_understood, words_of
 from .canonical import dotted, is_text_encoder, module, place
 from .layout import Layout, layout_of
-from .networks import TABLES
+from .networks import TABLES, is_numbered, numbered
 from .sign_table import OTHER, UNET
 from .slots import Slot, block, depth_key, is_attention
 from .table import Placed, flat

@@ -7,16 +7,20 @@ from collections.abc import Mapping
 import comfy.utils
 import folder_paths
 import torch
+from safetensors import safe_open
 
 from ...klora_core.errors import KLoraError, printable
-from ...klora_core.files import is_adapter, split, utf8_path
+from ...klora_core.files import Left, is_adapter, is_torch_file, read_torch, split, utf8_path
 from .proof import Stamp, belong_to, stamp_of
+
+_SAFETENSORS = (".safetensors", ".sft")
 
 
 class LoraStateDict(dict):
     """A LORA_MODEL (tensor name -> tensor) with the file that it came from.
 
-    ``metadata`` is the text that the trainer wrote into the file, empty where there is none.
+    ``metadata`` is the text that the trainer wrote into the file, empty where there is none; ``left`` what
+    the file holds beside tensors.
     """
 
     def __init__(
@@ -24,10 +28,12 @@ class LoraStateDict(dict):
         tensors: dict,
         file: str,
         metadata: Mapping[str, str] | None = None,
+        left: tuple[Left, ...] = (),
     ) -> None:
         super().__init__(tensors)
         self.file = file
         self.metadata: dict[str, str] = dict(metadata or {})
+        self.left = left
 
 
 def stamp(name: str) -> Stamp:
@@ -49,7 +55,9 @@ def load(name: str) -> LoraStateDict:
     try:
         # Tensors of inference mode would not count what is written into them.
         with utf8_path(mark.path) as path, torch.inference_mode(False):
-            tensors, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
+            tensors, metadata, left = _read(path)
+    except KLoraError as error:
+        raise KLoraError(f"LoRA file {_shown(name)} {error}") from error
     except Exception as error:
         reason = printable(str(error).split("\n", 1)[0])
         raise KLoraError(
@@ -62,7 +70,19 @@ def load(name: str) -> LoraStateDict:
             "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
         )
     belong_to((tensor for tensor in tensors.values() if isinstance(tensor, torch.Tensor)), mark)
-    return LoraStateDict(tensors, name, metadata)
+    return LoraStateDict(tensors, name, metadata, left)
+
+
+def _read(path: str) -> tuple[dict[str, torch.Tensor], Mapping[str, str] | None, tuple[Left, ...]]:
+    """The tensors of a file, its text, and what else it holds."""
+    if is_torch_file(path):
+        stored = read_torch(path)
+        return stored.tensors, None, stored.left
+    if not path.lower().endswith(_SAFETENSORS):
+        # The host would take it for one of torch's, by its name.
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata(), ()  # noqa: SIM118
+    return (*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True), ())
 
 
 def name_of(lora: dict, role: str) -> str:

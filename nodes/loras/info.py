@@ -9,7 +9,8 @@ from typing import Any
 import folder_paths
 from aiohttp import web
 
-from ...klora_core.files import changes, read_header, trigger_words, utf8_path
+from ...klora_core.errors import KLoraError
+from ...klora_core.files import changes, is_torch_file, read_header, read_torch, trigger_words, utf8_path
 from ...klora_core.names import BaseModel, base_model_of, words_of
 from ..host import FileMemo, of_file, serve
 
@@ -25,7 +26,12 @@ def _base_and_words(shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str
 
 def _of_file(path: str) -> _Told:
     with utf8_path(path) as plain:
-        return _base_and_words(*read_header(plain))
+        try:
+            is_torch = is_torch_file(plain)
+            shapes = {key: tuple(t.shape) for key, t in read_torch(plain).tensors.items()} if is_torch else {}
+        except (KLoraError, OSError):
+            return None, ""
+        return _base_and_words(*((shapes, {}) if is_torch else read_header(plain)))
 
 
 _FILES: FileMemo[_Told] = FileMemo(_of_file, (None, ""))

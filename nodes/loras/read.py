@@ -81,7 +81,7 @@ class _Reader:
     def __init__(self, lora: Mapping[str, Tensor], model: Any, network: Network, encoder: Any | None) -> None:
         tensors, self.origin, lost = _converted(lora)
         self.found = read_tensors(tensors, getattr(lora, "metadata", None))
-        self.left = [*self.found.left, *lost]
+        self.left = [*self.found.left, *getattr(lora, "left", ()), *lost]
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
         self.seen: set[str] = set()

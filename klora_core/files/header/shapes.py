@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from ... import names
 from ...errors import KLoraError
 from ..adapters import change_of
-from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, split
+from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, is_text, split
 
 Shape = Sequence[int]
 # What is beside the tensors that make a change.
@@ -30,10 +30,11 @@ def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
     parts: dict[str, dict[str, Shape]] = defaultdict(dict)
     for key, shape in shapes.items():
         found = split(key)
-        if found is not None and found[1] not in _BESIDE and not names.is_text_encoder(found[0]):
+        if found is not None and found[1] not in _BESIDE and not is_text(found[0]):
             parts[found[0]][found[1]] = shape
     sizes = {raw: size for raw, there in parts.items() if (size := _size(raw, there)) is not None}
-    return {names.module(raw)[0]: size for raw, size in sizes.items()}
+    named = names.numbered(sizes, {})
+    return {names.module(named.get(raw, raw))[0]: size for raw, size in sizes.items()}
 
 
 def _size(raw: str, parts: Mapping[str, Shape]) -> tuple[int, int] | None:

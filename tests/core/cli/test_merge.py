@@ -58,6 +58,16 @@ def test_convolutions_have_their_kernels(unet, tmp_path):
         assert stored[f"lora_unet_{weight}.lora_up.weight"].shape[2:] == (1, 1)
 
 
+def test_files_that_torch_saved_are_merged_as_others_are(unet, tmp_path):
+    torch_files = [tmp_path / f"{i}.bin" for i in range(2)]
+    for path, own in zip(unet, torch_files, strict=True):
+        torch.save(load_file(path), own)
+    for name, paths in (("one", unet), ("other", torch_files)):
+        run(*paths, "--method", "np-lora", "-o", tmp_path / f"{name}.safetensors")
+    one, other = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "other"))
+    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_fused_and_split(tmp_path, order):
     """FLUX, one LoRA with fused weights, one split: the file has the fused weights, exactly the sum."""
