@@ -12,6 +12,7 @@ from ..klora_core.progress import MODES
 from . import methods
 from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, LoraSet, Member, compose, outputs
 from .dials import advanced
+from .inputs import checked
 
 
 class KLoRACompose(io.ComfyNode):
@@ -57,9 +58,11 @@ class KLoRACompose(io.ComfyNode):
             ],
             outputs=outputs("The model with the LoRAs at work.", "all"),
             hidden=[io.Hidden.unique_id],
+            accept_all_inputs=True,
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +11,6 @@ from comfy_api.latest import io
 
 from ..klora_core import report
 from ..klora_core.deltas import Digests
-from ..klora_core.errors import KLoraError
 from ..klora_core.loras import OTHER, LoraInfo, labels_of
 from ..klora_core.memo import Memo
 from ..klora_core.methods import Given, Make
@@ -139,9 +137,3 @@ def _report(plan: Plan) -> str:
         return report.text(plan, over_progress(COLUMNS))
     said = report.text(plan, in_steps(COLUMNS))
     return f"{said}\n\nThe steps are those of a run of {COLUMNS}: each run counts its own."
-
-
-def check_finite(name: str, value: Any) -> None:
-    """Raise KLoraError unless ``value`` is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise KLoraError(f"{name} must be a finite number, got {value!r}: give a number such as 1.")

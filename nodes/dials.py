@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..klora_core.deltas import LAYERS
-from ..klora_core.errors import KLoraError
 from ..klora_core.methods import Make, making
 from ..klora_core.methods.klora import (
     DEFAULT_ALPHA,
@@ -28,9 +27,10 @@ def advanced(id: str, options: Sequence[str], tooltip: str) -> io.Combo.Input:
     )
 
 
-def balance() -> io.Float.Input:
+def balance(optional: bool = False) -> io.Float.Input:
     return io.Float.Input(
         "balance",
+        optional=optional,
         default=0.0,
         min=-1.0,
         max=1.0,
@@ -40,9 +40,10 @@ def balance() -> io.Float.Input:
     )
 
 
-def schedule() -> io.DynamicCombo.Input:
+def schedule(optional: bool = False) -> io.DynamicCombo.Input:
     return io.DynamicCombo.Input(
         "schedule",
+        optional=optional,
         options=[
             _schedule_option("s", "s: the subject leads first, the style takes over."),
             _schedule_option("s*", "s*: the style leads for the first steps, then as s."),
@@ -135,12 +136,7 @@ def outside() -> io.Float.Input:
 def make_klora(schedule: Any = SCHEDULES[0], **dials: Any) -> Make:
     """:func:`making.klora` at these dials.
 
-    ``schedule`` is the value of the node's dynamic combo, or its bare name, which API users may send.
+    ``schedule`` is the checked value of the node's dynamic combo, or a bare name.
     """
     chosen: Any = {"schedule": schedule} if isinstance(schedule, str) else schedule
-    if not isinstance(chosen, Mapping) or not isinstance(chosen.get("schedule"), str):
-        raise KLoraError(
-            f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}. In the API format, send "
-            '"schedule": "s", and beside it "schedule.alpha" and "schedule.beta" if not the paper\'s.'
-        )
     return making.klora(chosen["schedule"], chosen.get("alpha"), chosen.get("beta"), **dials)

@@ -12,7 +12,8 @@ from ..klora_core.methods.klora import DEFAULT_OUTSIDE, GAMMA_MODES, LOSERS, SCO
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import dials
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, check_finite, compose, outputs
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs
+from .inputs import checked
 from .loras import name_of
 
 
@@ -68,9 +69,11 @@ class KLoRAFuse(io.ComfyNode):
             ],
             outputs=outputs("The model with both LoRAs fused in.", "both"),
             hidden=[io.Hidden.unique_id],
+            accept_all_inputs=True,
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model: Any,
@@ -91,7 +94,6 @@ class KLoRAFuse(io.ComfyNode):
     ) -> io.NodeOutput:
         members = []
         for role, lora, strength in ((SUBJECT, subject, subject_strength), (STYLE, style, style_strength)):
-            check_finite(f"{role}_strength", strength)
             members.append(Member(lora, name_of(lora, role), role, strength))
         make = dials.make_klora(
             schedule, balance=balance, gamma=gamma, layers=layers, score=score, loser=loser, outside=outside

@@ -8,6 +8,12 @@ from comfy_api.latest import io
 from .loras import load, of_lora, stamp
 
 
+def _stamps(*names: str | None) -> object:
+    known = [stamp(name) for name in names if name is not None]
+    # A name that comes by a wire is not known yet, nor whether its file has changed: equal to nothing.
+    return tuple(known) if len(known) == len(names) else float("nan")
+
+
 def _choice(id: str, tooltip: str) -> io.Combo.Input:
     return io.Combo.Input(id, options=folder_paths.get_filename_list("loras"), tooltip=tooltip)
 
@@ -36,8 +42,8 @@ class KLoRALoadLora(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, lora_name: str) -> object:
-        return stamp(lora_name)
+    def fingerprint_inputs(cls, lora_name: str | None) -> object:
+        return _stamps(lora_name)
 
     @classmethod
     def execute(cls, lora_name: str) -> io.NodeOutput:
@@ -77,8 +83,8 @@ class KLoRALoadPair(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, subject_lora: str, style_lora: str) -> object:
-        return stamp(subject_lora), stamp(style_lora)
+    def fingerprint_inputs(cls, subject_lora: str | None, style_lora: str | None) -> object:
+        return _stamps(subject_lora, style_lora)
 
     @classmethod
     def execute(cls, subject_lora: str, style_lora: str) -> io.NodeOutput:

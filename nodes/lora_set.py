@@ -9,8 +9,9 @@ from comfy_api.latest import io
 
 from ..klora_core.errors import KLoraError
 from ..klora_core.loras import OTHER, ROLES, STYLE, SUBJECT
-from .composing import LoraSet, LoraStack, Member, check_finite
+from .composing import LoraSet, LoraStack, Member
 from .dials import advanced
+from .inputs import check_number, checked
 from .loras import load, name_of
 
 # By name: the role of the stack's first LoRA, and of the others.
@@ -70,6 +71,7 @@ class KLoRASet(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         strength: float,
@@ -79,7 +81,6 @@ class KLoRASet(io.ComfyNode):
         lora_stack: Sequence[Any] | None = None,
         stack_roles: str = _FIRST,
     ) -> io.NodeOutput:
-        check_finite("strength", strength)
         if role not in ROLES:
             raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
         members = list(set or ())
@@ -106,7 +107,7 @@ def _of_stack(stack: Sequence[Any], roles: str) -> list[Member]:
         if name is None or name in _NO_FILE:
             continue
         for value in (strength, on_clip):
-            check_finite(f"The strength of {name} in lora_stack", value)
+            check_number(f"The strength of {name} in lora_stack", value)
         role = STACK_ROLES[roles][1 if members else 0]
         members.append(Member(load(name), str(name), role, strength, on_clip))
     return members

@@ -21,13 +21,13 @@ from ..klora_core.merges import (
     Parameter,
     merge,
     metadata,
-    named,
     state_dict,
 )
 from ..klora_core.report import left_out
 from .composing import LoraSet, Member
 from .dials import advanced
 from .host import PREFIX, SUFFIX
+from .inputs import checked, shown
 from .loras import HostLora, LoraStateDict, read
 
 PRECISIONS = ("fp32", "fp16", "bf16")
@@ -74,9 +74,11 @@ class KLoRAMerge(io.ComfyNode):
                 io.LoraModel.Output("lora", tooltip="One LoRA, not applied to anything yet."),
                 io.String.Output("report", tooltip="What was merged, and what was left out and why."),
             ],
+            accept_all_inputs=True,
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model: Any,
@@ -131,12 +133,15 @@ def _input(parameter: Parameter) -> io.Input:
     )
 
 
-def _chosen(value: Any) -> tuple[MergeMethod, dict[str, Any]]:
-    """The method and its parameters, of the node's dynamic combo or of a bare name. Raises KLoraError."""
-    given = {"method": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
-    label = str(given.pop("method", None))
-    by_label = {method.label: method.name for method in METHODS}
-    return named(by_label.get(label, label)), {key: own for key, own in given.items() if own is not None}
+def _chosen(value: Mapping[str, Any]) -> tuple[MergeMethod, dict[str, Any]]:
+    """The method, by its label or its name, and its parameters. Raises KLoraError."""
+    given = dict(value)
+    chosen = given.pop("method")
+    found = next((method for method in METHODS if chosen in (method.label, method.name)), None)
+    if found is None:
+        labels = ", ".join(method.label for method in METHODS)
+        raise KLoraError(f"method must be one of {labels}, got {shown(chosen)}.")
+    return found, given
 
 
 def _bar() -> Any:

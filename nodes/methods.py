@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from comfy_api.latest import io
@@ -12,6 +13,7 @@ from ..klora_core.loras import STYLE, SUBJECT
 from ..klora_core.methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, LoraSwitch, Make, making
 from ..klora_core.methods.klora import KLora
 from . import dials
+from .inputs import shown
 
 STEPS, PART = TURNS = ("steps", "part of the run")
 DEFAULT_PART = 0.25
@@ -30,16 +32,13 @@ def options() -> list[io.DynamicCombo.Option]:
     return [io.DynamicCombo.Option(name, [make() for make in _of(name).inputs]) for name in METHODS]
 
 
-def of_value(value: Any) -> Make:
-    """The method of the node's dynamic combo, or of its bare name at its defaults. Raises KLoraError."""
-    given = {"method": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
-    name = given.pop("method", None)
+def of_value(value: Mapping[str, Any]) -> Make:
+    """The method of the node's checked dynamic combo. Raises KLoraError."""
+    given = dict(value)
+    name = given.pop("method")
     if name not in METHODS:
-        raise KLoraError(f"method must be one of {', '.join(METHODS)}, got {value!r}.")
-    try:
-        return _of(name).make(**{key: own for key, own in given.items() if own is not None})
-    except TypeError as error:
-        raise KLoraError(f"{name} has no such input: {error}.") from error
+        raise KLoraError(f"method must be one of {', '.join(METHODS)}, got {shown(name)}.")
+    return _of(name).make(**given)
 
 
 def _of(name: str) -> Dials:
@@ -48,7 +47,7 @@ def _of(name: str) -> Dials:
 
 def _switch(turn: Any = STEPS, order: str = ORDERS[0], reserve: int = 0) -> Make:
     chosen = dict(turn) if isinstance(turn, Mapping) else {"turn": turn}
-    kind, tau = chosen.get("turn", STEPS), chosen.get("tau")
+    kind, tau = chosen["turn"], chosen.get("tau")
     if kind not in TURNS:
         raise KLoraError(f"turn must be one of {', '.join(TURNS)}, got {kind!r}.")
     length = int(tau or DEFAULT_TAU) if kind == STEPS else float(tau or DEFAULT_PART)
@@ -125,8 +124,9 @@ def _dominance() -> io.Input:
 _DIALS = {
     KLora.name: Dials(
         (
-            dials.balance,
-            dials.schedule,
+            # Both, or the page would put the one that must be there before the other.
+            partial(dials.balance, optional=True),
+            partial(dials.schedule, optional=True),
             dials.gamma,
             dials.layers,
             dials.score,

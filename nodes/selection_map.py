@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..klora_core import picture, report
 from ..klora_core.plan import Plan
 from .composing import KLoraPlan
+from .inputs import checked
 
 
 class KLoRASelectionMap(io.ComfyNode):
@@ -46,6 +47,7 @@ class KLoRASelectionMap(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, plan: Plan, steps: int, sigmas: torch.Tensor | None = None) -> io.NodeOutput:
         run = None if sigmas is None or len(sigmas) < 2 else sigmas.tolist()
         over = plan.progress.of_steps(steps) if run is None else plan.progress.of_run(run)

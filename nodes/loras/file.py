@@ -37,7 +37,11 @@ class LoraStateDict(dict):
 
 
 def stamp(name: str) -> Stamp:
-    """The stamp of a file of the loras folder. Raises KLoraError where it is gone."""
+    """The stamp of a file of the loras folder. Raises KLoraError where it is gone, or its name is no text."""
+    if not isinstance(name, str):
+        raise KLoraError(
+            f"A LoRA file's name must be a text, got {name!r}: choose a file of the loras folder."
+        )
     path = folder_paths.get_full_path("loras", name)
     if path is None:
         raise KLoraError(

@@ -108,3 +108,26 @@ def test_an_api_prompt_is_read_by_name(opened):
     opened.evaluate("(prompt) => app.loadApiJson(prompt, 'old')", {"1": {**prompt, "inputs": inputs}})
     opened.wait_for_function("app.rootGraph.nodes.length === 1")
     assert opened.evaluate(QUEUED)["1"]["inputs"] == inputs
+
+
+def test_what_may_be_left_out_keeps_its_place(opened):
+    """Saved workflows hold values by place, and the page puts what must be there before what need not."""
+    names = opened.evaluate("""() => {
+      app.rootGraph.clear()
+      const node = LiteGraph.createNode('KLoRACompose')
+      app.rootGraph.add(node)
+      return node.widgets.map((widget) => widget.name)
+    }""")
+    own = [
+        "balance",
+        "schedule",
+        "schedule.alpha",
+        "schedule.beta",
+        "gamma",
+        "layers",
+        "score",
+        "loser",
+        "outside",
+    ]
+    wanted = ["method", *(f"method.{name}" for name in own), "other_layers", "progress"]
+    assert [name for name in names if name in wanted] == wanted

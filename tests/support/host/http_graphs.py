@@ -56,6 +56,41 @@ def fused_image(subject: str, style: str, steps: int = 3, **fuse: Any) -> Graph:
     }
 
 
+_SD15_PAIR = {
+    "subject_lora": "tiny-subject-sd15.safetensors",
+    "style_lora": "tiny-style-sd15.safetensors",
+}
+# By node, what it must be sent, and the output that is shown.
+_NODES: dict[str, tuple[dict[str, Any], int]] = {
+    "KLoRAFuse": (
+        {
+            **{"model": ["ckpt", 0], "subject": ["pair", 0], "style": ["pair", 1]},
+            **{"subject_strength": 1.0, "style_strength": 1.0, "balance": 0.0, "schedule": "s"},
+        },
+        3,
+    ),
+    "KLoRACompose": ({"model": ["ckpt", 0], "set": ["set", 0], "method": "K-LoRA"}, 3),
+    "KLoRAMerge": ({"model": ["ckpt", 0], "set": ["set", 0], "method": "Linear", "rank": 0}, 1),
+    "KLoRASelectionMap": ({"plan": ["fuse", 2], "steps": 4}, 1),
+    "KLoRASet": ({"strength": 1.0, "role": "subject"}, 0),
+    "KLoRALoadLora": ({"lora_name": _SD15_PAIR["style_lora"]}, 1),
+}
+
+
+def lora_graph(kind: str) -> Graph:
+    """The tiny SD1.5 pair at the node ``node`` of this kind, and what it says at the node ``report``."""
+    inputs, output = _NODES[kind]
+    return {
+        "ckpt": _node("CheckpointLoaderSimple", ckpt_name="tiny-sd15.safetensors"),
+        "pair": _node("KLoRALoadPair", **_SD15_PAIR),
+        "first": _node("KLoRASet", lora=["pair", 0], strength=1.0, role="subject"),
+        "set": _node("KLoRASet", lora=["pair", 1], strength=1.0, role="style", set=["first", 0]),
+        "fuse": _node("KLoRAFuse", **_NODES["KLoRAFuse"][0]),
+        "node": _node(kind, **inputs),
+        "report": _node("PreviewAny", source=["node", output]),
+    }
+
+
 def write_broken_loras(folder: Path) -> None:
     """Files that a user may well have in the loras folder by mistake."""
     recipes = loras.recipes()
