@@ -14,5 +14,5 @@ from .lora_file import LoraFile
 from .reading import Module, Vector, check_layout, read_tensors
 from .together import from_tensors, read, read_all, settle, swap_order, swapped
 from .torch_file import Stored, is_torch_file, read_torch
-from .values import few_misfits, misfit, twice, unlike
+from .values import few_misfits, misfit, strange, twice, unlike
 from .with_weights import bound, hindered

@@ -19,7 +19,7 @@ from .header import utf8_path
 from .left import TEXT_REASON, Left, What
 from .reading import read_tensors
 from .torch_file import is_torch_file, read_torch
-from .values import twice
+from .values import strange, twice
 
 _NO_MATRIX = "a bias or norm vector, no weight matrix"
 
@@ -73,7 +73,8 @@ def lora_of(
 
     ``metadata`` is the text in the file's header. ``for_model``: changes that depend on a model's weights
     wait for them; without it they are refused. Raises KLoraError as :func:`read_tensors` does, for a layer
-    that is there in two spellings, and where no weight of the diffusion model is changed.
+    that is there in two spellings, where no weight of the diffusion model is changed and, without a model,
+    for a known network's names behind a prefix that is not known.
     """
     reading = read_tensors(tensors, metadata)
     left = list(reading.left)
@@ -107,7 +108,7 @@ def lora_of(
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
         raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
-    return LoraFile(
+    found = LoraFile(
         name,
         modules,
         keys,
@@ -118,6 +119,10 @@ def lora_of(
         reading.notes,
         kernels,
     )
+    # A model may call its layers as it likes.
+    if not for_model and names.wrapper_of(found.shapes) is not None:
+        raise KLoraError(strange([module.raw for module in reading.modules if not module.is_text]))
+    return found
 
 
 def open_lora(path: str | Path, for_model: bool = False) -> LoraFile:

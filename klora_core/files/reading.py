@@ -204,7 +204,7 @@ def _module(
         )
         keys, change = (), None
     if change is not None:
-        change = divided(scales.applied(raw, change), ranks)
+        change = divided(scales.applied(names.unwrapped(raw), change), ranks)
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left

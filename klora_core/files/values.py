@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ _FLOATS = {
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
     *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
 }
+_EXAMPLES = 3
 _INTEGERS = {
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint16, torch.uint32, torch.uint64),
@@ -47,6 +49,15 @@ def twice(layer: str) -> KLoraError:
     """The error for a layer that a file has under two names."""
     return KLoraError(
         f"layer {printable(layer)} is there twice, in two spellings. Save it again from the trainer."
+    )
+
+
+def strange(layers: Sequence[str]) -> str:
+    """What is said of a LoRA whose ``layers`` have names of no network."""
+    names = ", ".join(repr(printable(layer)) for layer in layers[:_EXAMPLES])
+    return (
+        f"it names its layers in a way that is not known here: {names}. Save it under the names of ComfyUI "
+        "or diffusers, or choose another LoRA."
     )
 
 

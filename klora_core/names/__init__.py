@@ -6,10 +6,12 @@ and blocks), ``sign_table`` (what tells the base model of a file) with ``layout`
 look it up.
 """
 
-from .base_models import BaseModel, base_model_of, is_understood, words_of
-from .canonical import dotted, is_text_encoder, module, place
+from .base_models import BaseModel, base_model_of, is_understood, words_of, wrapper_of
+from .canonical import dotted, module, place
 from .layout import Layout, layout_of
 from .networks import TABLES, is_numbered, numbered
+from .prefixes import unwrapped
 from .sign_table import OTHER, UNET
 from .slots import Slot, block, depth_key, is_attention
 from .table import Placed, flat
+from .text import TextModule, is_text_encoder, text_module

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import written
+from .compounds import COMPOUNDS
 from .layout import layout_by, layout_of
 from .sign_table import OTHER, ROWS
 from .signs import Row, Shapes, Within, lines_of
@@ -68,6 +70,21 @@ def base_model_of(shapes: Shapes, metadata: Mapping[str, str] | None = None) -> 
 def is_understood(shapes: Shapes) -> bool:
     """Whether the names in a LoRA, with [out, n] of each change, are those of a network that is told here."""
     return layout_of(shapes).network not in (None, OTHER) or base_model_of(shapes) is not None
+
+
+def wrapper_of(shapes: Shapes) -> str | None:
+    """What stands before all of a LoRA's dotted names that are a known network's without it, and only so."""
+    if is_understood(shapes):
+        return None
+    paths = {path: path.split(".") for path in shapes}
+    heads = os.path.commonprefix([parts[:-1] for parts in paths.values()])
+    for n, head in enumerate(heads, 1):
+        # A part of a network that may have the names of another one's blocks within.
+        if head in COMPOUNDS or head.isdigit():
+            return None
+        if is_understood({".".join(parts[n:]): shapes[path] for path, parts in paths.items()}):
+            return ".".join(heads[:n])
+    return None
 
 
 def _by_text(metadata: Mapping[str, str]) -> Row | None:

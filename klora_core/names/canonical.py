@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from .compounds import COMPOUNDS
 from .layout import Layout
 from .networks import TABLES, unet
+from .prefixes import bare, unwrapped
 from .sign_table import UNET
 from .slots import Slot
 from .table import Placed
 
-_PREFIXES = (
-    "model.diffusion_model.", "diffusion_model.", "base_model.model.", "transformer.", "unet.",
-    "lora_unet__", "lora_unet_", "lora_prior_unet_", "lora_transformer_", "lycoris_",
-)  # fmt: skip
-_TEXT_ENCODER = re.compile(
-    r"(lora_te\d*_|lora_prior_te_|lora_text_encoder|lycoris_te\d*_|lycoris_text_model|te\d*\.|te\d*_"
-    r"|text_encoder|text_model\.|conditioner\.|cond_stage_model\.|clip_[lgh]\.|t5xxl\.)"
-)
 _LONGEST = max(name.count("_") + 1 for name in COMPOUNDS)
-
-
-def is_text_encoder(raw: str) -> bool:
-    """Whether a module name of a LoRA file belongs to a text encoder."""
-    return _TEXT_ENCODER.match(_strip(raw)) is not None or _TEXT_ENCODER.match(raw) is not None
 
 
 def module(raw: str) -> tuple[str, bool]:
     """(dotted path, whether its dots were restored) of a module name as a LoRA file spells it.
 
-    Prefixes of trainers and the ``processor`` of diffusers and XLabs are gone; the path keeps its own
+    Prefixes, wrappers and the ``processor`` of diffusers and XLabs are gone; the path keeps its own
     vocabulary.
     """
-    name = _strip(raw)
-    if "." not in name and raw.removesuffix(name).endswith("_"):
+    name = bare(raw)
+    if "." not in name and unwrapped(raw).removesuffix(name).endswith("_"):
         return dotted(name), True
     parts = name.split(".")
     if parts[-2:-1] == ["processor"]:
@@ -63,10 +49,3 @@ def place(path: str, shape: tuple[int, int], layout: Layout) -> Placed:
         return placed
     sgm = unet(path, bool(layout.attention_in_first_up_block)) if network in ("", UNET) else None
     return Placed(Slot(sgm or path))
-
-
-def _strip(raw: str) -> str:
-    name = raw
-    while prefix := next((p for p in _PREFIXES if name.startswith(p) and len(name) > len(p)), None):
-        name = name.removeprefix(prefix)
-    return name

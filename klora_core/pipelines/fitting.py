@@ -21,6 +21,7 @@ from ..files import (
     bound,
     few_misfits,
     hindered,
+    strange,
     swap_order,
     swapped,
     twice,
@@ -79,6 +80,8 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
         with naming(file.name):
             raise twice(doubled)
     if not slots:
+        if names.wrapper_of(file.shapes) is not None:
+            raise KLoraError(f"{file.name}: {strange(list(changes))}")
         raise KLoraError(
             f"{file.name}: the model has none of its {len(changes)} layers, such as "
             f"{_examples(changes)}; it has {_examples(layers.sizes)}. It is for another base model"

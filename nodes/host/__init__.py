@@ -1,8 +1,8 @@
 """The host, ComfyUI, as the nodes need it: names and weights of its models, its server, its device.
 
-Read ``names`` first (where a LoRA's modules belong), then ``base_model``, ``weights`` and ``rules`` (what a
-loaded model is, and what its layers do), ``scoring`` (on its device), ``file_memo`` (what files say) and
-``page`` (what the page gets).
+Read ``names`` first (where a LoRA's modules belong) with ``text_encoders``, then ``base_model``, ``weights``
+and ``rules`` (what a loaded model is, and what its layers do), ``scoring`` (on its device), ``file_memo``
+(what files say) and ``page`` (what the page gets).
 """
 
 from .base_model import of_file, of_model
@@ -11,4 +11,5 @@ from .names import PREFIX, SUFFIX, HostWeight, Network, row_order
 from .page import announce, keep_set, serve, serve_sets
 from .rules import RULES
 from .scoring import energies, scores
+from .text_encoders import TextEncoders
 from .weights import LayerWeights

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...klora_core.errors import KLoraError
-from ...klora_core.files import Left
+from ...klora_core.files import Left, strange
 from ...klora_core.names import BaseModel
 from .host_lora import HostLora
-
-_EXAMPLES = 3
 
 
 def misfits(found: Sequence[Left], layers: int, base: BaseModel | None, model: str) -> KLoraError:
@@ -26,11 +24,7 @@ def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
     if lora.unknown:
         none = f"none of its {len(lora.unknown)} layers exists in this model ({model})"
         if not understood:
-            names = ", ".join(map(repr, lora.unknown[:_EXAMPLES]))
-            return KLoraError(
-                f"{none}: it names its layers in a way that is not known here: {names}. Save it under the "
-                "names of ComfyUI or diffusers, or choose another LoRA."
-            )
+            return KLoraError(f"{none}: {strange(lora.unknown)}")
         example = f"{none}, for example {lora.unknown[0]!r}"
         if lora.base_model and lora.base_model.fits(model):
             return KLoraError(f"{example}, though it was made for {model}: choose another LoRA.")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.lora
 import comfy.lora_convert
 import comfy.model_management
 import torch
@@ -32,7 +31,7 @@ from ...klora_core.files import (
 )
 from ...klora_core.memo import Memo
 from ...klora_core.names import Slot, base_model_of, is_understood
-from ..host import PREFIX, SUFFIX, HostWeight, LayerWeights, Network, of_model, row_order
+from ..host import PREFIX, SUFFIX, HostWeight, LayerWeights, Network, TextEncoders, of_model, row_order
 from .errors import misfits, no_slot
 from .host_lora import HostLora
 from .patches import Patches
@@ -100,9 +99,8 @@ class _Reader:
         self.vectors = Patches(self.network.shapes, self.left, self.applied)
         self.before = Patches(self.network.shapes, self.left, self.applied)
         self.no_clip = encoder is None
-        self.clip_map = {} if encoder is None else comfy.lora.model_lora_keys_clip(encoder, {})
-        shapes = {} if encoder is None else {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
-        self.clip = Patches(shapes, self.left, self.applied)
+        self.encoders = TextEncoders(encoder)
+        self.clip = Patches(self.encoders.shapes, self.left, self.applied)
 
     def result(self, name: str) -> HostLora:
         for module in self.found.modules:
@@ -137,7 +135,7 @@ class _Reader:
         return Left(printable(pair[0] if pair else keys[0]), item.reason, item.what, keys)
 
     def _text(self, module: Module) -> None:
-        key = self.clip_map.get(module.raw)
+        key = self.encoders.weight(module.raw)
         if key is None:
             reason = NO_CLIP if self.no_clip else NOT_IN_CLIP
             self.left.append(Left(printable(module.raw), reason, What.TEXT, module.all_keys))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.host.loras.test_spellings import test_every_module_arrives_by_both_doors as arrives
+from tests.host.names.test_spellings import test_every_module_arrives_by_both_doors as arrives
 from tests.support.host.spellings import SPELLINGS
 
 

@@ -160,6 +160,8 @@ GOOD = lora(LAYER)
         ),
         ({"decoder.conv_in.weight": R(4, 4, 3, 3), "decoder.act.alpha": R(4)}, "no LoRA"),
         (lora("lora_te_text_model_encoder_layers_0_mlp_fc1"), "only the text encoder"),
+        (lora("t5.encoder.block.0.layer.0.SelfAttention.q"), "only the text encoder"),
+        (lora(f"student.{LAYER}"), f"a way that is not known here: 'student.{LAYER}'. Save it under"),
         ({"out.0.diff": R(8)}, "no weight matrix"),
         ({k: v for k, v in GOOD.items() if "lora_A" not in k}, f"layer {LAYER} has up but no down"),
         ({**GOOD, f"{LAYER}.dora_scale": R(8, 1)}, f"layer {LAYER} is DoRA"),

@@ -137,3 +137,14 @@ def test_the_command_line_reads_headers_too(tmp_path, capsys):
         "who.safetensors: scale (alpha / rank) from the file's metadata: 6 / 2 in 1 layer"
         in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name"), [("module.transformer.", Q), ("transformer.", f"_orig_mod.{Q}"), ("_orig_mod.", Q)]
+)
+def test_a_wrapper_hides_no_layer_from_the_settings(prefix, name):
+    settings = header(
+        {"lora_alpha": 2, "alpha_pattern": {Q: 8}}, "" if prefix == "_orig_mod." else "transformer."
+    )
+    found, _ = scales(lora(name, prefix=prefix), settings)
+    assert found == {prefix + name: 2.0}
