@@ -23,6 +23,10 @@ _TABLE = 1000
 _END = 1e-6
 # How late a run may start and still count as one from full noise: a part of its first step.
 _START, _START_MOST = 0.25, 0.05
+# Of a list that begins behind its schedule's first step: how late it may be for a run of all.
+_LATE = 0.1
+# The share of the noise schedule that a list may leave undone and still end in a picture.
+_LEFT = 1 / 3
 
 
 class Moment(NamedTuple):
@@ -35,13 +39,34 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """The moments that a table or picture shows, and whether they are a run's steps or just progress."""
+    """The moments that a table or picture shows, and whether they are a run's steps or just progress.
+
+    ``mode`` is the way that x was counted in them, None where no run is known that it was counted in.
+    """
 
     moments: tuple[Moment, ...]
     are_steps: bool = True
+    mode: str | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.moments)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is known of a run beside its sigmas, for whether it is a whole one.
+
+    ``empty``: it starts from an empty latent under its own noise, so that nothing can have gone before.
+    ``before`` and ``after``: whether its sigmas were cut out of a longer list, with others in front of them
+    or behind them.
+    """
+
+    empty: bool = False
+    before: bool = False
+    after: bool = False
+
+
+NOTHING_KNOWN = Scope()
 
 
 @dataclass(frozen=True)
@@ -63,15 +88,15 @@ class Progress:
         if self.mode not in MODES:
             raise KLoraError(f"Unknown progress {self.mode!r}: use one of {', '.join(MODES)}.")
 
-    def mode_of(self, sigmas: Sequence[float] | None) -> str:
-        """What ``auto`` comes to in a run with the falling ``sigmas``, N+1 values; other modes as they are.
+    def mode_of(self, sigmas: Sequence[float] | None, scope: Scope = NOTHING_KNOWN) -> str:
+        """What ``auto`` comes to in a run with ``sigmas``, N+1 values; other modes as they are.
 
         Without a schedule there are no steps to count, without noise levels nothing else.
         """
         if not sigmas:
             return NOISE_LEVEL
         if self.mode == AUTO:
-            return STEPS if not self.levels or self._is_whole(sigmas) else NOISE_LEVEL
+            return STEPS if not self.levels or self._is_whole(sigmas, scope) else NOISE_LEVEL
         return self.mode if self.levels else STEPS
 
     def moment(self, sigma: float, sigmas: Sequence[float] | None) -> Moment:
@@ -79,10 +104,19 @@ class Progress:
 
         Raises KLoraError where there is neither a schedule nor a model's noise levels.
         """
-        step, steps = (step_of(sigma, sigmas), _steps(sigmas)) if sigmas else (0, 1)
-        if self.mode_of(sigmas) == STEPS:
+        if not sigmas:
+            return Moment(self.level(sigma), 0, 1)
+        return self.in_step(step_of(sigma, sigmas), sigmas, self.mode_of(sigmas), sigma)
+
+    def in_step(self, step: int, sigmas: Sequence[float], mode: str, sigma: float | None = None) -> Moment:
+        """The moment of an evaluation in ``step`` of a run counted by ``mode``, steps or noise level.
+
+        ``sigma`` is that of the evaluation, None the step's own.
+        """
+        steps = _steps(sigmas)
+        if mode == STEPS:
             return Moment(step_progress(step, steps), step, steps)
-        return Moment(self.level(sigma), step, steps)
+        return Moment(self.level(sigmas[step] if sigma is None else sigma), step, steps)
 
     def level(self, sigma: float) -> float:
         """The noise level's progress: 0 at the schedule's largest sigma and above, 1 at its smallest."""
@@ -92,9 +126,10 @@ class Progress:
             )
         return float(np.interp(sigma, *self._rising))
 
-    def of_run(self, sigmas: Sequence[float]) -> Columns:
-        """The steps of the run with the falling ``sigmas``, N+1 values."""
-        return Columns(tuple(self.moment(sigma, sigmas) for sigma in sigmas[: _steps(sigmas)]))
+    def of_run(self, sigmas: Sequence[float], scope: Scope = NOTHING_KNOWN) -> Columns:
+        """The steps of the run with ``sigmas``, N+1 values."""
+        mode = self.mode_of(sigmas, scope)
+        return Columns(tuple(self.in_step(i, sigmas, mode) for i in range(_steps(sigmas))), mode=mode)
 
     def of_steps(self, steps: int) -> Columns:
         """What is known of a run of ``steps`` steps, and of nothing else.
@@ -105,9 +140,19 @@ class Progress:
         """
         return in_steps(steps) if self.mode != NOISE_LEVEL else over_progress(steps)
 
-    def _is_whole(self, sigmas: Sequence[float]) -> bool:
-        late = min(_START / _steps(sigmas), _START_MOST)
-        return self.level(sigmas[0]) <= late and sigmas[-1] <= self.levels[-1] * (1 + _TOLERANCE)
+    def _is_whole(self, sigmas: Sequence[float], scope: Scope) -> bool:
+        late, steps = self.level(sigmas[0]), _steps(sigmas)
+        ends = sigmas[-1] <= self.levels[-1] * (1 + _TOLERANCE)
+        if late <= min(_START / steps, _START_MOST) and ends:
+            return True
+        # From an empty latent a run makes all of its picture, at whatever noise its list begins and ends.
+        # What speaks against that is a list cut out of a longer one (the samplers' start and end step,
+        # denoise below 1, Split Sigmas), or one that ends while most is noise still: the rest follows
+        # elsewhere. A cut by less than a step, or by little, is what `BasicScheduler` does to
+        # `ddim_uniform`'s further steps at full denoise.
+        starts = not scope.before or late <= max(1 / steps, _LATE)
+        ends = ends or (not scope.after and self.level(sigmas[-1]) >= 1 - _LEFT)
+        return scope.empty and starts and ends
 
     @cached_property
     def _rising(self) -> tuple[np.ndarray, np.ndarray]:

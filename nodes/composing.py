@@ -17,7 +17,7 @@ from ..klora_core.methods import Given, Make
 from ..klora_core.names import words_of
 from ..klora_core.page import for_page
 from ..klora_core.plan import KEEP, Plan, make_plan
-from ..klora_core.progress import Progress, in_steps, over_progress
+from ..klora_core.progress import AUTO, Progress, in_steps, over_progress
 from .host import energies, keep_set, scores
 from .loras import notes, read
 from .model import NOT_SAVED, levels_of, to_clip, to_model, warnings_for
@@ -133,7 +133,13 @@ def compose(
 
 
 def _report(plan: Plan) -> str:
-    if not plan.method.counts_steps:
-        return report.text(plan, over_progress(COLUMNS))
-    said = report.text(plan, in_steps(COLUMNS))
-    return f"{said}\n\nThe steps are those of a run of {COLUMNS}: each run counts its own."
+    if plan.method.counts_steps:
+        said = [
+            report.text(plan, in_steps(COLUMNS)),
+            f"The steps are those of a run of {COLUMNS}: each run counts its own.",
+        ]
+    else:
+        said = [report.text(plan, over_progress(COLUMNS))]
+    if plan.progress.mode == AUTO:
+        said.append("Which way a run was counted, by steps or noise level, this node's map and the log say.")
+    return "\n\n".join(said)

@@ -10,6 +10,7 @@ from ..klora_core import picture, report
 from ..klora_core.plan import Plan
 from .composing import KLoraPlan
 from .inputs import checked
+from .model import supposed
 
 
 class KLoRASelectionMap(io.ComfyNode):
@@ -50,6 +51,9 @@ class KLoRASelectionMap(io.ComfyNode):
     @checked
     def execute(cls, plan: Plan, steps: int, sigmas: torch.Tensor | None = None) -> io.NodeOutput:
         run = None if sigmas is None or len(sigmas) < 2 else sigmas.tolist()
-        over = plan.progress.of_steps(steps) if run is None else plan.progress.of_run(run)
+        if run is None or sigmas is None:
+            over = plan.progress.of_steps(steps)
+        else:
+            over = plan.progress.of_run(run, supposed(sigmas))
         pixels = np.asarray(picture.draw(plan, over), dtype=np.float32) / 255.0
         return io.NodeOutput(torch.from_numpy(pixels)[None], report.text(plan, over))

@@ -7,7 +7,7 @@ handed in as HostRules.
 """
 
 from .buffers import Buffers
-from .clock import Clock
+from .clock import Clock, Run
 from .composition import Attachment, Composition, compose
 from .doors import Swap
 from .hooks import attach_all

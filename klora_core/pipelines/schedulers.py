@@ -75,7 +75,7 @@ class StepClock:
     @property
     def columns(self) -> Columns:
         """The moments of the last run, for report and picture."""
-        return Columns(tuple(self.moments))
+        return Columns(tuple(self.moments), mode=None if self._run is None else self._run.mode)
 
     def _began(self, source: Tensor, timestep: Tensor | float | None) -> _Run:
         timesteps = [float(t) for t in source.tolist()]

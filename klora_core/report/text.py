@@ -30,7 +30,7 @@ def text(plan: Plan, columns: Columns) -> str:
         [sentence(plan, columns)] if plan.slots else [],
         _table(plan, columns),
         _answers(plan, columns),
-        _heading(plan),
+        _heading(plan, columns),
         _left_out(plan),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -46,7 +46,7 @@ def _answers(plan: Plan, columns: Columns) -> list[str]:
     return list(plan.method.answers(plan.loras, [moment.x for moment in columns.moments]))
 
 
-def _heading(plan: Plan) -> list[str]:
+def _heading(plan: Plan, columns: Columns) -> list[str]:
     lines = [f"{plan.method.name}: {plan.method.summary}"]
     lines += [f"  {label:<9} {_lora(lora)}" for label, lora in zip(plan.labels, plan.loras, strict=True)]
     lines.append(f"  competing {_count(len(plan.slots), 'layer')}")
@@ -54,6 +54,8 @@ def _heading(plan: Plan) -> list[str]:
         lines.append(f"  {fact.label:<9} {': '.join(filter(None, fact[1:]))}")
     mode = plan.progress.mode
     lines.append(f"  progress  {mode}" + (f": {_PROGRESS[mode]}" if mode in _PROGRESS else ""))
+    if mode == AUTO and columns.mode is not None:
+        lines.append(f"            in this run: {columns.mode}")
     return lines
 
 

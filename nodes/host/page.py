@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,6 +21,7 @@ SETS = "/klora/sets/{name}"
 _LIMIT = 16 << 20
 _SHARED = "klora_page_sets"
 _own = PageStore(_LIMIT)
+_LOG = logging.getLogger("klora")
 
 
 Answer = Callable[[Any], Awaitable[web.Response]]
@@ -67,7 +69,11 @@ def serve_sets() -> None:
 
 
 def announce(node: str | None, mode: str, columns: Columns) -> None:
-    """Send a run's columns to the page that queued it; ``node`` is the execution id of the Fuse node."""
+    """Say how a run is counted: in the log, and with its columns to the page that queued it.
+
+    ``node`` is the execution id of the Fuse node.
+    """
+    _LOG.info("K-LoRA: a run of %d step(s), progress counted by %s.", len(columns), mode)
     # Never imported here: without a running server there is no page to tell.
     server: Any = getattr(sys.modules.get("server"), "PromptServer", None)
     running = getattr(server, "instance", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,10 +18,11 @@ import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ...klora_core.apply import Attachment, Buffers, Clock, Composition, is_compiled
+from ...klora_core.apply import Attachment, Buffers, Clock, Composition, Run, is_compiled
 from ...klora_core.deltas import Rows
 from ...klora_core.progress import Columns, noise_levels
 from ..host import RULES
+from .asked import asked, with_callback
 
 Started = Callable[[str, Columns], None]
 
@@ -62,6 +64,7 @@ class SidePath:
         self._started = started
         self._attached: dict[int, Attachment] = {}
         self._clock: Clock | None = None
+        self._asked = Run()
 
     def apply(self, model: Any) -> None:
         """Patch ``model``, a ModelPatcher that the caller owns."""
@@ -87,6 +90,9 @@ class SidePath:
         return patcher
 
     def _run(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
+        outside = self._clock, self._asked
+        self._clock, self._asked = None, asked(args, kwargs)
+        args, kwargs = with_callback(args, kwargs, self._reported)
         try:
             return executor(*args, **kwargs)
         finally:
@@ -95,7 +101,15 @@ class SidePath:
                 attachment.remove()
                 _in_use.discard(attachment.buffers)
             self._attached.clear()
-            self._clock = None
+            # A sampler may sample within a run of its own.
+            self._clock, self._asked = outside
+
+    def _reported(self, index: int) -> None:
+        if self._clock is None:
+            # Before its first evaluation: not as samplers do that report what is done.
+            self._asked = replace(self._asked, reports=False)
+        else:
+            self._clock.report(index)
 
     def _evaluate(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
         if self._clock is not None:
@@ -108,7 +122,8 @@ class SidePath:
         attachment = self._attachment(model, x.device, options)
         if self._clock is None:
             sampling = model.model_sampling
-            self._clock = Clock(self._composition.plan.progress, lambda: levels_of(sampling), self._started)
+            progress = self._composition.plan.progress
+            self._clock = Clock(progress, lambda: levels_of(sampling), self._started, self._asked)
         moment = self._clock.read(options["sigmas"], options.get("sample_sigmas"))
         method = self._composition.plan.method
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from klora_core.errors import KLoraError
-from klora_core.progress import Moment, Progress, in_steps, noise_levels, over_progress
+from klora_core.progress import Moment, Progress, Scope, in_steps, noise_levels, over_progress
 
 
 def shifted(percent, shift=3.0):
@@ -85,6 +85,64 @@ def test_the_bounds_of_a_whole_run_belong_to_it():
     exact = Progress("auto", (1.0, 0.0))
     assert exact.level(0.96875) == 0.25 / 8
     assert exact.mode_of([0.96875, *(0.9 - i / 10 for i in range(7)), 0.0]) == "steps"
+
+
+EMPTY = Scope(empty=True)
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+@pytest.mark.parametrize(
+    ("start", "stop", "scope", "whole"),
+    [
+        (0.03, 1.0, EMPTY, True),
+        (0.4, 1.0, EMPTY, True),
+        (0.03, 1.0, Scope(), False),
+        # Ends above 0, or in the middle of the noise.
+        (0.0, 0.9, EMPTY, True),
+        (0.0, 0.7, EMPTY, True),
+        (0.0, 0.9, Scope(), False),
+        (0.0, 0.6, EMPTY, False),
+        (0.0, 0.5, EMPTY, False),
+        # The first part of two, whose list goes on.
+        (0.0, 0.9, Scope(empty=True, after=True), False),
+        (0.0, 0.5, Scope(empty=True, after=True), False),
+        # Denoise below 1 leaves the beginning of its list out; by less than a tenth it is a whole run.
+        (0.5, 1.0, Scope(empty=True, before=True), False),
+        (0.2, 1.0, Scope(empty=True, before=True), False),
+        (0.08, 1.0, Scope(empty=True, before=True), True),
+        (0.08, 1.0, Scope(before=True), False),
+        (0.3, 0.7, Scope(empty=True, before=True, after=True), False),
+    ],
+)
+def test_from_an_empty_latent_a_run_is_whole_unless_its_list_goes_on(kind, start, stop, scope, whole):
+    make = {"flow": shifted, "sd": exponential}[kind]
+    sigmas = schedule(kind, start, stop, 20, 0.0 if stop == 1 else make(stop))
+    progress = Progress("auto", LEVELS[kind])
+    assert progress.mode_of(sigmas, scope) == ("steps" if whole else "noise level")
+    run = progress.of_run(sigmas, scope)
+    assert (run == in_steps(20)) is whole and run.mode == progress.mode_of(sigmas, scope)
+    for mode in ("steps", "noise level"):
+        assert Progress(mode, LEVELS[kind]).mode_of(sigmas, scope) == mode
+
+
+def test_a_noised_picture_is_a_part_where_an_empty_latent_is_whole():
+    """The same list of 4 steps, as `ddim_uniform` makes it, and as denoise 0.75 does."""
+    sigmas, progress = schedule("sd", 0.25, 1, 4), Progress("auto", LEVELS["sd"])
+    assert progress.mode_of(sigmas, EMPTY) == "steps"
+    assert progress.mode_of(sigmas) == "noise level"
+
+
+def test_steps_closer_than_a_schedules_tolerance_are_still_steps():
+    sigmas = [1.0, 0.99995, 0.9999, 0.5, 0.0]
+    assert [m.step for m in Progress("steps", LEVELS["flow"]).of_run(sigmas).moments] == [0, 1, 2, 3]
+
+
+def test_a_list_that_goes_up_again_has_its_steps_in_order():
+    sigmas = [14.0, 5.0, 1.0, 5.0, 1.0, 0.0]
+    by_steps = Progress("steps", LEVELS["sd"]).of_run(sigmas)
+    assert by_steps == in_steps(5)
+    by_noise = Progress("noise level", LEVELS["sd"]).of_run(sigmas).moments
+    assert [m.step for m in by_noise] == [0, 1, 2, 3, 4] and by_noise[1].x == by_noise[3].x
 
 
 def test_levels_are_equal_parts_of_the_schedule_inside_its_ends():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.support.host.nodes import UNET_LAYERS, baked, fuse, relative, unet_pair
+from tests.support.host.noise_only import lying
 from tests.support.host.reference import Reference
 
 TOLERANCE = 1e-4
@@ -71,6 +72,49 @@ def test_a_run_in_two_segments_follows_the_noise_level(pack, sd15, sd15_conds, p
         check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
     whole = sample(fuse(pack, sd15.model, *pair, progress="noise level").model, *sd15_conds, steps=8)
     assert relative(run(fused), whole) < TOLERANCE, "the split is visible"
+
+
+def test_a_whole_run_that_starts_late_counts_its_steps(pack, sd15, sd15_conds, pair, sample):
+    def run(model):
+        return sample(model, *sd15_conds, steps=4, scheduler="ddim_uniform")
+
+    # Leaning, so that slots flip in four steps.
+    reference = Reference(*pair, balance=-0.4)
+    fused = fuse(pack, sd15.model, *pair, balance=-0.4).model
+    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+
+
+def test_a_model_told_other_noise_uses_the_steps_winners(pack, sd15, sd15_conds, pair):
+    from comfy_extras import nodes_custom_sampler as custom
+
+    def run(model):
+        guider = custom.CFGGuider.execute(model, *sd15_conds, 4.0).result[0]
+        sigmas = custom.BasicScheduler.execute(model, "karras", 5, 1.0).result[0]
+        sampler = lying(custom.KSamplerSelect.execute("euler").result[0], lambda n: 0.6)
+        noise, latent = custom.RandomNoise.execute(3).result[0], {"samples": torch.zeros(1, 4, 8, 8)}
+        out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent)
+        return out.result[0]["samples"]
+
+    class InOrder(Reference):
+        """One call of the model a step: cond and uncond run together here."""
+
+        def progress(self, model, options):
+            return (len(self.used) + 0.5) / 5
+
+    reference = InOrder(*pair)
+    fused = fuse(pack, sd15.model, *pair).model
+    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
+
+
+def test_a_first_part_of_two_is_one_also_where_it_ends_late(pack, sd15, sd15_conds, pair, sample):
+    def run(model):
+        how = {"steps": 6, "scheduler": "simple"}
+        most = sample(model, *sd15_conds, **how, start_step=0, last_step=5)
+        return sample(model, *sd15_conds, **how, start_step=5, disable_noise=True, latent=most)
+
+    reference = Reference(*pair, by="noise")
+    fused = fuse(pack, sd15.model, *pair).model
+    check(run(fused), run(reference.patch(sd15.model)), run(sd15.model), reference)
 
 
 def test_partial_denoise(pack, sd15, sd15_conds, pair, sample):

@@ -46,7 +46,7 @@ const EN = {
   byProgress: 'over progress x',
   supposed: 'each run counts its own steps',
   /** @param {number} count @param {boolean} byNoise */
-  ofRun: (count, byNoise) => `the ${count} steps of the last run${byNoise ? ', by noise level' : ''}`,
+  ofRun: (count, byNoise) => `the ${count} steps of the last run, by ${byNoise ? 'noise level' : 'steps'}`,
   /** @param {number} slots @param {string} columns @param {string} share */
   summary: (slots, columns, share) => `${slots} layer slots, ${columns}; ${share} of the cells.`,
   keys: 'Arrow keys move over slots and steps, Enter folds the map.',
@@ -88,7 +88,7 @@ const ZH = {
   steps: (count) => `${count} 步`,
   byProgress: '按进度 x',
   supposed: '步数按每次运行各自计算',
-  ofRun: (count, byNoise) => `上次运行的 ${count} 步${byNoise ? '，按噪声水平' : ''}`,
+  ofRun: (count, byNoise) => `上次运行的 ${count} 步，${byNoise ? '按噪声水平' : '按步数'}`,
   summary: (slots, columns, share) => `${slots} 个层槽位，${columns}；格子中${share}。`,
   keys: '方向键在槽位与步数间移动，回车折叠选择图。',
   map: '选择图',
@@ -126,7 +126,7 @@ const JA = {
   steps: (count) => `${count} ステップ`,
   byProgress: '進行度 x',
   supposed: 'ステップは実行ごとに数えます',
-  ofRun: (count, byNoise) => `前回の実行の ${count} ステップ${byNoise ? '(ノイズ量)' : ''}`,
+  ofRun: (count, byNoise) => `前回の実行の ${count} ステップ(${byNoise ? 'ノイズ量' : 'ステップ'}で計算)`,
   summary: (slots, columns, share) => `レイヤースロット ${slots}、${columns}。マスの割合は${share}。`,
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
   map: '選択マップ',
