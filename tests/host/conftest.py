@@ -167,10 +167,12 @@ def flux_conds() -> Conds:
 
 
 @pytest.fixture
-def controlled():
+def controlled(_sd15: Loaded):
     """`controlled(conds)` -> both conditionings under a random ControlNet for the tiny SD1.5."""
     torch.manual_seed(0)
-    config = {k: v for k, v in SD15_UNET.items() if k not in ("out_channels", "transformer_depth_output")}
+    width = _sd15.model.model.diffusion_model.model_channels
+    config = SD15_UNET | {"model_channels": width}
+    config = {k: v for k, v in config.items() if k not in ("out_channels", "transformer_depth_output")}
     with torch.inference_mode(False):
         network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, operations=comfy.ops.manual_cast)
         for parameter in network.parameters():
@@ -204,7 +206,7 @@ def sample():
         force_full_denoise: bool = False,
         disable_noise: bool = False,
         latent: torch.Tensor | None = None,
-        size: tuple[int, int] = (8, 8),
+        size: tuple[int, int] = (6, 6),
         **kwargs: Any,
     ) -> torch.Tensor:
         latent = torch.zeros(1, 4, *size) if latent is None else latent

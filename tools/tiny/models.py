@@ -19,12 +19,13 @@ def _shapes(module: torch.nn.Module, prefix: str = "") -> dict[str, torch.Size]:
     return {prefix + key: value.shape for key, value in module.state_dict().items()}
 
 
-def _unet(config: dict[str, object]) -> dict[str, torch.Tensor]:
+def unet(config: dict[str, object]) -> dict[str, torch.Tensor]:
+    """A UNet's weights, in float16, under the names of a checkpoint."""
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-    unet = UNetModel(**config, operations=comfy.ops.disable_weight_init, **_OP)
-    weights = random_weights(_shapes(unet, "model.diffusion_model."), _SEED, torch.float16)
+    network = UNetModel(**config, operations=comfy.ops.disable_weight_init, **_OP)
+    weights = random_weights(_shapes(network, "model.diffusion_model."), _SEED, torch.float16)
     denoising_unet(weights)
     return weights
 
@@ -60,7 +61,7 @@ def build_sd15() -> None:
     config = comfy.supported_models.SD15(architectures.SD15_UNET)
     clip = _text_encoder(comfy.sd1_clip.SD1ClipModel(**_OP))
     vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(config.latent_format).items()}
-    sd = {**_unet(architectures.SD15_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
+    sd = {**unet(architectures.SD15_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
     _save(sd, "checkpoints", "tiny-sd15.safetensors")
 
 
@@ -72,7 +73,7 @@ def build_sdxl() -> None:
     config = comfy.supported_models.SDXL(architectures.SDXL_UNET)
     clip = _text_encoder(comfy.sdxl_clip.SDXLClipModel(**_OP))
     vae = {f"first_stage_model.{key}": value for key, value in _tiny_vae(config.latent_format).items()}
-    sd = {**_unet(architectures.SDXL_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
+    sd = {**unet(architectures.SDXL_UNET), **config.process_clip_state_dict_for_saving(clip), **vae}
     _save(sd, "checkpoints", "tiny-sdxl.safetensors")
 
 
@@ -106,7 +107,7 @@ def build_zimage() -> None:
 
 def build_refiner() -> None:
     """diffusion_models/tiny-refiner.safetensors: SDXL's refiner without text encoder and VAE."""
-    _save(_unet(architectures.REFINER_UNET), "diffusion_models", "tiny-refiner.safetensors")
+    _save(unet(architectures.REFINER_UNET), "diffusion_models", "tiny-refiner.safetensors")
 
 
 def build_wan() -> None:

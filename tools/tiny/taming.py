@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_GROUP = 10
-"""Channels in a group of the UNet's last normalisation (320 in 32 groups)."""
+_GROUPS, _LARGEST = 32, 10
+"""Groups of the UNet's last normalisation, and as many channels of one as are used: all of 320's."""
 _KEEP, _SMOOTH, _INVENT = 1.05, 0.5, 0.5
 
 
@@ -38,7 +38,8 @@ def denoising_unet(unet: dict[str, Tensor], prefix: str = "model.diffusion_model
     out = unet[f"{prefix}out.2.weight"]
     skip = unet[f"{block}.0.skip_connection.weight"]
     channels, latent = first.shape[:2]
-    signal = latent * _GROUP
+    group = min(channels // _GROUPS, _LARGEST)
+    signal = latent * group
     for key in (f"{block}.0.out_layers.3.weight", f"{block}.1.proj_out.weight"):
         if key in unet:
             unet[key][:signal] = 0
@@ -51,10 +52,10 @@ def denoising_unet(unet: dict[str, Tensor], prefix: str = "model.diffusion_model
     identity = _KEEP * _delta_kernel() - _SMOOTH * _blur_kernel()
     for c in range(latent):
         first[c, c] = _delta_kernel()
-        for k in range(_GROUP):
+        for k in range(group):
             sign = 1.0 if k % 2 == 0 else -1.0
-            skip[c * _GROUP + k, channels + c] = sign
-            out[c, c * _GROUP + k] = sign * identity / (_GROUP / 2)
+            skip[c * group + k, channels + c] = sign
+            out[c, c * group + k] = sign * identity / (group / 2)
 
 
 _PALETTE = torch.tensor(
