@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import STEPS, fresh, load, look_at_fuse, nothing_drawn, page, run, settle
+from tests.support.browser.live_page import (
+    STEPS,
+    fresh,
+    load,
+    look_at_fuse,
+    nothing_drawn,
+    page,
+    renewed,
+    run,
+    settle,
+)
 from tools.host import front_end
 from tools.host.lane import missing
 
@@ -33,12 +43,19 @@ def chromium(server):
         yield running
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
-def opened(request, chromium, server):
-    with page(chromium, server, VueNodes__Enabled=request.param) as it:
-        it.renderer = "vue" if request.param else "classic"
+@pytest.fixture(scope="session", params=["classic", "vue"])
+def window(request, chromium, server):
+    """The page of a renderer: one for all tests, which run in it first, and then in the other's."""
+    with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
+        it.renderer = request.param
         yield it
-        assert it.problems == []
+
+
+@pytest.fixture(scope="module")
+def opened(window):
+    """The page as new, once a file."""
+    with renewed(window):
+        yield window
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.browser.live_page import SHOTS, page, run
+from tests.support.browser.live_page import CLASSIC, SHOTS, renewed, run
 from tools.workflows.blueprint import NAME, PATH, build
 from tools.workflows.editor.host_nodes import HostNodes
 
@@ -55,9 +55,10 @@ def test_the_file_is_what_the_tool_writes_and_what_the_host_lists(server):
     assert [entry["name"] for entry in listed] == [NAME]
 
 
-def test_it_is_found_wired_and_run(chromium, server):
-    with page(chromium, server, width=1500, height=920, VueNodes__Enabled=False) as opened:
-        opened.evaluate("app.rootGraph.clear()")
+@CLASSIC
+def test_it_is_found_wired_and_run(window):
+    opened = window
+    with renewed(opened, height=920):
         opened.evaluate("app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
         opened.wait_for_timeout(500)
         opened.keyboard.type("two files in")
@@ -83,4 +84,3 @@ def test_it_is_found_wired_and_run(chromium, server):
         run(opened)
         SHOTS.mkdir(parents=True, exist_ok=True)
         opened.screenshot(path=SHOTS / "blueprint.png")
-        assert opened.problems == []

@@ -19,6 +19,7 @@ from tests.support.browser.live_page import (
     look_at_fuse,
     nothing_drawn,
     page,
+    renewed,
     run,
     settle,
     unpack_subgraph,
@@ -39,9 +40,10 @@ _PAGES = ["pinned", front_end.NEWEST] if os.environ.get("KLORA_FRONT_ENDS") == "
 
 
 @pytest.fixture(scope="module", params=_PAGES)
-def paged(request, server):
+def opened(request, window, chromium):
     if request.param == "pinned":
-        yield server
+        with renewed(window):
+            yield after_a_run(window)
         return
     if front_end.named():
         pytest.skip("the lane runs on another page already")
@@ -49,21 +51,22 @@ def paged(request, server):
         newest = front_end.root(front_end.NEWEST)
     except HostError as error:
         pytest.skip(str(error))
-    with serving("sd15", front_end=newest) as running:
-        yield running
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
-def opened(request, chromium, paged):
-    with page(chromium, paged, VueNodes__Enabled=request.param) as it:
-        it.renderer = "vue" if request.param else "classic"
-        load(it, fresh(STEPS))
-        nothing_drawn(it)
-        it.before = it.evaluate("[...klora.fuse().size]")
-        run(it)
-        settle(it)
-        yield it
+    with (
+        serving("sd15", front_end=newest) as server,
+        page(chromium, server, VueNodes__Enabled=window.renderer == "vue") as it,
+    ):
+        it.renderer = window.renderer
+        yield after_a_run(it)
         assert it.problems == []
+
+
+def after_a_run(it: Any) -> Any:
+    load(it, fresh(STEPS))
+    nothing_drawn(it)
+    it.before = it.evaluate("[...klora.fuse().size]")
+    run(it)
+    settle(it)
+    return it
 
 
 def shot(opened: Any, request: Any, name: str) -> None:

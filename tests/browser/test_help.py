@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from tests.browser.test_templates import OPEN
 from tests.support.browser.live_page import SHOTS, fresh, load, look_at_fuse, page, run
 from tools.host.find import REPO
+from tools.workflows.shipped import path_of
 
 NODES = (
     "KLoRAFuse",
@@ -70,34 +72,39 @@ def test_english_says_what_the_nodes_say(server):
         assert [out["tooltip"] for out in told["outputs"].values()] == info[name]["output_tooltips"]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_help_opens_in_the_page(chromium, server, language):
-    with page(chromium, server, Locale=language) as opened:
-        for name in NODES:
-            opened.evaluate(
-                """(name) => {
-                  app.rootGraph.clear()
-                  const node = LiteGraph.createNode(name)
-                  app.rootGraph.add(node)
-                  app.canvas.selectNode(node)
-                }""",
-                name,
-            )
-            show_help(opened)
-            title = (
-                REPO / "web" / "docs" / (f"{name}.md" if language == "en" else f"{name}/{language}.md")
-            ).read_text(encoding="utf-8")
-            opened.wait_for_function(
-                "(title) => document.querySelector('.node-help-content h1')?.textContent === title",
-                arg=title.splitlines()[0].removeprefix("# "),
-            )
-            if name in ("KLoRAFuse", "KLoRASelectionMap"):
-                opened.wait_for_function(
-                    "document.querySelector('.node-help-content img')?.naturalWidth > 500"
-                )
-            SHOTS.mkdir(parents=True, exist_ok=True)
-            opened.screenshot(path=SHOTS / f"help-{name}-{language}.png")
-        assert opened.problems == []
+@pytest.fixture(scope="module", params=["en", "zh"])
+def opened(request, chromium, server):
+    with page(chromium, server, Locale=request.param) as it:
+        it.language = request.param
+        yield it
+        assert it.problems == []
+
+
+CHINESE = pytest.mark.parametrize("opened", ["zh"], indirect=True)
+
+
+def test_help_opens_in_the_page(opened):
+    for name in NODES:
+        opened.evaluate(
+            """(name) => {
+              app.rootGraph.clear()
+              const node = LiteGraph.createNode(name)
+              app.rootGraph.add(node)
+              app.canvas.selectNode(node)
+            }""",
+            name,
+        )
+        show_help(opened)
+        file = f"{name}.md" if opened.language == "en" else f"{name}/{opened.language}.md"
+        title = (REPO / "web" / "docs" / file).read_text(encoding="utf-8")
+        opened.wait_for_function(
+            "(title) => document.querySelector('.node-help-content h1')?.textContent === title",
+            arg=title.splitlines()[0].removeprefix("# "),
+        )
+        if name in ("KLoRAFuse", "KLoRASelectionMap"):
+            opened.wait_for_function("document.querySelector('.node-help-content img')?.naturalWidth > 500")
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        opened.screenshot(path=SHOTS / f"help-{name}-{opened.language}.png")
 
 
 def show_help(opened):
@@ -106,18 +113,33 @@ def show_help(opened):
     opened.locator("[data-testid=info-button]").first.click()
 
 
-def test_chinese_names_stand_on_the_nodes(chromium, server):
-    with page(chromium, server, Locale="zh") as opened:
-        load(opened, fresh(4))
-        run(opened)
-        opened.wait_for_function("klora.root()?.dataset.draws > 0")
-        told = locale("zh")["KLoRAFuse"]
-        widget = "klora.fuse().widgets.find((w) => w.name === '{}').label"
-        assert opened.evaluate("klora.fuse().constructor.title") == told["display_name"]
-        assert opened.evaluate(widget.format("balance")) == told["inputs"]["balance"]["name"]
-        assert (
-            opened.evaluate("klora.root().querySelector('.klora-title').textContent") == "\u9009\u62e9\u56fe"
-        )
-        look_at_fuse(opened)
-        opened.screenshot(path=SHOTS / "live-map-zh.png")
-        assert opened.problems == []
+@CHINESE
+def test_chinese_names_stand_on_the_nodes(opened):
+    load(opened, fresh(4))
+    run(opened)
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    told = locale("zh")["KLoRAFuse"]
+    widget = "klora.fuse().widgets.find((w) => w.name === '{}').label"
+    assert opened.evaluate("klora.fuse().constructor.title") == told["display_name"]
+    assert opened.evaluate(widget.format("balance")) == told["inputs"]["balance"]["name"]
+    assert opened.evaluate("klora.root().querySelector('.klora-title').textContent") == "\u9009\u62e9\u56fe"
+    look_at_fuse(opened)
+    opened.screenshot(path=SHOTS / "live-map-zh.png")
+
+
+SAYS = """() => [...app.rootGraph.groups.map((group) => group.title),
+  app.rootGraph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value.split('\\n')[0]]"""
+
+
+@CHINESE
+def test_a_template_opens_in_the_language_of_the_page(opened):
+    words = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
+    workflow = json.loads(path_of("k-lora-sd15").read_text(encoding="utf-8"))
+    english = [group["title"] for group in workflow["groups"]] + ["# Your subject in your style"]
+    # One language stands for all: core's test looks at every line of each.
+    opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
+    assert opened.evaluate(SAYS) == [words[line]["zh"] for line in english]
+    # What a person has written is theirs.
+    workflow["groups"][0]["title"] = "Mine"
+    opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
+    assert opened.evaluate(SAYS)[0] == "Mine"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.test_templates import OPEN, WINDOWS
-from tests.support.browser.live_page import SHOTS, fresh, load, page, run
+from tests.support.browser.live_page import SHOTS, fresh, load, renewed, run
 from tools.host.api_format import to_api
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
@@ -45,12 +45,10 @@ FIT = """() => {
 }"""
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
-def opened(request, chromium, server):
-    with page(chromium, server, width=2200, VueNodes__Enabled=request.param) as it:
-        it.renderer = "vue" if request.param else "classic"
-        yield it
-        assert it.problems == []
+@pytest.fixture(scope="module")
+def opened(window):
+    with renewed(window, width=2200):
+        yield window
 
 
 def shipped(name: str) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.browser.live_page import SHOTS, page
-from tools.host.find import REPO
+from tests.support.browser.live_page import CLASSIC, SHOTS, renewed
 from tools.workflows.shipped import FOLDER, SHIPPED, path_of
 
 READABLE = 8 / 14
@@ -29,14 +28,15 @@ OPEN = """async ([graph, name]) => {
 }"""
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=["1500x920", "1100x700"])
-def test_every_template_opens_readable(chromium, server, window):
-    width, height = window
-    with page(chromium, server, width=width, height=height, VueNodes__Enabled=False) as opened:
+@CLASSIC
+@pytest.mark.parametrize("size", WINDOWS, ids=["1500x920", "1100x700"])
+def test_every_template_opens_readable(window, size):
+    opened, (width, height) = window, size
+    with renewed(opened, width, height):
         for name in SHIPPED:
             look = opened.evaluate(OPEN, [json.loads(path_of(name).read_text(encoding="utf-8")), name])
             opened.wait_for_timeout(400)
-            assert look["zoom"] >= WINDOWS[window], name
+            assert look["zoom"] >= WINDOWS[size], name
             assert not look["low"], name
             shot = opened.screenshot()
             SHOTS.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,6 @@ def test_every_template_opens_readable(chromium, server, window):
             for box in (look["note"], look["fuse"]):
                 left, top, right, bottom = (round(edge) for edge in box)
                 assert written(pixels[max(top, 0) : bottom, max(left, 0) : right]) > 0.01, (name, box)
-        assert opened.problems == []
 
 
 def written(pixels: np.ndarray) -> float:
@@ -89,22 +88,3 @@ def folders(kind: str) -> tuple[str, ...]:
         "UNETLoader": ("diffusion_models",),
         "VAELoader": ("vae",),
     }.get(kind, ("text_encoders",))
-
-
-SAYS = """() => [...app.rootGraph.groups.map((group) => group.title),
-  app.rootGraph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value.split('\\n')[0]]"""
-
-
-def test_a_template_opens_in_the_language_of_the_page(chromium, server):
-    words = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
-    workflow = json.loads(path_of("k-lora-sd15").read_text(encoding="utf-8"))
-    english = [group["title"] for group in workflow["groups"]] + ["# Your subject in your style"]
-    # One language stands for all: core's test looks at every line of each.
-    with page(chromium, server, Locale="zh", VueNodes__Enabled=False) as opened:
-        opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
-        assert opened.evaluate(SAYS) == [words[line]["zh"] for line in english]
-        # What a person has written is theirs.
-        workflow["groups"][0]["title"] = "Mine"
-        opened.evaluate(OPEN, [workflow, "k-lora-sd15"])
-        assert opened.evaluate(SAYS)[0] == "Mine"
-        assert opened.problems == []

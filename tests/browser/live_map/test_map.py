@@ -98,18 +98,20 @@ def test_steps_follow_the_sampler(ran):
 
 
 def test_current_step_is_marked_while_sampling(opened):
-    # Enough that a busy machine has some left when the page knows whose prompt it is.
-    load(opened, fresh(30))
+    load(opened, fresh(STEPS))
     run(opened)
     opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    # Enough steps that a busy machine has some left when the page knows whose prompt it is.
     opened.evaluate(
-        """() => {
+        """(steps) => {
+          app.rootGraph.getNodeById(steps).widgets[0].value = 30
           window.marks = []
           new MutationObserver(() => marks.push(klora.root().dataset.column ?? null))
             .observe(klora.root(), { attributes: true, attributeFilter: ['data-column'] })
           const seed = app.rootGraph.nodes.find((node) => node.type === 'KSampler').widgets[0]
           seed.value = seed.value + 1
-        }"""
+        }""",
+        STEPS_NODE,
     )
     run(opened)
     frames(opened)

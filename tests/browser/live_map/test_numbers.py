@@ -11,18 +11,11 @@ from klora_core.methods.klora.schedule import Schedule
 from klora_core.progress import Columns, Moment, in_steps, over_progress
 from tests.core.page.test_maths import made_up, sent
 from tests.support.browser.documents import CANDIDATES, recorded
-from tests.support.browser.live_page import frames, fresh, load, nothing_drawn, page, run, show, workflow
+from tests.support.browser.live_page import frames, fresh, load, nothing_drawn, run, show, workflow
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
 COLUMNS = "klora.root().dataset.columns"
 CELLS = "([slots, count]) => klora.cells(slots, count)"
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "vue"])
-def opened(request, chromium, server):
-    with page(chromium, server, VueNodes__Enabled=request.param) as it:
-        yield it
-        assert it.problems == []
 
 
 def shown(opened: Any, plan: dict[str, Any], count: int) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.core.page.test_maths import made_up, sent
-from tests.support.browser.live_page import fresh, load, page, run, show, workflow
+from tests.support.browser.live_page import CLASSIC, fresh, load, page, run, show, workflow
 from tools.host.find import REPO
 from tools.serving import serving
 
@@ -109,13 +109,7 @@ GRAPHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def opened(chromium, server):
-    with page(chromium, server) as it:
-        yield it
-        assert it.problems == []
-
-
+@CLASSIC
 @pytest.mark.parametrize("name", GRAPHS)
 def test_steps_only_where_the_graph_tells_them(opened, name):
     build, kind = GRAPHS[name]
@@ -128,6 +122,7 @@ def test_steps_only_where_the_graph_tells_them(opened, name):
         assert f"{STEPS} steps" in opened.evaluate("klora.root().querySelector('.klora-when').textContent")
 
 
+@CLASSIC
 def test_the_widget_chooses_how_progress_is_counted(opened):
     load(opened, workflow(STEPS))
     opened.evaluate("app.rootGraph.nodes.find((n) => n.type === 'KSampler').widgets.at(-1).value = 0.6")
@@ -148,10 +143,7 @@ def test_a_pack_that_is_there_twice_draws_one_map_and_says_so(chromium, tmp_path
     left_out = shutil.ignore_patterns(".venv", ".git", "build", "demo", "node_modules", "tests", "bench")
     shutil.copytree(REPO, copy, ignore=left_out)
     lines: list[Any] = []
-    with serving("sd15", extra_nodes=[copy]) as twice, page(chromium, twice) as opened:
-        opened.on("console", lambda line: lines.append(line))
-        opened.reload()
-        opened.wait_for_function("window.app?.extensionManager && app.isGraphReady && app.vueAppReady")
+    with serving("sd15", extra_nodes=[copy]) as twice, page(chromium, twice, hear=lines.append) as opened:
         load(opened, fresh(4))
         run(opened)
         opened.wait_for_function("klora.root()?.dataset.draws > 0")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.browser.live_page import (
+    CLASSIC,
     STEPS,
     SUBJECT_STRENGTH,
     draws,
@@ -16,7 +17,6 @@ from tests.support.browser.live_page import (
     load,
     look_at_fuse,
     nothing_drawn,
-    page,
     run,
     settle,
     unpack_subgraph,
@@ -29,16 +29,23 @@ SETS = "**/klora/sets/*"
 STRENGTH = f"(value) => {{ klora.fuse().widgets[{SUBJECT_STRENGTH}].value = value }}"
 
 
+pytestmark = CLASSIC
+
+
 @pytest.fixture(scope="module")
-def opened(chromium, server):
-    with page(chromium, server) as it:
-        it.asked = []
-        it.on("request", lambda request: it.asked.append(request.url) if "/klora/sets/" in request.url else 0)
-        load(it, fresh(STEPS))
-        run(it)
-        settle(it)
-        yield it
-        assert it.problems == []
+def opened(opened):
+    opened.asked = []
+
+    def note(request):
+        if "/klora/sets/" in request.url:
+            opened.asked.append(request.url)
+
+    opened.on("request", note)
+    load(opened, fresh(STEPS))
+    run(opened)
+    settle(opened)
+    yield opened
+    opened.remove_listener("request", note)
 
 
 def newest(server) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import json
 import random
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 from tools.host.browser import ARGUMENTS, find_browser
 from tools.host.find import REPO
@@ -85,6 +87,15 @@ window.klora = {
   },
 }
 """
+_RENEW = """async () => {
+  const { command, workflow } = app.extensionManager
+  await command.execute('Comfy.NewBlankWorkflow')
+  for (const one of [...workflow.openWorkflows])
+    if (one.path !== workflow.activeWorkflow.path) await workflow.closeWorkflow(one)
+  klora.runs.length = 0
+}"""
+CLASSIC = pytest.mark.parametrize("window", ["classic"], indirect=True)
+"""Of a test or a file that says nothing of how nodes are drawn."""
 
 
 def workflow(steps: int = 6) -> dict[str, Any]:
@@ -138,17 +149,23 @@ def page(
     sharpness: float = 1,
     width: int = 1500,
     height: int = 1000,
+    hear: Callable[[Any], object] = lambda _: None,
     **settings: Any,
 ) -> Iterator[Any]:
-    """The page with the given settings; `page.problems` lists its errors and our own log lines."""
-    _settings(server, {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()})
-    viewport = {"width": width, "height": height}
-    context = chromium.new_context(viewport=viewport, device_scale_factor=sharpness)
+    """The page with the given settings. `page.problems` lists its errors and our own log lines; `hear` gets
+    each line.
+    """
+    # Where nothing but our map moves, less is painted.
+    context = chromium.new_context(
+        viewport={"width": width, "height": height}, device_scale_factor=sharpness, reduced_motion="reduce"
+    )
     opened = context.new_page()
     opened.set_default_timeout(60_000)
     opened.problems = []
+    opened.settings = {f"Comfy.{key.replace('__', '.')}": value for key, value in settings.items()}
     opened.on("pageerror", lambda error: opened.problems.append(f"{error}\n{error.stack}"))
     opened.on("console", lambda line: opened.problems.extend(_ours(line)))
+    opened.on("console", lambda line: hear(line))
     opened.add_init_script(HELPERS)
     visit(opened, server)
     yield opened
@@ -156,11 +173,22 @@ def page(
 
 
 def visit(opened: Any, server: Server) -> None:
-    """Open or reload the page and wait until its graph is there."""
+    """Open or reload the page, with its own settings, and wait until its graph is there."""
+    _settings(server, opened.settings)
     opened.goto(server.url)
     opened.wait_for_function("window.app?.extensionManager && app.isGraphReady && app.vueAppReady")
     opened.wait_for_timeout(500)
     opened.evaluate("klora.listen()")
+
+
+@contextlib.contextmanager
+def renewed(opened: Any, width: int = 1500, height: int = 1000) -> Iterator[None]:
+    """The page as new, without the time: an empty workflow alone, in a window of that size."""
+    opened.problems.clear()
+    opened.set_viewport_size({"width": width, "height": height})
+    opened.evaluate(_RENEW)
+    yield
+    assert opened.problems == []
 
 
 def _ours(line: Any) -> list[str]:
