@@ -20,12 +20,11 @@ def module(raw: str) -> tuple[str, bool]:
     vocabulary.
     """
     name = bare(raw)
-    if "." not in name and unwrapped(raw).removesuffix(name).endswith("_"):
-        return dotted(name), True
-    parts = name.split(".")
+    restored = "." not in name and unwrapped(raw).removesuffix(name).endswith("_")
+    parts = (dotted(name) if restored else name).split(".")
     if parts[-2:-1] == ["processor"]:
         del parts[-2]
-    return ".".join(parts), False
+    return ".".join(parts), restored
 
 
 def dotted(flattened: str) -> str:

@@ -13,6 +13,8 @@ _OUTSIDE = re.compile(r"(?:(?:module|pipe|pipeline)\.)+(?=.)")
 _DOTTED = re.compile(
     r"(?:diffusion_model|base_model|model|module|transformer|unet|dit|denoiser|net)\.(?=.)"
     r"|lora_unet__?(?=.)|lora_(?:prior_unet|transformer)_(?=.)|lycoris_(?=.)"
+    # Flattened by hand, with what diffusers calls the model.
+    r"|unet_(?=[^.]+$)|transformer_(?=(?:single_)?transformer_blocks_[^.]+$)"
 )
 # What a trainer calls its network, before what it has flattened.
 _NAMED = re.compile(

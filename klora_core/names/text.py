@@ -60,7 +60,10 @@ def _of(name: str) -> TextModule | None:
             place = int(found.get("before") or -1) + 1 or (int(found.get("place") or 0) or None)
             network = found.get("network")
             inner = None if network else _of(path)
-            return inner if inner and inner.network else TextModule(path, network, place)
+            if inner is None or inner.network:
+                return inner or TextModule(path, network, place)
+            # By hand, what the pipeline calls the encoder stands behind the trainer's prefix.
+            return TextModule(inner.path, None, place or inner.place)
     if _OWN.match(name):
         return TextModule(name)
     inside = _INSIDE.search(name)

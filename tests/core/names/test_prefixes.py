@@ -31,6 +31,8 @@ WRAPPED_FLAT = (
         f"my_model_lora_{FLAT}",
         f"Wan21_lora_unet_{FLAT}",
     ),
+    # By hand, of diffusers' names.
+    *(f"unet_{FLAT}", f"unet_unet_{FLAT}", f"transformer_{FLAT}", f"lora_unet_transformer_{FLAT}"),
 )
 
 
@@ -44,9 +46,15 @@ def test_flattened(raw):
     assert names.module(raw) == (DOTTED, True)
 
 
+def test_the_processor_of_a_flattened_name():
+    raw = "lora_unet_unet_mid_block_attentions_0_transformer_blocks_0_attn1_processor_to_out"
+    assert names.module(raw) == ("mid_block.attentions.0.transformer_blocks.0.attn1.to_out", True)
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        *(FLAT, f"single_{FLAT}"),
         *("gate_modules.0", "modulation.lin", "transformer_blocks.0.ff.net.0.proj", "model_sampling.x"),
         *("double_blocks.0.img_attn.qkv_lora1", "unet_blocks.0", "pipe", "module", "_orig_mod", "net"),
         *("student.transformer_blocks.0.attn.to_q", "double_blocks.0.processor_module"),

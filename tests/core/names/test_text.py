@@ -17,6 +17,9 @@ FOUND = {
     f"lora_te.{CLIP}": TextModule(CLIP),
     f"lora_te_2.{CLIP}": TextModule(CLIP, place=2),
     f"lora_prior_te_{FLAT}": TextModule(FLAT),
+    f"lora_te_text_encoder_{FLAT}": TextModule(FLAT),
+    f"lora_te1_text_encoder_{FLAT}": TextModule(FLAT, place=1),
+    f"lora_te_text_encoder_2_{FLAT}": TextModule(FLAT, place=2),
     "lora_te3_encoder_block_0_layer_0_SelfAttention_q": TextModule(
         "encoder_block_0_layer_0_SelfAttention_q", place=3
     ),

@@ -73,6 +73,9 @@ def test_its_text_encoder_is_applied_to_clip(pack, sd15):
 
 
 HAND = (
+    ("lora_unet_unet_{}_lora_down.weight", "lora_unet_unet_{}_lora_up.weight"),
+    ("unet_unet_{}_lora_linear_layer_down.weight", "unet_unet_{}_lora_linear_layer_up.weight"),
+    ("unet_{}_lora_A_default.weight", "unet_{}_lora_B_default.weight"),
     ("lora_unet_{}_lora_down.weight", "lora_unet_{}_lora_up.weight"),
     ("lora_unet_{}_lora_A_weight", "lora_unet_{}_lora_B_weight"),
     ("lora_unet_{}_lora_down.weight", "lora_unet_{}.lora_up.weight"),
@@ -80,9 +83,12 @@ HAND = (
 
 
 @pytest.mark.parametrize("spelling", HAND)
-def test_names_that_were_converted_by_hand(pack, model, spelling):
+@pytest.mark.parametrize("processor", [False, True])
+def test_names_that_were_converted_by_hand(pack, model, spelling, processor):
     lora, expected = {}, {}
     for path, weight, (out, n) in layers(model):
+        if processor:
+            path = path.replace(".to_", ".processor.to_").removesuffix(".0")
         flat = path.replace(".", "_")
         down, up = (name.format(flat) for name in spelling)
         lora |= {down: R(2, n), up: R(out, 2), f"{down.partition(flat)[0]}{flat}_alpha": torch.tensor(1.0)}
@@ -91,3 +97,15 @@ def test_names_that_were_converted_by_hand(pack, model, spelling):
     assert {slot.name for slot in found.slots} == set(expected) and not found.left
     for slot, delta in found.slots.items():
         torch.testing.assert_close(delta.dense(), expected[slot.name])
+
+
+@pytest.mark.parametrize("head", ["lora_te_text_encoder_", "lora_te1_text_encoder_", "text_encoder_"])
+@pytest.mark.parametrize("down", ["_lora_down.weight", "_lora_A.weight", "_lora_linear_layer_down_weight"])
+def test_text_layers_that_were_converted_by_hand_are_applied_to_clip(pack, sd15, head, down):
+    path, _, (out, n) = next(layers(sd15.model))
+    raw = f"{head}text_model_encoder_layers_0_self_attn_q_proj"
+    lora = {f"unet.{path}.lora_B.weight": R(out, 1), f"unet.{path}.lora_A.weight": R(1, n)}
+    up = down.replace("down", "up").replace("_A", "_B")
+    found = accounted(pack, {**lora, raw + down: R(1, 768), raw + up: R(768, 1)}, sd15.model, sd15.clip)
+    (key,) = found.clip
+    assert key.endswith("text_model.encoder.layers.0.self_attn.q_proj.weight") and not found.left
