@@ -23,6 +23,8 @@ _INTEGERS = {
     *(torch.uint16, torch.uint32, torch.uint64),
 }
 _NUMBERS = {ALPHA, RANKS}
+# As many as any NumPy takes; a convolution over time and space has 5.
+_MOST_DIMENSIONS = 32
 
 # Floats whose bits are compared as integers of their size, with the bits of inf: those of NaN are beyond it.
 _INF = {
@@ -62,7 +64,12 @@ def strange(layers: Sequence[str]) -> str:
 
 
 def check_values(module: str, part: str, tensor: Tensor) -> None:
-    """Raises KLoraError where a tensor is no floating point (single numbers may be whole), or not finite."""
+    """Raises KLoraError where a tensor is no floating point (single numbers may be whole), or not finite.
+
+    So it does for one of more dimensions than a tensor of a layer can have.
+    """
+    if tensor.ndim > _MOST_DIMENSIONS:
+        raise KLoraError(f"layer {module}: {part} has {tensor.ndim} dimensions, as no layer has. {AGAIN}")
     if tensor.dtype not in _FLOATS and not (part in _NUMBERS and tensor.dtype in _INTEGERS):
         raise KLoraError(
             f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}. "

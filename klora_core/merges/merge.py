@@ -15,7 +15,7 @@ from ..loras import OTHER, ROLES, STYLE, SUBJECT
 from ..names import Slot
 from ..progress import Callback
 from .low_rank import cut, cut_matrix, norm
-from .method import MergeMethod, Settings, Term, Value, sum_of_ranks
+from .method import LARGEST, MergeMethod, Settings, Term, Value, sum_of_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,24 +93,28 @@ def merge(
         raise KLoraError("There is nothing to merge: every LoRA has strength 0. Set one to another value.")
     once = sum(map(len, terms.values()))
     counter = _Counter(progress, once * (method.passes + 1))
+    for slot, found in terms.items():
+        if not all(term.fits() for term in found):
+            raise _overflow(slot)
     if method.prepare is not None:
         settings = replace(settings, evidence=method.prepare(terms, settings.values, counter.step))
         counter.done = once * method.passes
     shelf = _Shelf()
     deltas: dict[Slot, LowRank] = {}
     kept: dict[Slot, float] = {}
+    size: dict[Slot, float] = {}
     for slot, found in terms.items():
         try:
             result = method.merge_slot(found, replace(settings, slot=slot))
             change, share = _to_rank(result, found, method, rank)
         except (torch.linalg.LinAlgError, OverflowError) as error:
             raise _overflow(slot) from error
-        _check_finite(slot, change)
+        size[slot] = _checked_norm(slot, change)
         deltas[slot] = LowRank(shelf.keep(change.up), shelf.keep(change.down), change.scale)
         if share is not None:
             kept[slot] = share
         counter.step(len(found))
-    energy = {slot: norm(change) ** 2 for slot, change in deltas.items()}
+    energy = {slot: each**2 for slot, each in size.items()}
     return Merged(deltas, method, settings.values, tuple(weights), roles, kept, energy)
 
 
@@ -163,11 +167,12 @@ def _checked(
     return roles
 
 
-def _check_finite(slot: Slot, change: LowRank) -> None:
-    if not all(
-        torch.isfinite(extreme) for factor in (change.up, change.down) for extreme in factor.aminmax()
-    ):
+def _checked_norm(slot: Slot, change: LowRank) -> float:
+    """||dW||_F. Raises KLoraError where a factor is not finite, or float32 can't hold their product."""
+    extremes = (extreme for factor in (change.up, change.down) for extreme in factor.aminmax())
+    if not all(map(torch.isfinite, extremes)) or not (size := norm(change)) <= LARGEST:
         raise _overflow(slot)
+    return size
 
 
 def _overflow(slot: Slot) -> KLoraError:

@@ -10,13 +10,15 @@ from typing import Any, Union
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, LowRank
+from ..deltas import Delta, LowRank, Remapped
 from ..errors import KLoraError
 from ..loras import OTHER
 from ..names import Slot
+from ..scores import energy
 from .low_rank import factors
 
 Value = Union[float, int, str]
+LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,24 @@ class Term:
         if isinstance(self.delta, LowRank):
             return self.delta.rank
         return min(self.delta.rank, max(1, min(self.delta.shape) // 4))
+
+    def fits(self) -> bool:
+        """Whether float32 holds weight * dW; what depends on a layer's weight is not made to know it."""
+        if isinstance(self.delta, Remapped):
+            return True
+        sizes = [
+            float(torch.linalg.vector_norm(tensor.float(), dtype=torch.float64))
+            for tensor in self.delta.tensors
+            if tensor.is_floating_point()
+        ]
+        # Bases are made of the factors themselves.
+        if not all(size <= LARGEST for size in sizes):
+            return False
+        scale = abs(self.weight * self.delta.scale)
+        # ||A B|| <= ||A|| ||B||, so for products of entries and Kronecker products.
+        if scale * math.prod(sizes) <= LARGEST:
+            return True
+        return scale * math.sqrt(energy(self.delta.with_tensors(self.delta.tensors))) <= LARGEST
 
     def factors(self) -> LowRank:
         """dW without the weight, as float32 factors."""

@@ -32,7 +32,7 @@ class LayerWeights:
 
     def _read(self, key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
         if self._patches is None:
-            self._patches = self._model.get_key_patches("diffusion_model.")
+            self._patches = self._model.get_key_patches()
         (stored, convert), *patches = self._patches[key]
         weight = self._plain(key, stored, convert)
         if weight.numel() != math.prod(shape) or not weight.is_floating_point():

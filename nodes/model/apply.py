@@ -15,8 +15,8 @@ from ...klora_core.names import Slot
 from ...klora_core.plan import Plan
 from ..host import announce
 from ..loras import HostLora
+from .saving import warn_on_save
 from .side_path import Shared, SidePath
-from .warnings import warn_on_save
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 

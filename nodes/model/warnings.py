@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -14,12 +13,6 @@ from ...klora_core.deltas import Delta
 from ..host import of_model
 from ..loras import HostLora
 from .carried import carries
-
-_LOG = logging.getLogger("klora")
-NOT_SAVED = (
-    "The fusion is kept by the workflow, not by the model: CheckpointSave, ModelSave and ModelMerge don't "
-    "hold it. Share the workflow and the LoRA files to share it."
-)
 
 
 def warnings_for(
@@ -50,17 +43,6 @@ def _bases(model: str, loras: Sequence[HostLora], labels: Sequence[str]) -> Iter
     ]
     if others:
         yield f"{', '.join(others)}, the model is {model}: load LoRAs and a checkpoint of one base model."
-
-
-def warn_on_save(model: Any) -> None:
-    """Make ``model``, a ModelPatcher, say in the log that a file saved of it lacks the fusion."""
-    inner = model.get_model_object("state_dict_for_saving")
-
-    def saving(*args: Any, **kwargs: Any) -> Any:
-        _LOG.warning("K-LoRA: this file will not hold the fusion. %s", NOT_SAVED)
-        return inner(*args, **kwargs)
-
-    model.add_object_patch("state_dict_for_saving", saving)
 
 
 def _same(one: HostLora, other: HostLora) -> bool:

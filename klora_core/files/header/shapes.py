@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from ... import names
 from ...errors import KLoraError
 from ..adapters import change_of
-from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, is_text, split
+from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, Refused, is_text, split
 
 Shape = Sequence[int]
 # What is beside the tensors that make a change.
@@ -39,6 +39,8 @@ def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
 
 def _size(raw: str, parts: Mapping[str, Shape]) -> tuple[int, int] | None:
     """As :func:`klora_core.files.adapters.change_of` finds it, which needs no numbers but alpha's."""
+    if any(isinstance(part, Refused) for part in parts):
+        return None
     try:
         tensors = {part: torch.empty(tuple(shape), device="meta") for part, shape in parts.items()}
         out, n = change_of(raw, tensors).shape

@@ -45,6 +45,10 @@ def test_what_has_no_size_is_left_out():
         key("attn1.to_q", "lora_B.weight"): (8, 2),  # its counterpart is missing
         key("attn1.to_k", "oft_blocks"): (2, 4, 4),  # an OFT tells no inputs
         key("attn1.to_v", "bias"): (8,),
+        key("attn2.to_q", "oft_R.weight"): (4, 2, 2),  # of kinds that can't be used
+        key("attn2.to_k", "oft_diag"): (4, 0, 0),
+        key("attn2.to_v", "vera_lambda_b"): (8,),
+        **{key("ff.net.2", part): (8, 2) for part in ("lora_B.weight", "reshape_weight")},
         "no_adapter.weight": (3, 3),
     }
     assert changes(shapes) == {}

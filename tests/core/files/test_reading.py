@@ -129,6 +129,11 @@ def test_an_alpha_beside_a_full_difference_is_named():
         ),
         ({**GOOD, f"{LAYER}.alpha": torch.zeros(2)}, "alpha has 2 values"),
         ({**GOOD, f"{LAYER}.alpha": 2.0}, "alpha is no tensor"),
+        ({**GOOD, f"{LAYER}.alpha": torch.ones((1,) * 33)}, f"layer {LAYER}: alpha has 33 dimensions"),
+        ({f"{OTHER}.diff": R(4, 4, *(1,) * 63)}, f"layer {OTHER}: diff has 65 dimensions, as no layer has"),
+        ({**GOOD, f"{OTHER}.diff_b": R(4, *(1,) * 99)}, f"layer {OTHER}: bias has 100 dimensions"),
+        ({**GOOD, f"{LAYER}.dora_scale": R(4, *(1,) * 64)}, f"layer {LAYER}: dora_scale has 65 dimensions"),
+        ({f"{LAYER}.oft_blocks": R(*(1,) * 70, 2, 2)}, f"layer {LAYER}: oft_blocks has 72 dimensions"),
         (
             {"img_in.lora_A.weight": R(2, 4), "single_blocks.0.norm.key_norm.scale": R(4)},
             "control LoRA that changes the layer's size",

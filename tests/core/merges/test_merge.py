@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense, LowRank
+from klora_core.deltas import Dense, Hadamard, Kron, LowRank
 from klora_core.errors import KLoraError
 from klora_core.merges import METHODS, merge, named, parameters
 from klora_core.merges.merge import default_roles
@@ -164,6 +164,35 @@ def test_overflow_names_the_layer(method):
     with pytest.raises(KLoraError, match=r"Layer slot\.0 overflows") as caught:
         merge(rows(huge, model(2)), named(method), (1e30, 1.0))
     assert "\n" not in str(caught.value)
+
+
+HUGE = {
+    "entries that are each finite": lambda d: LowRank(d.up * 1e25, d.down * 1e25, d.scale),
+    "of both signs": lambda d: LowRank(d.up * 1e37, d.down * 1e30, d.scale),
+    "by the scale": lambda d: LowRank(d.up, d.down, 1e300),
+    "by an infinite scale": lambda d: LowRank(d.up, d.down, float("inf")),
+    "in float64": lambda d: LowRank(d.up.double() * 1e200, d.down, d.scale),
+    "by a factor that no basis can be made of": lambda d: LowRank(d.up * 1e38, d.down * 1e-38, d.scale),
+    "a matrix": lambda d: Dense(torch.full((24, 40), 3e38), 24, 10.0),
+    "a LoHa": lambda d: Hadamard(*(t * 1e15 for t in (d.up, d.down) * 2), 1.0),
+    "a LoKr": lambda d: Kron(torch.full((4, 4), 1e25), torch.full((6, 10), 1e25), 1.0),
+}
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("huge", HUGE.values(), ids=HUGE)
+def test_a_product_that_float32_does_not_hold_names_the_layer(method, huge):
+    first, *rest = model(1)
+    with pytest.raises(KLoraError, match=r"Layer slot\.0 overflows") as caught:
+        merge(rows([huge(first), *rest], model(2)), named(method), (1.0, 1.0))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_products_near_float32s_end_are_merged(method):
+    large = [LowRank(d.up * 1e22, d.down * 1e13, d.scale) for d in model(1)]
+    found = merge(rows(large, model(2)), named(method), (1.0, 1.0)).deltas
+    assert all(torch.isfinite(change.dense()).all() for change in found.values())
 
 
 def test_bad_arguments():

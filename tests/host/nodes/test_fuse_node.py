@@ -172,23 +172,6 @@ def test_loras_of_another_base_than_the_models_are_said(pack, sd15, pair):
     assert said("stable-diffusion-v1") == said("") == ()
 
 
-def test_saving_a_fused_model_says_in_the_log_that_the_file_lacks_the_fusion(
-    pack, sd15, pair, tmp_path, caplog
-):
-    import comfy.sd
-
-    fused = fuse(pack, sd15.model, *pair)
-    assert "CheckpointSave" in fused.report
-    with caplog.at_level("WARNING"):
-        comfy.sd.save_checkpoint(str(tmp_path / "base.safetensors"), sd15.model)
-        assert "fusion" not in caplog.text
-        comfy.sd.save_checkpoint(str(tmp_path / "fused.safetensors"), fused.model)
-    assert caplog.text.count("this file will not hold the fusion") == 1
-    caplog.clear()
-    comfy.sd.save_checkpoint(str(tmp_path / "base.safetensors"), sd15.model)
-    assert "fusion" not in caplog.text, "nothing is left on the model"
-
-
 def refusal(pack, sd15, subject, style):
     with pytest.raises(ValueError) as caught:
         fuse(pack, sd15.model, subject, style)

@@ -51,6 +51,16 @@ def test_one_file(pack, folder):
     assert load("bare.safetensors").result[1:] == ("", "SDXL")
 
 
+@pytest.mark.parametrize("part_", ["oft_R.weight", "oft_diag", "reshape_weight"])
+def test_a_kind_that_cant_be_used_is_loaded_and_refused_where_it_would_act(pack, folder, part_):
+    odd = {f"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_q.{part_}": torch.ones(4, 2, 2)}
+    for tensors, base in ((odd, ""), ({**sdxl(), **odd}, "SDXL")):
+        save_file(tensors, folder / "odd.safetensors")
+        lora, words, told = part(pack, "nodes").KLoRALoadLora.execute("odd.safetensors").result
+        assert len(lora) == len(tensors) and (words, told) == ("", base)
+        assert part(pack, "nodes.loras.info").beside("odd.safetensors", "", "")["base_model"] == base
+
+
 def test_a_pair(pack, folder):
     load = part(pack, "nodes").KLoRALoadPair.execute
     assert load("cat.safetensors", "ink.safetensors").result[2:] == (
