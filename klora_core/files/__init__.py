@@ -7,9 +7,10 @@ what torch saved, ``left`` is what is not applied, ``values`` what is wrong with
 """
 
 from .change import Change
+from .fused import unfused
 from .header import changes, read_header, trigger_words, utf8_path
 from .keys import is_adapter, split
-from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped
+from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped, told_once
 from .lora_file import LoraFile
 from .reading import Module, Vector, check_layout, read_tensors
 from .together import from_tensors, read, read_all, settle, swap_order, swapped

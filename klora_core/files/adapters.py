@@ -99,6 +99,20 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
     return replace(change, alpha=change.alpha * rank / number)
 
 
+def from_row(change: Change, start: int) -> Change:
+    """Of queries, keys and values in one the one that starts at a row: as many queries as inputs come first.
+
+    Newer ComfyUI keeps a fused LoKr whole, under each of the three names. Raises KLoraError for another row.
+    """
+    out, n = change.shape
+    others = (out - n) // 2
+    length = {0: n, n: others, n + others: others}.get(start, 0)
+    if length <= 0 or not n or n + 2 * others != out:
+        what = f"no queries, keys or values of {out} x {n} start at its row_offset {start}"
+        raise KLoraError(f"layer {change.module}: {what}. {AGAIN}")
+    return change.cut(start, length)
+
+
 def _alpha(module: str, parts: Mapping[str, Tensor]) -> float | None:
     if ALPHA not in parts:
         return None

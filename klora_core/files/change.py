@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
 
@@ -39,7 +39,8 @@ class Change:
 
     ``shape`` is [out, n] of the change, a convolution's kernel flat in n, and n 0 where only the layer knows
     it (OFT); ``alpha`` None means alpha = rank. ``dora`` is the magnitude of a DoRA, as LyCORIS means it or,
-    with ``peft``, as PEFT does.
+    with ``peft``, as PEFT does. ``rows`` (start, length) are those that are meant of what the parts make;
+    ``shape`` and ``dora`` are of them alone.
     """
 
     module: str
@@ -49,6 +50,7 @@ class Change:
     alpha: float | None
     dora: Tensor | None = None
     peft: bool = False
+    rows: tuple[int, int] | None = None
 
     @property
     def label(self) -> str:
@@ -59,6 +61,21 @@ class Change:
     def needs_weight(self) -> bool:
         """Whether the change depends on the layer's own weight: see :mod:`klora_core.files.with_weights`."""
         return self.dora is not None or self.kind.build is None
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether it is a DoRA with a magnitude for each row, not for each input."""
+        out = self.shape[0]
+        dora = self.dora
+        return dora is not None and dora.numel() == out and (self.peft or dora.shape[0] == out)
+
+    def cut(self, start: int, length: int) -> Change:
+        """The rows ``start .. start+length`` of it; those of a DoRA by rows."""
+        dora = self.dora
+        if dora is not None and self.by_rows:
+            dora = dora.reshape(self.shape[0], -1).narrow(0, start, length)
+        first = 0 if self.rows is None else self.rows[0]
+        return replace(self, shape=(length, self.shape[1]), dora=dora, rows=(first + start, length))
 
     @property
     def is_nothing(self) -> bool:
@@ -90,7 +107,8 @@ class Change:
         """
         if self.kind.build is None:
             raise unbound(self.module, self.label)
-        return self.kind.build(self)
+        made = self.kind.build(self)
+        return made if self.rows is None else made.rows(*self.rows)
 
 
 def need(module: str, parts: Mapping[str, Tensor], *names: str) -> list[Tensor]:

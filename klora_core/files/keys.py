@@ -9,6 +9,8 @@ from .. import names
 BIAS, LORA_BIAS, WHOLE, ALPHA, GATE = "bias", "lora_bias", "whole", "alpha", "gate"
 # The weights of an AdaLoRA's ranks, and how many of them its alpha is divided by.
 SINGULAR, RANKS = "lora_E", "ranknum"
+# Where a layer's rows start in a change that newer hosts keep whole.
+ROWS = "row_offset"
 # The magnitudes of a DoRA, as LyCORIS and as PEFT mean them.
 DORA, MAGNITUDE = "dora_scale", "magnitude"
 
@@ -41,6 +43,7 @@ _SUFFIXES = {
     ".oft_blocks": "oft_blocks",
     ".rescale": "oft_rescale",
     ".dora_scale": DORA,
+    ".row_offset": ROWS,
 }
 # The kinds that nothing here can carry, by the tensors that only they have. PEFT's rotations turn the layer's
 # input, and their files do not say by which of several formulas.
@@ -73,9 +76,10 @@ def split(key: str) -> tuple[str, str] | None:
     """(module, part) of a tensor's name, None where it is no adapter's or holds invisible characters.
 
     ``part`` is one that :func:`adapters.change_of` knows, ``gate`` or ``lora_E`` for the weights of a LoRA's
-    ranks, ``ranknum`` for their number, ``bias`` for an addition to the layer's bias, ``lora_bias`` for the
-    same at the scale of the LoRA, ``whole`` for a value that replaces instead of adding, ``dora_scale`` or
-    ``magnitude`` for a DoRA's, or a :class:`Refused` for changes of a kind that can't be used.
+    ranks, ``ranknum`` for their number, ``row_offset`` for the first row that is meant, ``bias`` for an
+    addition to the layer's bias, ``lora_bias`` for the same at the scale of the LoRA, ``whole`` for a value
+    that replaces instead of adding, ``dora_scale`` or ``magnitude`` for a DoRA's, or a :class:`Refused` for
+    changes of a kind that can't be used.
     """
     if not key.isprintable():
         return None
@@ -121,4 +125,4 @@ def is_text(module: str) -> bool:
 
 def is_adapter(part: str) -> bool:
     """Whether a part by itself shows that a file is a LoRA; checkpoints have biases, and some have alphas."""
-    return part not in (BIAS, WHOLE, ALPHA, RANKS)
+    return part not in (BIAS, WHOLE, ALPHA, RANKS, ROWS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 TEXT_REASON = "only the diffusion model's layers are composed here"
@@ -36,6 +36,19 @@ class Left:
     reason: str
     what: What
     keys: tuple[str, ...]
+
+
+def told_once(left: Iterable[Left], applied: Iterable[str] = ()) -> tuple[Left, ...]:
+    """The same, each tensor with the first that covers it: the parts of a fused layer share theirs.
+
+    What is applied in one part is not left in another.
+    """
+    seen = set(applied)
+    found = []
+    for item in dict.fromkeys(left):
+        found.append(replace(item, keys=tuple(key for key in item.keys if key not in seen)))
+        seen.update(item.keys)
+    return tuple(found)
 
 
 def grouped(left: Iterable[Left]) -> dict[tuple[What, str], list[str]]:

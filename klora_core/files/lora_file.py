@@ -15,8 +15,9 @@ from ..deltas import Delta
 from ..errors import KLoraError, naming, printable
 from ..names import BaseModel, Slot, base_model_of
 from .change import Change, unbound
+from .fused import unfused
 from .header import utf8_path
-from .left import TEXT_REASON, Left, What
+from .left import TEXT_REASON, Left, What, told_once
 from .reading import read_tensors
 from .torch_file import is_torch_file, read_torch
 from .values import strange, twice
@@ -76,7 +77,7 @@ def lora_of(
     that is there in two spellings, where no weight of the diffusion model is changed and, without a model,
     for a known network's names behind a prefix that is not known.
     """
-    reading = read_tensors(tensors, metadata)
+    reading = unfused(read_tensors(tensors, metadata))
     left = list(reading.left)
     modules: dict[str, Delta] = {}
     guessed: set[str] = set()
@@ -112,7 +113,7 @@ def lora_of(
         name,
         modules,
         keys,
-        tuple(left),
+        told_once(left),
         frozenset(guessed),
         dict(metadata or {}),
         waiting,

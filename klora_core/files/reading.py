@@ -15,10 +15,23 @@ from torch import Tensor
 
 from .. import names
 from ..errors import KLoraError, printable
-from .adapters import change_of, divided, plain
+from .adapters import change_of, divided, from_row, plain
 from .change import Change
 from .header import Scales
-from .keys import ALPHA, BIAS, DORA, LORA_BIAS, MAGNITUDE, RANKS, WHOLE, Refused, is_adapter, is_text, split
+from .keys import (
+    ALPHA,
+    BIAS,
+    DORA,
+    LORA_BIAS,
+    MAGNITUDE,
+    RANKS,
+    ROWS,
+    WHOLE,
+    Refused,
+    is_adapter,
+    is_text,
+    split,
+)
 from .left import Left, What
 from .values import AGAIN, UNUSABLE, check_values, empty, refusal
 
@@ -34,6 +47,7 @@ _MARK, _BUNDLE = "<embed>", "bundle_emb."
 _USELESS = "its layer has no factors that it could scale"
 _CONTROL = ("img_in.lora_A.weight", "single_blocks.0.norm.key_norm.scale")
 _MAGNITUDES = (DORA, MAGNITUDE)
+_NUMBERS = (ALPHA, RANKS, ROWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,14 +201,14 @@ def _module(
     if "diff" in read and read["diff"].ndim < 2:
         vectors["norm"] = Vector(there.keys["diff"], read.pop("diff"))
     left = []
-    if not read.keys() - {ALPHA, RANKS, "diff", *_MAGNITUDES}:
-        for part in (ALPHA, RANKS, *_MAGNITUDES):
+    if not read.keys() - {*_NUMBERS, "diff", *_MAGNITUDES}:
+        for part in (*_NUMBERS, *_MAGNITUDES):
             if read.pop(part, None) is not None:
                 left.append(_left(there.keys[part], _USELESS))
     for part, vector in vectors.items():
         if vector.tensor.numel() == 0:
             raise empty(printable(raw), part)
-    keys, ranks = tuple(there.keys[part] for part in read), read.get(RANKS)
+    keys, ranks, start = tuple(there.keys[part] for part in read), read.get(RANKS), read.pop(ROWS, None)
     change = change_of(printable(raw), plain(printable(raw), read)) if read else None
     if change is not None and change.is_nothing:
         # The bias of a LoRA counts alpha / rank times.
@@ -205,6 +219,7 @@ def _module(
         keys, change = (), None
     if change is not None:
         change = divided(scales.applied(names.unwrapped(raw), change), ranks)
+        change = change if start is None else from_row(change, int(start))
     bias = _bias(printable(raw), vectors, change)
     if not (change or vectors):
         return None, left

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import KLoraError, printable
-from .keys import ALPHA, RANKS
+from .keys import ALPHA, RANKS, ROWS
 
 AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
 _FLOATS = {
@@ -22,7 +22,7 @@ _INTEGERS = {
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint16, torch.uint32, torch.uint64),
 }
-_NUMBERS = {ALPHA, RANKS}
+_NUMBERS = {ALPHA, RANKS, ROWS}
 # As many as any NumPy takes; a convolution over time and space has 5.
 _MOST_DIMENSIONS = 32
 

@@ -76,6 +76,8 @@ def glora(change: Change, base: LayerWeight, device: torch.device | str) -> LowR
     rank = glora_rank(change.parts)
     if is_old_glora(change.parts):
         a1, a2, b1, b2 = a2, a1, b2, b1
+    if change.rows is not None:
+        b1 = b1.narrow(0, *change.rows)
     weight, kernel = base.flat(device), base.kernel
     channels = weight.shape[1] // kernel
     if a1.shape == (channels, rank) and a2.shape == (rank, channels):
@@ -104,7 +106,7 @@ def _dora(
     out, n = base.shape
     channels = n // base.kernel
     magnitude = change.dora.detach().to("cpu", torch.float64)
-    by_rows = magnitude.numel() == out and (change.peft or magnitude.shape[0] == out)
+    by_rows = change.by_rows
     if not by_rows and magnitude.numel() != channels:
         raise KLoraError(
             f"layer {change.module}: its DoRA has {magnitude.numel()} magnitudes for {out} rows and "

@@ -8,6 +8,7 @@ look it up.
 
 from .base_models import BaseModel, base_model_of, is_understood, words_of, wrapper_of
 from .canonical import dotted, module, place
+from .fused import FUSED, Part, is_fused, parts_of
 from .layout import Layout, layout_of
 from .networks import TABLES, is_numbered, numbered
 from .prefixes import unwrapped

@@ -24,6 +24,7 @@ from ..files import (
     strange,
     swap_order,
     swapped,
+    told_once,
     twice,
     unlike,
 )
@@ -97,7 +98,8 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
     ]
     there = {path: change for path, change in file.modules.items() if path not in gone}
     waiting = {path: change for path, change in file.waiting.items() if path not in gone}
-    return replace(file, slots=slots, modules=there, waiting=waiting, left=(*file.left, *more))
+    fitted = replace(file, slots=slots, modules=there, waiting=waiting)
+    return replace(fitted, left=told_once((*file.left, *more), fitted.applied))
 
 
 def _bound(

@@ -17,17 +17,11 @@ from torch import nn
 from .. import names
 from ..apply import Spot
 from ..errors import KLoraError
-from ..names import OTHER, TABLES, Layout, Slot, layout_of
+from ..names import FUSED, OTHER, TABLES, Layout, Slot, layout_of
 
 Shape = tuple[int, int]
 # What PEFT puts between a layer's name and the layer itself, and what torch.compile does.
 _WRAPPERS = (".base_layer", "_orig_mod.")
-# Layers that diffusers fuses on request, beside the parts that they are made of, which rest from then on.
-_FUSED = {
-    "to_qkv": ("to_q", "to_k", "to_v"),
-    "to_kv": ("to_k", "to_v"),
-    "to_added_qkv": ("add_q_proj", "add_k_proj", "add_v_proj"),
-}
 
 
 @dataclass(frozen=True)
@@ -84,8 +78,14 @@ def layers_of(model: nn.Module) -> Layers:
         raise KLoraError(
             "The model has no linear or convolution layer: give the pipeline's unet or transformer."
         )
-    shapes = {_bare(name): shape for name, shape in layers.items()}
     fused = _fused(model)
+    for layer, shape in list(layers.items()):
+        parts = names.parts_of(layer, shape)
+        if not any(part.raw in layers for part in parts):
+            # A model that has them in one alone: LoRAs and tables know the parts.
+            fused |= {part.raw: _Fused(layer, part.start) for part in parts}
+            layers |= {part.raw: (part.length, shape[1]) for part in parts}
+    shapes = {_bare(name): shape for name, shape in layers.items()}
     running = {_bare(item.layer) for item in fused.values()}
     # No table has the fused layers' names: their parts, which rest, tell the network.
     layout = model_layout({name: shape for name, shape in shapes.items() if name not in running})
@@ -135,7 +135,7 @@ def _bare(path: str) -> str:
 
 @dataclass(frozen=True)
 class _Fused:
-    """A layer that is a part of another one now, from row ``first`` on; ``layer`` None: it rests."""
+    """A layer that is a part of another one, from row ``first`` on."""
 
     layer: str
     first: int
@@ -147,7 +147,8 @@ def _fused(model: nn.Module) -> dict[str, _Fused]:
     for path, module in model.named_modules():
         if not getattr(module, "fused_projections", False):
             continue
-        for whole, parts in _FUSED.items():
+        # The parts rest from then on.
+        for whole, parts in FUSED.items():
             if not isinstance(getattr(module, whole, None), nn.Linear):
                 continue
             first = 0

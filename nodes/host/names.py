@@ -103,6 +103,10 @@ class Network:
             comfy.utils.swap_scale_shift if place.swap_halves else None,
         )
 
+    def has(self, raw: str) -> bool:
+        """Whether a layer of the model itself has the name of the module ``raw``."""
+        return names.flat(names.module(raw)[0]) in self._by_flat
+
     def known_as(self, raw: str, shape: tuple[int, int]) -> str:
         """What the tables of names call a module that this model lacks: alike for all its spellings."""
         return self._place(raw, shape).slot.name

@@ -19,6 +19,7 @@ _SPELLED = {
     "oft_rescale": "rescale",
 }
 _RESCALE = "the host's own loader, which changes these layers, leaves the rescale of an OFT out"
+_PART = "they are parts of a fused layer, which an ordinary patch can't carry"
 _SIZE = "their sizes do not fit this model"
 _DIFF = "diff"
 
@@ -38,6 +39,8 @@ class Patches:
         reason = MISSING_REASON if shape is None else None if shape and _fits(module, shape) else _SIZE
         if "oft_rescale" in module.change.parts and module.change.parts["oft_blocks"].ndim == 3:
             reason = reason or _RESCALE
+        if module.change.rows is not None:
+            reason = reason or _PART
         if reason is not None:
             self._left.append(Left(printable(module.raw), reason, what, module.keys))
             return

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import comfy.lora_convert
 import comfy.model_management
 import torch
 from torch import Tensor
@@ -21,24 +19,25 @@ from ...klora_core.files import (
     Module,
     What,
     bound,
-    check_layout,
     few_misfits,
     hindered,
     misfit,
     read_tensors,
     split,
+    told_once,
     twice,
+    unfused,
 )
 from ...klora_core.memo import Memo
 from ...klora_core.names import Slot, base_model_of, is_understood
 from ..host import PREFIX, SUFFIX, HostWeight, LayerWeights, Network, TextEncoders, of_model, row_order
+from .converted import converted
 from .errors import misfits, no_slot
 from .host_lora import HostLora
 from .patches import Patches
 from .proof import contents_of
 
 NO_CLIP, NOT_IN_CLIP = "connect clip to apply them", "this CLIP does not have them"
-_LOST = "the host gives two tensors of the file one name"
 
 
 # A dial that is turned must not read again what it reads anyway. They go with the models and the LoRAs.
@@ -78,8 +77,8 @@ class _Reader:
     """One LoRA's way into one model."""
 
     def __init__(self, lora: Mapping[str, Tensor], model: Any, network: Network, encoder: Any | None) -> None:
-        tensors, self.origin, lost = _converted(lora)
-        self.found = read_tensors(tensors, getattr(lora, "metadata", None))
+        tensors, self.origin, lost = converted(lora)
+        self.found = unfused(read_tensors(tensors, getattr(lora, "metadata", None)), network.has)
         self.left = [*self.found.left, *getattr(lora, "left", ()), *lost]
         self.applied: set[str] = set()
         self.slots: dict[Slot, Delta] = {}
@@ -109,7 +108,8 @@ class _Reader:
         # After that: names of another base model can fall together in this one.
         if self.doubled is not None:
             raise self.doubled
-        left = tuple(self._in_file(item) for item in self.left)
+        applied = frozenset(self.origin.get(key, key) for key in self.applied)
+        left = told_once(map(self._in_file, self.left), applied)
         lora = HostLora(
             printable(name),
             self.slots,
@@ -117,7 +117,7 @@ class _Reader:
             self.before.found,
             self.clip.found,
             left,
-            frozenset(self.origin.get(key, key) for key in self.applied),
+            applied,
             self.base_model,
             (*self.found.notes, *(_worked_out(kind, count) for kind, count in self.bound.items())),
             bool(self.bound),
@@ -216,28 +216,6 @@ class _Reader:
         if target.offset is not None:
             base = base.rows(*target.offset[1:])
         return bound(change, base, device, order, norms_of_base=True)
-
-
-@dataclass(frozen=True)
-class _Ticket:
-    """Stands for a tensor while the host renames the keys, so that each can be followed."""
-
-    key: str
-    shape: torch.Size
-
-
-def _converted(lora: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[Left]]:
-    """The tensors under the names that the host's converters give them, the old names, and what they lose."""
-    check_layout(lora)
-    tickets = {key: _Ticket(key, getattr(tensor, "shape", torch.Size())) for key, tensor in lora.items()}
-    renamed = comfy.lora_convert.convert_lora(dict(tickets))
-    tensors = {
-        key: lora[found.key] if isinstance(found, _Ticket) else found for key, found in renamed.items()
-    }
-    origin = {key: found.key for key, found in renamed.items() if isinstance(found, _Ticket)}
-    kept = set(origin.values())
-    lost = [key for key in tickets if key not in kept]
-    return tensors, origin, [Left(printable(key), _LOST, What.TENSOR, (key,)) for key in lost]
 
 
 def _slot_of(target: HostWeight) -> Slot:

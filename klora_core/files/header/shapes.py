@@ -15,11 +15,11 @@ from safetensors import SafetensorError, safe_open
 from ... import names
 from ...errors import KLoraError
 from ..adapters import change_of
-from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, SINGULAR, WHOLE, Refused, is_text, split
+from ..keys import ALPHA, BIAS, GATE, LORA_BIAS, RANKS, ROWS, SINGULAR, WHOLE, Refused, is_text, split
 
 Shape = Sequence[int]
 # What is beside the tensors that make a change.
-_BESIDE = {ALPHA, BIAS, LORA_BIAS, GATE, SINGULAR, RANKS, WHOLE}
+_BESIDE = {ALPHA, BIAS, LORA_BIAS, GATE, SINGULAR, RANKS, ROWS, WHOLE}
 
 
 def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
@@ -34,7 +34,13 @@ def changes(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
             parts[found[0]][found[1]] = shape
     sizes = {raw: size for raw, there in parts.items() if (size := _size(raw, there)) is not None}
     named = names.numbered(sizes, {})
-    return {names.module(named.get(raw, raw))[0]: size for raw, size in sizes.items()}
+    apart = {
+        part.raw: (part.length, n)
+        for raw, (out, n) in sizes.items()
+        for part in names.parts_of(raw, (out, n))
+    }
+    whole = {named.get(raw, raw): size for raw, size in sizes.items() if not names.parts_of(raw, size)}
+    return {names.module(raw)[0]: size for raw, size in {**whole, **apart}.items()}
 
 
 def _size(raw: str, parts: Mapping[str, Shape]) -> tuple[int, int] | None:

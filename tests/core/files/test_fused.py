@@ -1,0 +1,105 @@
+"""Fused layers in a file: the rows of each part, in each kind, and what a newer host made of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from klora_core import files
+from klora_core.deltas import LayerWeight
+from klora_core.errors import KLoraError
+from klora_core.files import Left, What, bound, told_once, unfused
+from klora_core.files.header import changes
+from klora_core.files.reading import read_tensors
+from klora_core.names import base_model_of
+from tests.support import kinds
+
+R = torch.randn
+RAW = "transformer.transformer_blocks.0.attn.to_qkv"
+ROWS = {"to_q": slice(0, 8), "to_k": slice(8, 12), "to_v": slice(12, 16)}
+
+
+def parts(tensors):
+    found = unfused(read_tensors(tensors))
+    assert not found.left
+    return {module.raw.rsplit(".", 1)[1]: module for module in found.modules}
+
+
+def test_all_parts_have_the_tensors_of_the_whole():
+    tensors = {f"{RAW}.lora_A.weight": R(2, 8), f"{RAW}.lora_B.weight": R(16, 2), f"{RAW}.diff_b": R(16)}
+    whole = tensors[f"{RAW}.lora_B.weight"] @ tensors[f"{RAW}.lora_A.weight"]
+    for name, module in parts(tensors).items():
+        torch.testing.assert_close(module.change.delta().dense(), whole[ROWS[name]])
+        assert torch.equal(module.bias.tensor, tensors[f"{RAW}.diff_b"][ROWS[name]])
+        assert set(module.all_keys) == set(tensors)
+
+
+@pytest.mark.parametrize("make", [kinds.dora_rows, kinds.glora, kinds.old_glora])
+def test_kinds_that_need_the_weight_are_cut_with_it(make):
+    weight = R(16, 8)
+    made, expected = make(weight, torch.Generator().manual_seed(3))
+    change = expected - weight
+    for name, module in parts({RAW + end: tensor for end, tensor in made.items()}).items():
+        rows = ROWS[name]
+        base = LayerWeight.of(lambda device, rows=rows: weight[rows].to(device), torch.device("cpu"))
+        torch.testing.assert_close(
+            bound(module.change, base).dense(), change[rows].float(), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_a_model_that_has_the_layer_itself_keeps_it():
+    found = unfused(read_tensors({f"{RAW}.diff": R(16, 8)}), {RAW}.__contains__)
+    assert [module.raw for module in found.modules] == [RAW]
+
+
+@pytest.mark.parametrize(("start", "rows"), [(0, slice(0, 8)), (8, slice(8, 12)), (12, slice(12, 16))])
+def test_a_whole_that_a_newer_host_keeps_under_each_name(start, rows):
+    w1, w2, name = R(2, 2), R(8, 4), "diffusion_model.blocks.0.attn.wk"
+    tensors = {f"{name}.lokr_w1": w1, f"{name}.lokr_w2": w2, f"{name}.row_offset": torch.tensor(start)}
+    (delta,) = files.from_tensors("a", tensors).slots.values()
+    torch.testing.assert_close(delta.dense(), torch.kron(w1, w2)[rows])
+
+
+@pytest.mark.parametrize("start", [-1, 4, 16])
+def test_another_row_is_no_part(start):
+    name = "diffusion_model.blocks.0.attn.wk"
+    tensors = {
+        f"{name}.lokr_w1": R(2, 2),
+        f"{name}.lokr_w2": R(8, 4),
+        f"{name}.row_offset": torch.tensor(start),
+    }
+    with pytest.raises(
+        KLoraError, match=f"{name}: no queries, keys or values of 16 x 8 start at its row_offset {start}"
+    ):
+        files.from_tensors("a", tensors)
+
+
+def test_a_row_alone_is_left_by_name():
+    tensors = {f"{RAW}.diff": R(16, 8), "blocks.0.attn.wq.row_offset": torch.tensor(0)}
+    (left,) = files.from_tensors("a", tensors).left
+    assert left.name == "blocks.0.attn.wq.row_offset" and "no factors" in left.reason
+
+
+def test_krea_2_is_known_by_its_fused_attention_alone():
+    shapes = changes({f"{RAW}.lora_A.weight": (16, 6144), f"{RAW}.lora_B.weight": (9216, 16)})
+    assert shapes["transformer_blocks.0.attn.to_k"] == (1536, 6144)
+    assert str(base_model_of(shapes)) == "Krea 2"
+    tensors = {f"{RAW}.lora_A.weight": R(1, 6144), f"{RAW}.lora_B.weight": R(9216, 1)}
+    found = files.from_tensors("a", tensors)
+    assert {slot.name for slot in found.slots} == {f"blocks.0.attn.{name}" for name in ("wq", "wk", "wv")}
+
+
+def test_flux_rows_are_those_of_its_own_fused_layer():
+    """diffusers' fused layer of a network that ComfyUI has fused too."""
+    tensors = {f"{RAW}.lora_A.weight": R(1, 8), f"{RAW}.lora_B.weight": R(24, 1)}
+    tensors |= {"transformer.single_transformer_blocks.0.proj_mlp.diff": R(32, 8)}
+    slots = files.from_tensors("a", tensors).slots
+    assert [slot.name for slot in slots if "double" in slot.name] == [
+        f"double_blocks.0.img_attn.qkv[{start}:{start + 8}]" for start in (0, 8, 16)
+    ]
+
+
+def test_each_tensor_is_told_once():
+    one = Left("a", "x", What.LAYER, ("k", "l"))
+    found = told_once([one, one, Left("b", "x", What.LAYER, ("k", "m"))], {"l"})
+    assert [(item.name, item.keys) for item in found] == [("a", ("k",)), ("b", ("m",))]
