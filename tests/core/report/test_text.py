@@ -275,3 +275,13 @@ def test_eight_layers_are_no_longer_few():
     assert not [
         line for line in lines(small(rhos=[0.6 + 0.1 * i for i in range(8)]), in_steps(4)) if "only" in line
     ]
+
+
+@pytest.mark.parametrize("mode", ["steps", "noise level"])
+def test_a_report_of_a_run_says_which_way_it_was_counted(mode):
+    run = replace(in_steps(4), mode=mode)
+    assert f"            in this run: {mode}" in lines(small(), run)
+    assert not [line for line in lines(small(), in_steps(4)) if "in this run" in line]
+    assert not [
+        line for line in lines(replace(small(), progress=Progress(mode)), run) if "in this run" in line
+    ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+
 import comfy.k_diffusion.sampling as k_diffusion
 import comfy.samplers
 import numpy as np
@@ -10,7 +13,9 @@ import torch
 from comfy_extras import nodes_custom_sampler as custom
 from comfy_extras.nodes_optimalsteps import OptimalStepsScheduler
 
+from tests.support.host.nodes import fuse, part, unet_pair
 from tests.support.host.noise_only import SAMPLINGS, counted, lying, schedule
+from tools.host import other_packs
 
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40)
 STEPS, NOISE = "steps", "noise level"
@@ -31,7 +36,7 @@ def test_every_schedule_is_counted_as_the_paper_counts(pack, scheduler, model):
             # kl_optimal in one step.
             continue
         steps = len(sigmas) - 1
-        for progress, mode in (("auto", STEPS), (STEPS, STEPS), (NOISE, NOISE)):
+        for progress, mode in (("auto", STEPS), (NOISE, NOISE)):
             found = counted(pack, sampling, EULER, sigmas, progress)
             assert found.mode == mode, (count, found)
             assert found.steps == list(range(steps))
@@ -191,3 +196,65 @@ def test_churn_restarts_and_flipped_lists(pack):
     for progress in (STEPS, NOISE, "auto"):
         found = counted(pack, sampling, EULER, flipped, progress, latent=PICTURE)
         assert found.steps == list(range(20)) and found.mode == (STEPS if progress == STEPS else NOISE)
+
+
+def test_the_log_and_the_map_of_sigmas_say_which_way_was_counted(pack, sd15, caplog):
+    with caplog.at_level("INFO", "klora"):
+        part(pack, "nodes.host").announce(None, NOISE, part(pack, "klora_core.progress").in_steps(4))
+    assert "a run of 4 step(s), progress counted by noise level" in caplog.text
+    plan = fuse(pack, sd15.model, *unet_pair(sd15.model.model)).plan
+    sigmas = custom.BasicScheduler.execute(sd15.model, "simple", 20, 1.0).result[0]
+    half = custom.SplitSigmas.execute(sigmas, 10).result
+    late = custom.BasicScheduler.execute(sd15.model, "simple", 10, 0.5).result[0]
+    for some, mode in (
+        (sigmas, STEPS),
+        (sigmas[:-1].clone(), STEPS),
+        (half[0], NOISE),
+        (half[1], NOISE),
+        (late, NOISE),
+    ):
+        said = part(pack, "nodes").KLoRASelectionMap.execute(plan, 30, some).result[1]
+        assert f"in this run: {mode}" in said
+
+
+DAEMON, LYING, MULTIPLY = "DetailDaemonSamplerNode", "LyingSigmaSampler", "MultiplySigmas"
+SETTINGS = {
+    **{"detail_amount": 0.5, "start": 0.1, "end": 0.9, "bias": 0.5, "exponent": 1.0, "start_offset": 0.0},
+    **{"end_offset": 0.0, "fade": 0.0, "smooth": True, "cfg_scale_override": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    """Node classes of ComfyUI-Detail-Daemon, where KLORA_OTHER_PACKS names a folder with a checkout of it."""
+    for folder in other_packs.folders():
+        if not (folder / "detail_daemon_node.py").is_file():
+            continue
+        name = "pack_with_detail_daemon"
+        spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.NODE_CLASS_MAPPINGS
+    pytest.skip(f"{other_packs.NAMED_IN} names no folder with Detail Daemon")
+
+
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "heun", "uni_pc", "dpmpp_sde"])
+@pytest.mark.parametrize("model", SAMPLINGS)
+def test_with_detail_daemon_the_step_is_the_samplers(pack, daemon, model, name):
+    sampling, plain = SAMPLINGS[model], comfy.samplers.sampler_object(name)
+    told = [
+        daemon[DAEMON].go(plain, **SETTINGS)[0],
+        *(daemon[LYING].go(plain, factor)[0] for factor in (-0.05, 0.05, -0.4)),
+    ]
+    for progress in ("auto", "noise level"):
+        honest = counted(pack, sampling, plain, schedule(sampling, "simple", 20), progress)
+        for sampler in told:
+            found = counted(pack, sampling, sampler, schedule(sampling, "simple", 20), progress)
+            assert found.steps == honest.steps and found.mode == honest.mode
+            assert [sigma for sigma, _ in found.evaluations] != [sigma for sigma, _ in honest.evaluations]
+
+
+def test_a_multiplied_list_is_a_whole_run(pack, daemon):
+    sampling, euler = SAMPLINGS["flux"], comfy.samplers.sampler_object("euler")
+    (sigmas,) = daemon[MULTIPLY]().simple_output(schedule(sampling, "simple", 20), 0.95, 0, 1)
+    assert counted(pack, sampling, euler, sigmas).mode == "steps"
