@@ -15,7 +15,7 @@ class KLoraError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_escaped(message))
+        super().__init__(escaped(message))
 
     def __reduce__(self) -> tuple[Callable[[str], KLoraError], tuple[str]]:
         return _again, (str(self),)
@@ -44,14 +44,15 @@ def printable(name: object) -> str:
     Control and other invisible characters become escapes (``\\x1b``), bytes that were no UTF-8 the
     replacement character; a name longer than 240 characters is cut in its middle.
     """
-    text = _escaped(str(name))
+    text = escaped(str(name))
     if len(text) <= _LONGEST:
         return text
     half = (_LONGEST - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A line of text with its control and other invisible characters as escapes, of whatever length."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 

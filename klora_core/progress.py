@@ -12,8 +12,8 @@ import numpy as np
 
 from .errors import KLoraError
 
-Callback = Callable[[int, int], None]
-"""Told how far a long piece of work is: (done, of how many)."""
+Callback = Callable[[float, int], None]
+"""Told how far a long piece of work is: (done, of how many); ``done`` may be between two whole numbers."""
 
 AUTO, STEPS, NOISE_LEVEL = MODES = ("auto", "steps", "noise level")
 

@@ -104,7 +104,8 @@ class KLoRAMerge(io.ComfyNode):
         )
         tensors = state_dict(merged.deltas, DTYPES[precision], _shapes(model))
         name = f"{row.label} of {', '.join(member.name for member in set)}"
-        about = metadata(merged, [member.name for member in set])
+        headers = [getattr(member.tensors, "metadata", None) or {} for member in set]
+        about = metadata(merged, [member.name for member in set], headers)
         return io.NodeOutput(LoraStateDict(tensors, name, about), _report(merged, set, loras))
 
 
@@ -148,7 +149,7 @@ def _bar() -> Any:
     """The host's progress bar, made once it is known how long it is."""
     bars: list[Any] = []
 
-    def step(done: int, total: int) -> None:
+    def step(done: float, total: int) -> None:
         if not bars:
             bars.append(comfy.utils.ProgressBar(total))
         bars[0].update_absolute(done, total)

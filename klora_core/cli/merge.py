@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import files, names, outputs
 from ..deltas import Row, rows
-from ..errors import KLoraError
+from ..errors import KLoraError, printable
 from ..files import MERGE_TEXT_REASON
 from ..loras import ROLES
-from ..merges import DTYPES, METHODS, Value, merge, named, parameters, save
+from ..merges import DTYPES, METHODS, Value, check_suffix, merge, named, parameters, save
 from ..names import Slot
-from ..report import left_out
+from ..report import abbreviated, left_out
+from .terminal import progress, say
 
 
 def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
@@ -74,16 +74,23 @@ def run(options: argparse.Namespace) -> int:
     """Merge, write the file, say on stdout what was done. Raises KLoraError; nothing is written then."""
     if len(options.loras) < 2:
         raise KLoraError("merge needs two LoRAs or more.")
+    check_suffix(options.output)
+    outputs.check([options.output], options.loras)
     method = named(options.method)
     values = _given(options)
     method.values(values)
     loras = files.read_all(options.loras)
     weights = options.weights or [1.0] * len(loras)
     shown = [lora.name for lora in loras]
-    merged = merge(rows_of(loras), method, weights, options.roles, options.rank, values=values)
-    save(options.output, merged, shown, options.dtype, kernel_shapes(loras))
+    table = rows_of(loras)
+    _check_names(loras)
+    with progress("merging") as step:
+        merged = merge(table, method, weights, options.roles, options.rank, values=values, progress=step)
+    shapes = {**_heights(loras), **kernel_shapes(loras)}
+    save(options.output, merged, shown, options.dtype, shapes, [lora.metadata for lora in loras])
     lines = [
-        f"{options.output.name}: " + " + ".join(_term(*pair) for pair in zip(weights, shown, strict=True))
+        f"{printable(options.output.name)}: "
+        + " + ".join(_term(*pair) for pair in zip(weights, shown, strict=True))
     ]
     lines += [
         *merged.facts(),
@@ -93,8 +100,31 @@ def run(options: argparse.Namespace) -> int:
             for note in left_out(lora.name, lora.left, "NOT merged", MERGE_TEXT_REASON)
         ),
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say("\n".join(lines))
     return 0
+
+
+def _check_names(loras: Sequence[files.LoraFile]) -> None:
+    """Raises KLoraError for layers that no loader would look for in a merged file, by name."""
+    shapes = {slot.weight: delta.shape for lora in loras for slot, delta in lora.slots.items()}
+    strange = set(names.strangers(shapes))
+    for lora in loras:
+        found = dict.fromkeys(slot.weight for slot in lora.slots if slot.weight in strange)
+        if found:
+            raise KLoraError(
+                f"{lora.name}: no network that is known here has {abbreviated([*found])}, so no loader would "
+                "find it in a merged file. Save the LoRA under the names of ComfyUI or diffusers, or choose "
+                "another."
+            )
+
+
+def _heights(loras: Sequence[files.LoraFile]) -> dict[str, tuple[int]]:
+    """The rows of fused weights that are changed in part, the surest number of each."""
+    found: dict[str, tuple[int]] = {}
+    for lora in loras:
+        for weight, height in lora.heights.items():
+            found[weight] = min((height,), found.get(weight, (height,)))
+    return found
 
 
 def _given(options: argparse.Namespace) -> dict[str, Value]:

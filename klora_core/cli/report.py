@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from .. import files, plan_file, report
+from .. import files, outputs, plan_file, report
 from ..deltas import LAYERS
 from ..errors import KLoraError
 from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
@@ -18,6 +17,7 @@ from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
 from ..names import words_of
 from ..plan import Note, Plan, make_plan
 from ..progress import Columns, check_steps
+from .terminal import say
 
 STEPS, MAX_STEPS = 30, 10_000
 
@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     if steps > MAX_STEPS:
         raise KLoraError(f"steps must be at most {MAX_STEPS}, got {steps}.")
     given = vars(options)
+    outputs.check([path for path in (options.json, options.plot) if path], _inputs(given))
     if options.plan is None:
         plan = _planned(given)
     else:
@@ -100,8 +101,13 @@ def run(options: argparse.Namespace) -> int:
         _write(options.json, plan.dumps(steps))
     if options.plot:
         _plot(options.plot, plan, over)
-    sys.stdout.write(report.text(plan, over) + "\n")
+    say(report.text(plan, over))
     return 0
+
+
+def _inputs(given: Mapping[str, Any]) -> list[Path]:
+    plan = [given["plan"]] if given["plan"] is not None else []
+    return [*plan, *given.get("pair", ()), *(path for _, path in given.get("loras", ()))]
 
 
 def _dials(entry: Entry) -> Collection[str]:
@@ -152,10 +158,8 @@ def _notes(lora: files.LoraFile) -> list[Note]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise KLoraError(_unwritable(path, error)) from error
+    with outputs.replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _plot(path: Path, plan: Plan, over: Columns) -> None:
@@ -164,12 +168,9 @@ def _plot(path: Path, plan: Plan, over: Columns) -> None:
     except ImportError as error:
         raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
     try:
-        draw(plan, over).save(path)
-    except OSError as error:
-        raise KLoraError(_unwritable(path, error)) from error
+        with outputs.replacing(path) as beside:
+            draw(plan, over).save(beside)
+    except KLoraError:
+        raise
     except ValueError as error:
         raise KLoraError(f"can't draw {path}: {error}. Give a file name that ends in .png.") from error
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return f"can't write {path}: {error.strerror or error}. Choose a folder that exists and is writable."

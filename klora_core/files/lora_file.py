@@ -30,7 +30,8 @@ class LoraFile:
     """A LoRA file. ``slots`` is what it changes in the diffusion model, by canonical slot, once it is placed.
 
     ``left`` is what else is in it. ``modules`` are its changes by dotted path, ``keys`` the tensors of each,
-    ``placed`` the slot of each once it is placed; ``guessed`` those paths whose dots were restored;
+    ``placed`` the slot of each once it is placed, ``heights`` the rows of fused weights of which slots are
+    parts, by weight, where the parts tell them; ``guessed`` those paths whose dots were restored;
     ``metadata`` the text that the trainer wrote into it. ``waiting`` are changes that only a model's weights
     make complete (:mod:`klora_core.files.with_weights`), by dotted path. ``notes`` say what else was done.
     ``kernels`` are the shapes [out, in, kernel...] of convolutions by path, where their factors tell them.
@@ -47,6 +48,7 @@ class LoraFile:
     kernels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slots: dict[Slot, Delta] = field(default_factory=dict)
     placed: Mapping[str, Slot] = field(default_factory=dict)
+    heights: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:

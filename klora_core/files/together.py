@@ -79,6 +79,7 @@ def _with_slots(file: LoraFile, placed: Mapping[str, Placed], spelling: Mapping[
     """Restored dots give way to the ``spelling`` (flattened -> dotted) of others."""
     slots: dict[Slot, Delta] = {}
     by_path: dict[str, Slot] = {}
+    heights: dict[str, int] = {}
     for path, change in file.modules.items():
         slot = placed[path].slot
         if path in file.guessed:
@@ -87,7 +88,10 @@ def _with_slots(file: LoraFile, placed: Mapping[str, Placed], spelling: Mapping[
             raise twice(slot.name)
         slots[slot] = swapped(change) if placed[path].swap_halves else change
         by_path[path] = slot
-    return replace(file, slots=slots, placed=by_path)
+        if (height := placed[path].height) is not None:
+            # The least: of grouped queries alone the rest can only be guessed.
+            heights[slot.weight] = min(height, heights.get(slot.weight, height))
+    return replace(file, slots=slots, placed=by_path, heights=heights)
 
 
 def swapped(change: Delta) -> Delta:

@@ -6,5 +6,5 @@ files, ``sums`` the shortest. ``low_rank`` is the linear algebra, ``saving`` the
 
 from .merge import Merged, merge
 from .method import MergeMethod, Parameter, Value
-from .saving import DTYPES, metadata, save, state_dict
+from .saving import DTYPES, check_suffix, metadata, save, state_dict
 from .table import METHODS, named, parameters

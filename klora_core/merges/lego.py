@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..deltas import LowRank
+from ..errors import KLoraError
 from .clusters import k_means
 from .low_rank import numerical_rank, svd
 from .method import MergeMethod, Parameter, Settings, Term, largest_rank
 
+MOST_UNITS = 4096
 RAW, CANONICAL = GAUGES = ("raw", "svd")
 
 
@@ -55,11 +57,19 @@ def centroids(pool: Tensor, labels: Tensor) -> Tensor:
     return means * torch.where(sizes > 0, wanted / sizes, 0.0)[:, None]
 
 
-def lego(pool: Tensor, k: int, reference_rank: int, n: int, seed: int, reweight: bool) -> LowRank:
+def lego(
+    pool: Tensor,
+    k: int,
+    reference_rank: int,
+    n: int,
+    seed: int,
+    reweight: bool,
+    step: Callable[[float], None] = lambda share: None,
+) -> LowRank:
     """k units from the ``pool`` [m, n + out] of all LoRAs' units; dW times sqrt(r_ref / k) if ``reweight``.
 
     Rank min(k, m). Units that add nothing (a_j or b_j zero) take no part: a LoRA of zeros changes nothing.
-    ``reference_rank`` is r_ref, the rank of a LoRA before the merge.
+    ``reference_rank`` is r_ref, the rank of a LoRA before the merge. ``step`` is told the share that is done.
     """
     pool = pool[(pool[:, :n].abs().amax(dim=1) > 0) & (pool[:, n:].abs().amax(dim=1) > 0)]
     if not len(pool):
@@ -72,7 +82,7 @@ def lego(pool: Tensor, k: int, reference_rank: int, n: int, seed: int, reweight:
     gram = (wide @ wide.T).cpu().numpy()
     if not np.isfinite(gram).all():
         raise OverflowError("units that are not finite have no distance")
-    labels = torch.from_numpy(k_means(gram, k, seed))
+    labels = torch.from_numpy(k_means(gram, k, seed, step=step))
     merged = centroids(pool, labels.to(pool.device))
     scale = (reference_rank / k) ** 0.5 if reweight else 1.0
     return LowRank(merged[:, n:].T * scale, merged[:, :n])
@@ -83,6 +93,12 @@ def _merge(terms: Sequence[Term], settings: Settings) -> LowRank:
     if settings.values["gauge"] == CANONICAL:
         changes = [canonical(change) for change in changes]
     pool = torch.cat([units(change, term.weight) for change, term in zip(changes, terms, strict=True)])
+    if len(pool) > MOST_UNITS:
+        raise KLoraError(
+            f"Layer {settings.slot.name}: LoRA-LEGO compares each of {len(pool)} ranks, those of all LoRAs "
+            f"together, with each, and takes at most {MOST_UNITS}. Choose another method, or bring the LoRAs "
+            "to smaller ranks first."
+        )
     reference = largest_rank(terms)
     return lego(
         pool,
@@ -91,6 +107,7 @@ def _merge(terms: Sequence[Term], settings: Settings) -> LowRank:
         terms[0].delta.shape[1],
         int(settings.values["seed"]),
         settings.values["reweight"] == "on",
+        settings.step,
     )
 
 

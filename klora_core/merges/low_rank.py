@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, LowRank
+from ..deltas import Delta, Dense, LowRank, spans
 from ..scores import energy
 
 OVERSAMPLING = 10
@@ -15,6 +16,7 @@ POWER_ITERATIONS = 2
 # What the rounding of a stored entry leaves of a matrix that was of low rank before it was stored.
 _ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 _RANK_TOLERANCE = 1e-5
+_AT_ONCE = 1 << 26
 
 
 def factors(delta: Delta, tolerance: float | None = None) -> LowRank:
@@ -37,7 +39,7 @@ def matrix_factors(matrix: Tensor, bound: int, tolerance: float = _RANK_TOLERANC
     ``tolerance`` is relative to its Frobenius norm. The sketch doubles until the measured error is small
     enough, so a matrix of low rank costs little and any other a full SVD.
     """
-    total = matrix.double().square().sum().item() if matrix.numel() else 0.0
+    total = _squares(matrix) if matrix.numel() else 0.0
     if total == 0:
         return LowRank(matrix.new_zeros(matrix.shape[0], 1), matrix.new_zeros(1, matrix.shape[1]))
     allowed = tolerance**2 * total
@@ -45,7 +47,7 @@ def matrix_factors(matrix: Tensor, bound: int, tolerance: float = _RANK_TOLERANC
     while True:
         u, s, v = matrix_svd(matrix, min(size, bound))
         # Measured on the matrix itself: the singular values can't see what their own rounding lost.
-        left = (matrix - (u * s) @ v).double().square().sum().item()
+        left = _squares(matrix, u * s, v)
         if left <= allowed or len(s) >= min(bound, *matrix.shape):
             break
         size *= 2
@@ -96,7 +98,7 @@ def cut_matrix(matrix: Tensor, rank: int) -> tuple[LowRank, float]:
     Exact SVD where the matrix is small, else :func:`matrix_svd`'s randomized one.
     """
     u, s, v = matrix_svd(matrix, rank)
-    total = matrix.double().square().sum().item()
+    total = _squares(matrix)
     keep = max(1, numerical_rank(s))
     kept = s.double().square().sum().item()
     return _balanced(u[:, :keep], s[:keep], v[:keep]), min(1.0, kept / total) if total else 1.0
@@ -123,9 +125,35 @@ def matrix_svd(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     return q @ u[:, :rank], s[:rank], v[:rank]
 
 
+def stacked(pieces: Mapping[tuple[int, int], LowRank], out: int) -> LowRank:
+    """Pieces of one weight by their rows (start, length) as one change of ``out`` rows, zero elsewhere."""
+    down = torch.cat([change.down.float() for change in pieces.values()])
+    up = torch.zeros(out, len(down))
+    at = 0
+    for (start, length), change in pieces.items():
+        up[start : start + length, at : at + change.rank] = change.up.float() * change.scale
+        at += change.rank
+    # The pieces of a fused LoRA that was cut share their rows of ``down``.
+    rows, place = torch.unique(down, dim=0, return_inverse=True)
+    if len(rows) == len(down):
+        return LowRank(up, down)
+    return LowRank(torch.zeros(out, len(rows)).index_add_(1, place, up), rows)
+
+
 def norm(change: LowRank) -> float:
     """||dW||_F from the factors."""
     return abs(change.scale) * math.sqrt(energy(LowRank(change.up, change.down)))
+
+
+def _squares(matrix: Tensor, up: Tensor | None = None, down: Tensor | None = None) -> float:
+    """||matrix - up @ down||_F^2 in float64, some rows at a time where the whole would be large."""
+    total = 0.0
+    for start, length in spans((matrix.shape[0], matrix.shape[1]), _AT_ONCE):
+        rows = matrix.narrow(0, start, length)
+        if up is not None and down is not None:
+            rows = rows - up.narrow(0, start, length) @ down
+        total += rows.double().square().sum().item()
+    return total
 
 
 def _balanced(u: Tensor, s: Tensor, v: Tensor) -> LowRank:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from ..loras import OTHER, ROLES, STYLE, SUBJECT
 from ..names import Slot
 from ..progress import Callback
 from .low_rank import cut, cut_matrix, norm
-from .method import LARGEST, MergeMethod, Settings, Term, Value, sum_of_ranks
+from .method import LARGEST, MergeMethod, Settings, Term, Value, check_sizes, sum_of_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +81,18 @@ def merge(
     ``roles`` None means :func:`default_roles`; ``rank`` None what the method says: exact where its result is
     of low rank, else the rank that its row names. A LoRA of weight 0 takes no part, and slots that only such
     LoRAs change are left out. ``progress`` (done, of how many: slots of all LoRAs, times passes) is called as
-    the work goes on; an exception from it stops the merge. The work is done on ``device``, the result is on
-    the CPU.
+    the work goes on, within a slot too where that takes long; an exception from it stops the merge. The work
+    is done on ``device``, the result is on the CPU.
 
-    Raises KLoraError for arguments that do not fit, for deltas of different shapes in one slot, and for
-    values that overflow, naming the layer.
+    Raises KLoraError for arguments that do not fit, for deltas of different shapes in one slot, for more
+    memory than any network's layers explain, and for values that overflow, naming the layer.
     """
     roles = _checked(rows, weights, roles, rank)
     settings = Settings(Slot(""), method.values(values or {}), rank)
     terms = {row.slot: found for row in rows if (found := _terms(row, weights, roles, device))}
     if not terms:
         raise KLoraError("There is nothing to merge: every LoRA has strength 0. Set one to another value.")
+    check_sizes(terms, method, rank)
     once = sum(map(len, terms.values()))
     counter = _Counter(progress, once * (method.passes + 1))
     for slot, found in terms.items():
@@ -105,7 +107,8 @@ def merge(
     size: dict[Slot, float] = {}
     for slot, found in terms.items():
         try:
-            result = method.merge_slot(found, replace(settings, slot=slot))
+            within = partial(counter.within, len(found))
+            result = method.merge_slot(found, replace(settings, slot=slot, step=within))
             change, share = _to_rank(result, found, method, rank)
         except (torch.linalg.LinAlgError, OverflowError) as error:
             raise _overflow(slot) from error
@@ -212,5 +215,9 @@ class _Counter:
 
     def step(self, terms: int = 1) -> None:
         self.done += terms
+        self.within(0, 0)
+
+    def within(self, terms: int, share: float) -> None:
+        """Tell that ``share`` of the next ``terms`` is done, which are counted when all of it is."""
         if self._progress is not None:
-            self._progress(min(self.done, self._total), self._total)
+            self._progress(min(self.done + terms * share, self._total), self._total)

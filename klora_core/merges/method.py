@@ -20,6 +20,11 @@ from .low_rank import factors
 Value = Union[float, int, str]
 LARGEST = torch.finfo(torch.float32).max
 
+MOST_NUMBERS = 3 << 27
+"""Numbers in what one layer may become in memory, 1.6 GB: the largest layer that ComfyUI's networks have,
+FLUX.2's of 55,296 x 6,144, is less, and so are its factors of full rank."""
+_GROWN, _GROWTH = 1 << 29, 8
+
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -78,6 +83,8 @@ class Settings:
     values: Mapping[str, Value] = field(default_factory=dict)
     rank: int | None = None
     evidence: Any = None
+    step: Callable[[float], None] = lambda share: None
+    """To be told what share of the slot is done, by what takes long in one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class MergeMethod:
     slots), for what one slot can't tell, such as a threshold; its result reaches the slots as evidence.
     A method that needs the model's activations would get them the same way.
     ``default_rank`` is the rank where none is asked for; None: the result is exact as it comes.
+    ``multiplies_out``: a slot's result is a matrix.
     """
 
     name: str
@@ -133,6 +141,7 @@ class MergeMethod:
     prepare: PrepareFunction | None = None
     passes: int = 0
     default_rank: Callable[[Sequence[Term]], int] | None = None
+    multiplies_out: bool = False
 
     def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """All parameters: the given ones checked, defaults for the rest. Raises KLoraError."""
@@ -151,3 +160,35 @@ def largest_rank(terms: Sequence[Term]) -> int:
 def sum_of_ranks(terms: Sequence[Term]) -> int:
     """The rank of the plain sum of a slot."""
     return sum(term.rank for term in terms)
+
+
+def check_sizes(terms: SlotTerms, method: MergeMethod, rank: int | None) -> None:
+    """Raises KLoraError, naming the layer, for a merge of more memory than any network's layers explain.
+
+    Some kinds of LoRA are small in a file and large once they are multiplied out.
+    """
+    grown = held = 0
+    largest: tuple[int, Slot | None] = (0, None)
+    for slot, found in terms.items():
+        out, n = found[0].delta.shape
+        for delta in (term.delta for term in found):
+            held += sum(tensor.numel() for tensor in delta.tensors)
+            needed = 0 if isinstance(delta, LowRank) else max(out * n, (out + n) * delta.rank)
+            if needed > MOST_NUMBERS or (method.multiplies_out and out * n > MOST_NUMBERS):
+                raise KLoraError(
+                    f"Layer {slot.name}: its {delta.kind} of {out} x {n} would take "
+                    f"{_gigabytes(max(needed, out * n))} to merge, more than any layer of a network takes. "
+                    "Leave that LoRA out."
+                )
+        if rank is None and method.default_rank is None:
+            size = (out + n) * sum(term.delta.rank for term in found)
+            grown, largest = grown + size, max(largest, (size, slot), key=lambda pair: pair[0])
+    if grown > max(_GROWN, _GROWTH * held) and largest[1] is not None:
+        raise KLoraError(
+            f"Layer {largest[1].name} and others would be of full rank, {_gigabytes(grown)} in all: that is "
+            "what LoKr and its like are once multiplied out. Give a rank for the result, such as 64."
+        )
+
+
+def _gigabytes(numbers: int) -> str:
+    return f"{4 * numbers / 1e9:.1f} GB"

@@ -1,32 +1,55 @@
-"""A merged LoRA as an ordinary LoRA file: kohya's names, fused weights in one piece, alpha = rank."""
+"""A merged LoRA as an ordinary LoRA file: kohya's names, fused weights in one piece, alpha = rank.
+
+What is written is read back, by the reader that reads every LoRA, before it takes its place.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ..deltas import LowRank
-from ..errors import KLoraError
-from ..names import Slot, flat
+from ..errors import KLoraError, printable
+from ..files import from_tensors, trigger_words, utf8_path
+from ..names import Slot, base_texts, flat, is_open
+from ..outputs import replacing, unwritable
+from .low_rank import stacked
 from .merge import Merged
 
+# Stability's key for it.
+TRIGGER = "modelspec.trigger_phrase"
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-PREFIX = "lora_unet_"
 
 Shapes = Mapping[str, Sequence[int]]
 
 
+def kohya(weight: str) -> str:
+    """A module by kohya's name, which ComfyUI knows of every network."""
+    return "lora_unet_" + flat(weight)
+
+
+def diffusers(weight: str) -> str:
+    """A module by its name in diffusers, which ComfyUI knows of FLUX and of those whose own it is."""
+    return f"transformer.{weight}"
+
+
 def state_dict(
-    deltas: Mapping[Slot, LowRank], dtype: torch.dtype = torch.float32, shapes: Shapes | None = None
+    deltas: Mapping[Slot, LowRank],
+    dtype: torch.dtype = torch.float32,
+    shapes: Shapes | None = None,
+    spelled: Callable[[str], str] = kohya,
 ) -> dict[str, Tensor]:
     """The tensors of a LoRA by kohya key: ``lora_unet_<weight>`` and ``.lora_up.weight``, down, ``.alpha``.
+
+    ``spelled`` is another name for the module of a weight.
 
     ``shapes`` maps weights to their whole shape in the model, where it is known: [out, in, kernel...]
     restores a convolution's kernel (else it stays flat, which ComfyUI loads too), and ``out`` is the height
@@ -51,7 +74,7 @@ def state_dict(
                     f"{' x '.join(map(str, shape))} in the model. Use LoRAs of this base model."
                 )
             up, down = up.view(*up.shape, *(1 for _ in shape[2:])), down.view(-1, *shape[1:])
-        module = PREFIX + flat(weight)
+        module = spelled(weight)
         if f"{module}.alpha" in tensors:
             raise KLoraError(f"Two layers would be saved as {module}: {weight} is one of them.")
         tensors[f"{module}.lora_up.weight"] = up
@@ -61,8 +84,14 @@ def state_dict(
     return tensors
 
 
-def metadata(merged: Merged, sources: Sequence[str]) -> dict[str, str]:
-    """What a safetensors header says about a merged LoRA: kohya's ``ss_`` keys, and from what and how."""
+def metadata(
+    merged: Merged, sources: Sequence[str], headers: Sequence[Mapping[str, str]] = ()
+) -> dict[str, str]:
+    """What a safetensors header says about a merged LoRA: kohya's ``ss_`` keys, and from what and how.
+
+    Trigger words and base model are those of ``headers``, the texts in the headers of the LoRAs, where given.
+    """
+    told = [text for text, weight in zip(headers, merged.weights, strict=False) if weight != 0]
     ranks = {change.rank for change in merged.deltas.values()}
     rank = str(ranks.pop()) if len(ranks) == 1 else "Dynamic"
     recipe = {
@@ -77,6 +106,7 @@ def metadata(merged: Merged, sources: Sequence[str]) -> dict[str, str]:
     }
     names = " + ".join(f"{weight:g} {name}" for name, weight in zip(sources, merged.weights, strict=True))
     return {
+        **_kept(told),
         "format": "pt",
         "ss_network_module": "networks.lora",
         "ss_network_dim": rank,
@@ -86,31 +116,74 @@ def metadata(merged: Merged, sources: Sequence[str]) -> dict[str, str]:
     }
 
 
+def _kept(headers: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What calls the LoRAs, and what they were made for, as their headers say it; the first of two counts."""
+    words = dict.fromkeys(word for text in headers for word in trigger_words(text).split(", ") if word)
+    bases = {key: value for text in reversed(headers) for key, value in base_texts(text).items()}
+    return {**bases, **({TRIGGER: ", ".join(words)} if words else {})}
+
+
 def save(
     path: str | Path,
     merged: Merged,
     sources: Sequence[str],
     dtype: str = "fp16",
     shapes: Shapes | None = None,
+    headers: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Write a merged LoRA. ``sources`` names the LoRAs, ``dtype`` is a key of ``DTYPES``.
+    """Write a merged LoRA. ``sources`` names the LoRAs, ``headers`` are the texts in theirs, ``dtype`` is a
+    key of ``DTYPES``.
 
-    Raises KLoraError as :func:`state_dict` does, and for a file that can't be written.
+    Raises KLoraError as :func:`state_dict` does, for a file that can't be written, and for one that would not
+    be read as what was merged: then ``path`` is as it was.
     """
     path = Path(path)
-    if path.suffix.lower() != ".safetensors":
-        raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
+    check_suffix(path)
     if dtype not in DTYPES:
         raise KLoraError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
-    tensors = state_dict(merged.deltas, DTYPES[dtype], shapes)
-    header = metadata(merged, sources)
+    wanted = {slot.weight: change.shape for slot, change in merged.deltas.items()}
+    spelled = diffusers if is_open(wanted) else kohya
+    tensors = state_dict(merged.deltas, DTYPES[dtype], shapes, spelled)
+    header = metadata(merged, sources, headers)
+    with replacing(path) as beside:
+        try:
+            _write(tensors, beside, header)
+        except Exception as error:
+            # safetensors has an error of its own for what the system says.
+            raise unwritable(path, error) from error
+        _read_back(beside, path.name, tensors, {spelled(weight): weight for weight in wanted})
+
+
+def check_suffix(path: Path) -> None:
+    """Raises KLoraError for the name of another kind of file."""
+    if path.suffix.lower() != ".safetensors":
+        raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
+
+
+def _write(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
     try:
         save_file(tensors, path, header)
-    except Exception as error:
-        # safetensors raises its own error for a folder that is missing, Python's for one that is read-only.
-        raise KLoraError(
-            f"can't write {path}: {error}. Choose a folder that exists and is writable."
-        ) from error
+    except UnicodeEncodeError:
+        # Folders may have names that safetensors can't take.
+        path.write_bytes(to_bytes(tensors, header))
+
+
+def _read_back(path: Path, name: str, tensors: Mapping[str, Tensor], weights: Mapping[str, str]) -> None:
+    """Raises KLoraError where a file is not read as ``tensors`` that change ``weights``, by module."""
+    with utf8_path(path) as plain:
+        stored = load_file(plain)
+    lost = [key for key in tensors if key not in stored or not torch.equal(stored[key], tensors[key])]
+    if lost:
+        raise KLoraError(f"{printable(name)}: {printable(lost[0])} was not stored as it is. Check the disk.")
+    back = from_tensors(printable(name), stored)
+    found = {flat(slot.weight): delta.shape for slot, delta in back.slots.items() if slot.rows is None}
+    for module, weight in weights.items():
+        up, down = (tensors[f"{module}.lora_{part}.weight"].flatten(1) for part in ("up", "down"))
+        if found.get(flat(weight)) != (up.shape[0], down.shape[1]):
+            raise KLoraError(
+                f"{printable(name)}: layer {weight} would not be found in it, so nothing was written. Merge "
+                "in ComfyUI, where the model tells what it is, or leave out the LoRA that changes it."
+            )
 
 
 def _joined(
@@ -122,26 +195,12 @@ def _joined(
     spans = sorted(rows for rows in parts if rows is not None)
     if None in parts or any(a[0] + a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)):
         raise KLoraError(f"Layer {weight} is changed twice, fused and split. Save the LoRAs again.")
-    ordered = [parts[rows] for rows in spans]
-    stop, columns = sum(spans[-1]), ordered[0].shape[1]
+    ordered = {rows: parts[rows] for rows in spans}
+    stop, columns = sum(spans[-1]), ordered[spans[0]].shape[1]
     out = shape[0] if shape else _height(weight, stop, columns)
     if stop > out:
         raise KLoraError(f"Layer {weight} has {out} rows in the model and {stop} in the LoRA.")
-    down = torch.cat([change.down.float() for change in ordered])
-    up = torch.zeros(out, len(down))
-    at = 0
-    for (start, length), change in zip(spans, ordered, strict=True):
-        up[start : start + length, at : at + change.rank] = change.up.float() * change.scale
-        at += change.rank
-    return _without_doubles(up, down)
-
-
-def _without_doubles(up: Tensor, down: Tensor) -> LowRank:
-    """The same sum where pieces share rows of ``down``, as a fused LoRA does once it was cut."""
-    rows, place = torch.unique(down, dim=0, return_inverse=True)
-    if len(rows) == len(down):
-        return LowRank(up, down)
-    return LowRank(torch.zeros(len(up), len(rows)).index_add_(1, place, up), rows)
+    return stacked(ordered, out)
 
 
 def _height(weight: str, stop: int, columns: int) -> int:

@@ -155,6 +155,7 @@ METHODS = (
         limits,
         passes=1,
         default_rank=sum_of_ranks,
+        multiplies_out=True,
     ),
     MergeMethod(
         "ties",
@@ -165,8 +166,17 @@ METHODS = (
         limits,
         passes=1,
         default_rank=sum_of_ranks,
+        multiplies_out=True,
     ),
-    MergeMethod("dare", "DARE", _DARE, _by_chance(weighted_sum), (_KEPT, _SEED), default_rank=sum_of_ranks),
+    MergeMethod(
+        "dare",
+        "DARE",
+        _DARE,
+        _by_chance(weighted_sum),
+        (_KEPT, _SEED),
+        default_rank=sum_of_ranks,
+        multiplies_out=True,
+    ),
     MergeMethod(
         "dare-ties",
         "DARE-TIES",
@@ -174,5 +184,6 @@ METHODS = (
         _by_chance(disjoint_mean),
         (_KEPT, _SEED),
         default_rank=sum_of_ranks,
+        multiplies_out=True,
     ),
 )

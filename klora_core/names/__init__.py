@@ -3,12 +3,13 @@
 In go a module's name as a file spells it and the shape of its change; out comes a :class:`Slot`. Read
 ``canonical`` first, then ``table`` and ``networks`` (what others call a network's modules), ``slots`` (order
 and blocks), ``sign_table`` (what tells the base model of a file) with ``layout`` and ``base_models``, which
-look it up.
+look it up; ``known`` tells what is no network's.
 """
 
-from .base_models import BaseModel, base_model_of, is_understood, words_of, wrapper_of
+from .base_models import BaseModel, base_model_of, base_texts, is_understood, words_of, wrapper_of
 from .canonical import dotted, module, place
 from .fused import FUSED, Part, is_fused, parts_of
+from .known import is_open, strangers
 from .layout import Layout, layout_of
 from .networks import TABLES, is_numbered, numbered
 from .prefixes import unwrapped

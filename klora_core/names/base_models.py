@@ -67,6 +67,14 @@ def base_model_of(shapes: Shapes, metadata: Mapping[str, str] | None = None) -> 
     return None if row is None else BaseModel(row.names)
 
 
+def base_texts(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What a file's text says of its base model as such, by key; else the model's name by the settings."""
+    found = {key: text for key in _WRITTEN if (text := written.text_of(metadata, key))}
+    if not found and (row := _by_text(metadata)) is not None and len(row.names) == 1:
+        found = {_WRITTEN[-1]: row.names[0]}
+    return found
+
+
 def is_understood(shapes: Shapes) -> bool:
     """Whether the names in a LoRA, with [out, n] of each change, are those of a network that is told here."""
     return layout_of(shapes).network not in (None, OTHER) or base_model_of(shapes) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from klora_core.cli import main
+from klora_core.cli import main, merge, report
 from klora_core.plan_file import from_json
 from tests.support import loras
 
@@ -152,3 +153,50 @@ def test_help_is_no_error(capsys):
         main(["report", "--help"])
     assert caught.value.code == 0
     assert "--schedule" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [merge, report])
+def test_ctrl_c_is_one_line(command, pair, tmp_path, capsys, monkeypatch):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    name = command.__name__.rpartition(".")[2]
+    out = ["-o", str(tmp_path / "out.safetensors")] if command is merge else []
+    assert main([name, *pair, *out]) == 130
+    assert capsys.readouterr() == ("", "klora: interrupted.\n")
+
+
+def test_no_name_is_a_command_to_the_terminal(pair, tmp_path, capsys):
+    """Of what is written and of what is read, in what is said and in what is refused."""
+    out = tmp_path / "red\x1b[31m\x9b.safetensors"
+    assert main(["merge", *pair, "-o", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert r"red\x1b[31m\x9b.safetensors: 1 x cat" in shown and "\x1b" not in shown and "\x9b" not in shown
+    assert out.exists()
+    assert r"\x1b[31m" in fails(capsys, "merge", *pair, "-o", tmp_path / "no\x1b[31m" / "out.safetensors")
+    assert r"\x1b[31m" in fails(capsys, "report", *pair, "--json", tmp_path / "no\x1b[31m" / "plan.json")
+    assert main(["report", str(out), pair[1]]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_a_terminal_has_no_letters_for(pair, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    out = tmp_path / "\u732b.safetensors"
+    assert main(["merge", *pair, "-o", str(out)]) == 0
+    sys.stdout.seek(0)
+    assert sys.stdout.read().startswith(r"\u732b.safetensors")
+
+
+def test_reports_do_not_overwrite_what_they_read(pair, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / "cat.safetensors").read_bytes()
+    for option in ("--json", "--plot"):
+        assert "is one of the files that are read" in fails(
+            capsys, "report", *pair, option, "cat.safetensors"
+        )
+    assert "twice" in fails(capsys, "report", *pair, "--json", "a.png", "--plot", "a.png")
+    assert main(["report", *pair, "--json", "plan.json"]) == 0
+    capsys.readouterr()
+    assert "that are read" in fails(capsys, "report", "--plan", "plan.json", "--json", "./plan.json")
+    assert (tmp_path / "cat.safetensors").read_bytes() == before

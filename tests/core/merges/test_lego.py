@@ -8,6 +8,8 @@ import torch
 from sklearn.cluster import KMeans
 
 from klora_core.deltas import LowRank
+from klora_core.errors import KLoraError
+from klora_core.merges import clusters, merge, named
 from klora_core.merges.clusters import inertia, k_means, lloyd, starts
 from klora_core.merges.lego import canonical, centroids, lego, units
 from tests.support.merging import dense, lora, merged, rows
@@ -127,3 +129,36 @@ def test_the_seed_chooses_the_start():
     results = [lego(pool, 8, 8, 12, seed, True) for seed in (0, 0, 1, 2, 3)]
     assert torch.equal(results[0].up, results[1].up)
     assert any(not torch.allclose(results[0].up, other.up) for other in results[2:])
+
+
+def test_many_points_are_clustered_as_few_are(monkeypatch):
+    """Members added one by one, or by a product with all of them."""
+    points = np.random.default_rng(5).normal(size=(90, 40))
+    found = {}
+    for many in (1, 1000):
+        monkeypatch.setattr(clusters, "_MANY", many)
+        found[many] = k_means(points @ points.T, 20)
+    assert np.array_equal(found[1], found[1000])
+
+
+def test_progress_within_a_layer():
+    """It rises, never past what the layer counts, and an exception from it stops the work."""
+    table, seen = rows([lora(60, 50, 20, 1)], [lora(60, 50, 20, 2)]), []
+    merge(table, named("lora-lego"), (1, 1), progress=lambda done, total: seen.append((done, total)))
+    done = [step for step, _ in seen]
+    assert done == sorted(done) and done[-1] == 2 and {total for _, total in seen} == {2}
+    assert len([step for step in done if 0 < step < 2]) >= 10
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge(table, named("lora-lego"), (1, 1), progress=stop)
+
+
+def test_ranks_in_the_thousands_have_a_bound():
+    wide = LowRank(torch.ones(2, 1).expand(2, 2049), torch.ones(1, 2).expand(2049, 2))
+    with pytest.raises(
+        KLoraError, match=r"Layer slot\.0: LoRA-LEGO compares each of 4098 ranks.* at most 4096"
+    ):
+        merged(rows([wide], [wide]), "lora-lego")

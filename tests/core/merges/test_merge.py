@@ -9,6 +9,7 @@ from klora_core.deltas import Dense, Hadamard, Kron, LowRank
 from klora_core.errors import KLoraError
 from klora_core.merges import METHODS, merge, named, parameters
 from klora_core.merges.merge import default_roles
+from klora_core.merges.method import Term, check_sizes
 from klora_core.names import Slot
 from tests.support.merging import Row, dense, lora, merged, rows
 
@@ -258,3 +259,44 @@ def test_facts_say_what_the_cut_lost():
     assert done.kept_energy() == pytest.approx(kept / whole, rel=1e-5)
     assert f"keeps {kept / whole:.1%}" in done.facts()[-1]
     assert not merged(table, "linear")[1].kept
+
+
+def huge(side):
+    """A LoKr of 160 KB or less that is a matrix of gigabytes."""
+    return Kron(torch.ones(side, side), torch.ones(side, side))
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("rank", [None, 8])
+def test_a_layer_larger_than_any_network_s_is_refused_by_name(method, rank):
+    for delta in (huge(200), huge(150)):
+        side = delta.shape[0]
+        with pytest.raises(
+            KLoraError, match=rf"Layer slot\.1: its LoKr of {side} x {side} would take \d+\.\d GB"
+        ):
+            merge(rows([lora(4, 4, 1, 1), delta]), named(method), (1,), rank=rank)
+
+
+@pytest.mark.parametrize("method", ["ties", "dare", "dare-ties", "magnitude-prune"])
+def test_what_a_method_multiplies_out_counts_too(method):
+    wide = LowRank(torch.zeros(1, 1).expand(40_000, 1), torch.zeros(1, 1).expand(1, 40_000))
+    with pytest.raises(KLoraError, match=r"Layer slot\.0: its LoRA of 40000 x 40000 would take 6\.4 GB"):
+        merge(rows([wide]), named(method), (1,))
+
+
+def test_layers_that_are_large_together_need_a_rank():
+    """Each is a layer of FLUX: as factors of full rank 19 million numbers, from 6 thousand."""
+    layer = Kron(torch.ones(48, 48), torch.ones(64, 64))
+    with pytest.raises(
+        KLoraError, match=r"Layer slot\.\d+ and others would be of full rank, \d+.* Give a rank"
+    ):
+        merge(rows([layer] * 300), named("linear"), (1,))
+
+
+def test_layers_of_the_largest_network_are_no_reason():
+    """FLUX.2's, of full rank: refused for nothing but what they would be together."""
+    largest = Kron(torch.ones(288, 64), torch.ones(192, 96))
+    assert largest.shape == (55_296, 6144)
+    terms = {Slot("single_blocks.0.linear1"): (Term(0, largest, 1.0),)}
+    check_sizes(terms, named("ties"), None)
+    check_sizes(terms, named("linear"), 64)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from klora_core import files
-from klora_core.names import block, is_attention
+from klora_core.names import block, is_attention, strangers
 from tests.support.host.lora_accounts import accounted, patcher
 from tests.support.host.networks import NETWORKS
 from tests.support.host.nodes import part
@@ -43,6 +43,11 @@ def test_every_block_has_a_name_and_attention(pack, network):
     for label, found in blocks.items():
         assert any(found) or label.startswith("guidance"), label
     assert any(map(any, blocks.values()))
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_no_layer_of_a_network_is_strange(pack, network):
+    assert strangers(shapes_of(pack, network)) == ()
 
 
 def covered(targets):
