@@ -109,5 +109,6 @@ def _of_stack(stack: Sequence[Any], roles: str) -> list[Member]:
         for value in (strength, on_clip):
             check_number(f"The strength of {name} in lora_stack", value)
         role = STACK_ROLES[roles][1 if members else 0]
-        members.append(Member(load(name), str(name), role, strength, on_clip))
+        lora = load(name)
+        members.append(Member(lora, lora.file, role, strength, on_clip))
     return members

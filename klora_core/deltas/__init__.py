@@ -6,7 +6,7 @@ the kinds that depend on it, ``digest`` tells equal deltas, ``projection`` what 
 another does not read.
 """
 
-from .digest import Digests, contents, digest, digests
+from .digest import Digests, contents, cryptographic, digest, digests
 from .layer_weight import LayerWeight
 from .matrices import Dense, LowRank, lora
 from .output_map import OutputMap, cayley

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..deltas import Digests, digests
+from ..deltas import Digests, cryptographic, digests
 from ..memo import Bounded
 from .disk import ScoreFile
 from .scoring import Key, Request, Score, Scorer
@@ -44,11 +44,16 @@ class ScoreCache:
 
     def _of(self, missing: dict[Key, Request], score: Scorer) -> dict[Key, Score]:
         file = self._file()
-        there = {} if file is None else file.read(missing)
+        if file is None:
+            return dict(zip(missing, score(list(missing.values())), strict=True))
+        # Another process, or another person, may have written there: no two contents share these keys.
+        contents = cryptographic(delta for delta, _ in missing.values())
+        lasting = {key: Key(content, key.k) for key, content in zip(missing, contents, strict=True)}
+        kept = file.read(lasting.values())
+        there = {key: kept[last] for key, last in lasting.items() if last in kept}
         left = {key: request for key, request in missing.items() if key not in there}
         if not left:
             return there
         new = dict(zip(left, score(list(left.values())), strict=True))
-        if file is not None:
-            file.add(new)
+        file.add({lasting[key]: found for key, found in new.items()})
         return there | new

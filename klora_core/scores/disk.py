@@ -6,7 +6,9 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from .scoring import Key, Score
 
 _LOG = logging.getLogger("klora")
 
-VERSION = 1
+VERSION = 2
 """Another one for each change of what is scored or how it is digested: scores of others are not taken."""
 LIMIT = 1 << 16
 """Scores in a file, 2 MiB: sixteen pairs of two thousand slots. The oldest go first."""
@@ -45,23 +47,40 @@ class ScoreFile:
     def add(self, new: Mapping[Key, Score]) -> None:
         """Write ``new`` beside what is there."""
         there = self._all()
-        for key, scores in new.items():
-            if all(map(math.isfinite, scores)):
-                there[self._short(key)] = scores
+        there |= {self._short(key): scores for key, scores in new.items() if _is_score(scores)}
         kept = list(there.items())[-self._limit :]
         records = np.array(kept, _RECORD).tobytes()
-        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(_MAGIC + _sum(records) + records)
-            os.replace(beside, self._path)
+            self._replace(_MAGIC + _sum(records) + records)
         except OSError as error:
-            _LOG.warning("K-LoRA: scores are not kept in %s (%s).", self._path, error.strerror)
+            _LOG.warning("K-LoRA: scores are not kept in %s (%s).", self._path, error.strerror or error)
+
+    def _replace(self, data: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._is_other():
+            raise OSError("it is no file")
+        # Of a name that nobody can know before, and nobody's link lies in the way of.
+        handle, beside = tempfile.mkstemp(dir=self._path.parent, prefix=f"{self._path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(beside, self._path)
+        except OSError:
             with suppress(OSError):
-                beside.unlink()
+                os.unlink(beside)
+            raise
+
+    def _is_other(self) -> bool:
+        """Whether something else than a file is there: a pipe would be waited for, a device may not end."""
+        try:
+            return not stat.S_ISREG(os.stat(self._path).st_mode)
+        except OSError:
+            return False
 
     def _all(self) -> dict[bytes, Score]:
         """By shortened key, the oldest first; nothing where the file is damaged or is none of these."""
+        if self._is_other():
+            return {}
         try:
             with open(self._path, "rb") as file:
                 # Somebody else's file may be of any size.
@@ -73,11 +92,16 @@ class ScoreFile:
             _LOG.info("K-LoRA: %s holds no scores that can be used: they are made again.", self._path)
             return {}
         found = np.frombuffer(records, _RECORD)
-        keys, scores = found["key"].tolist(), found["scores"].tolist()
-        return {bytes(key): Score(*pair) for key, pair in zip(keys, scores, strict=True)}
+        pairs = zip(found["key"].tolist(), found["scores"].tolist(), strict=True)
+        return {bytes(key): Score(*pair) for key, pair in pairs if _is_score(pair)}
 
     def _short(self, key: Key) -> bytes:
         return hashlib.blake2b(self._made_by + b"%d\n" % key[1] + key[0], digest_size=16).digest()
+
+
+def _is_score(pair: Sequence[float]) -> bool:
+    """Whether these can be sums of magnitudes: a file that says otherwise would decide who wins."""
+    return all(math.isfinite(value) and value >= 0 for value in pair)
 
 
 def _sum(records: bytes) -> bytes:

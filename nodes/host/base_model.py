@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import folder_paths
 import torch
 from comfy import model_detection
 
 from ...klora_core.files import read_header, utf8_path
 from .file_memo import FileMemo
+from .folders import listed
 
 # By the host's class of settings, whose variants are its subclasses (comfy.supported_models).
 _NAMES = {
@@ -50,7 +50,7 @@ FOLDERS = ("checkpoints", "diffusion_models")
 
 def of_file(folder: str, name: str) -> str:
     """The base model of a safetensors file of one of FOLDERS; empty where nothing tells it."""
-    path = folder_paths.get_full_path(folder, name) if folder in FOLDERS else None
+    path = listed(folder, name) if folder in FOLDERS else None
     return _FILES.of(path) if path else ""
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import comfy.utils
-import folder_paths
 import torch
 from safetensors import safe_open
 
 from ...klora_core.errors import KLoraError, printable
 from ...klora_core.files import Left, is_adapter, is_torch_file, read_torch, split, utf8_path
+from ..host import place_of
 from .proof import Stamp, belong_to, stamp_of
 
 _SAFETENSORS = (".safetensors", ".sft")
+# LoRA Manager keeps its extra folders to itself: its stacks name files in them that the host does not know.
+_ELSEWHERE = (
+    "If it lies in another folder, as in LoRA Manager's extra ones, add that folder under loras in ComfyUI's "
+    "extra_model_paths.yaml and restart."
+)
 
 
 class LoraStateDict(dict):
@@ -38,28 +43,35 @@ class LoraStateDict(dict):
 
 def stamp(name: str) -> Stamp:
     """The stamp of a file of the loras folder. Raises KLoraError where it is gone, or its name is no text."""
+    return stamp_of(_place(name)[0])
+
+
+def _place(name: str) -> tuple[str, str]:
+    """(path, name in the folder)."""
     if not isinstance(name, str):
         raise KLoraError(
             f"A LoRA file's name must be a text, got {name!r}: choose a file of the loras folder."
         )
-    path = folder_paths.get_full_path("loras", name)
-    if path is None:
+    place = place_of("loras", name)
+    if place is None:
         raise KLoraError(
-            f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh."
+            f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh. "
+            f"{_ELSEWHERE}"
         )
-    return stamp_of(path)
+    return place
 
 
 def load(name: str) -> LoraStateDict:
-    """The LoRA file ``name`` of the loras folder.
+    """The LoRA file ``name`` of the loras folder, under the name that it has there.
 
     Raises KLoraError for a file that can't be read or holds no LoRA.
     """
-    mark = stamp(name)
+    path, name = _place(name)
+    mark = stamp_of(path)
     try:
         # Tensors of inference mode would not count what is written into them.
-        with utf8_path(mark.path) as path, torch.inference_mode(False):
-            tensors, metadata, left = _read(path)
+        with utf8_path(path) as plain, torch.inference_mode(False):
+            tensors, metadata, left = _read(plain)
     except KLoraError as error:
         raise KLoraError(f"LoRA file {_shown(name)} {error}") from error
     except Exception as error:

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import folder_paths
 from aiohttp import web
 
 from ...klora_core.errors import KLoraError
 from ...klora_core.files import changes, is_torch_file, read_header, read_torch, trigger_words, utf8_path
 from ...klora_core.names import BaseModel, base_model_of, words_of
-from ..host import FileMemo, of_file, serve
+from ..host import FileMemo, listed, of_file, serve
 
 ROUTE = "/klora/lora"
 
@@ -45,11 +44,11 @@ def of_lora(lora: Mapping[str, Any]) -> dict[str, str]:
 
 
 def beside(name: str, folder: str, model: str) -> dict[str, Any] | None:
-    """The same of a file of the loras folder, None where there is none of that name.
+    """The same of a LoRA that the loras folder offers, None where there is none of that name.
 
     With ``model``, the base model in the file ``model`` of ``folder``, and ``fits`` if both are known.
     """
-    path = folder_paths.get_full_path("loras", name)
+    path = listed("loras", name)
     if path is None:
         return None
     base, words = _FILES.of(path)

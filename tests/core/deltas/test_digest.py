@@ -11,9 +11,22 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from klora_core.deltas import Dense, Digests, Hadamard, Kron, LowRank, contents, digest, digests
+from klora_core.deltas import (
+    Dense,
+    Digests,
+    Hadamard,
+    Kron,
+    LayerWeight,
+    LowRank,
+    Remapped,
+    contents,
+    cryptographic,
+    digest,
+    digests,
+)
 from klora_core.deltas.digest import runs
 from klora_core.scores import Request, Score, ScoreCache
+from tests.support.digests import same_digest
 
 WORDS = 1 << 16
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float64, torch.int64]
@@ -107,9 +120,25 @@ def test_each_part_of_a_delta_counts():
         Kron((a, a), a),
         Kron(a, (a, a)),
     ]
-    assert len(set(digests(deltas))) == len(deltas)
-    assert digests(deltas) == [one(delta) for delta in deltas]
-    assert one(LowRank(up.clone(), down.clone(), 1.0)) == one(deltas[0])
+    for of in (digests, cryptographic):
+        assert len(set(of(deltas))) == len(deltas)
+        assert of(deltas) == [of([delta])[0] for delta in deltas]
+        assert of([LowRank(up.clone(), down.clone(), 1.0)]) == of(deltas[:1])
+    assert cryptographic([]) == []
+
+
+def test_who_knows_the_weights_of_a_digest_makes_two_contents_of_it_but_of_no_cryptographic_one():
+    one_, other = (LowRank(words, torch.ones(1, 3)) for words in same_digest())
+    assert digests([one_]) == digests([other]) and cryptographic([one_]) != cryptographic([other])
+
+
+def test_a_weight_that_a_change_depends_on_counts_whole():
+    weights = r(4, 4), r(4, 4, seed=1)
+    parts = torch.ones(1)
+    bound = [Remapped(LayerWeight(lambda _, w=w: w, (4, 4), 1, b"one mark"), parts) for w in weights]
+    assert one(bound[0]) == one(bound[1])
+    assert cryptographic(bound[:1]) != cryptographic(bound[1:])
+    assert cryptographic(bound[:1]) == cryptographic(bound[:1])
 
 
 @pytest.mark.slow

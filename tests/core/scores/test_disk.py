@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import struct
 import threading
 
+import numpy as np
 import pytest
 import torch
 
 from klora_core.deltas import LowRank, digests
 from klora_core.scores import Request, Score, ScoreCache, ScoreFile
 from klora_core.scores import disk as score_file
+from tests.support.digests import same_digest
 
 
 def deltas(count, seed=0):
@@ -146,25 +150,82 @@ def test_numbers_come_back_bit_for_bit_and_none_that_are_no_numbers(path):
     assert ScoreFile(path).read([(key, k) for k in range(6)]) == numbers
 
 
+@pytest.mark.parametrize(
+    "bad", [(-1.0, 2.0), (2.0, -0.5), (math.inf, 1.0), (1.0, math.nan), (-math.inf, 0.0)]
+)
+def test_numbers_that_are_no_sums_of_magnitudes_are_not_taken(path, requests, bad):
+    """A file that somebody wrote with the right sum."""
+    found, _ = start(path, requests)
+    data = path.read_bytes()
+    records = np.frombuffer(data[32:], score_file._RECORD).copy()
+    records["scores"][0] = bad
+    whole = records.tobytes()
+    path.write_bytes(data[:16] + hashlib.blake2b(whole, digest_size=16).digest() + whole)
+    assert start(path, requests) == (found, 1), "the others are"
+    (key,) = digests(deltas(1))
+    ScoreFile(path).add({(key, 1): bad})
+    assert ScoreFile(path).read([(key, 1)]) == {}
+
+
+def _fifo(path):
+    os.mkfifo(path)
+
+
+def _device(path):
+    path.symlink_to("/dev/zero")
+
+
+def _linked_fifo(path):
+    os.mkfifo(path.with_name("pipe"))
+    path.symlink_to(path.with_name("pipe"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+@pytest.mark.parametrize("make", [_fifo, _device, _linked_fifo, lambda path: path.mkdir()])
+def test_what_is_no_file_is_neither_waited_for_nor_replaced(path, requests, make, caplog):
+    path.parent.mkdir(parents=True)
+    make(path)
+    before = os.lstat(path)
+    assert start(path, requests)[1] == 6
+    assert os.lstat(path).st_ino == before.st_ino and "scores are not kept" in caplog.text
+    assert start(path, requests)[1] == 6
+
+
+def test_nothing_that_lies_beside_it_is_written_through(path, requests):
+    path.parent.mkdir(parents=True)
+    other = path.parent.parent / "precious"
+    other.write_text("precious")
+    for name in (f"scores.bin.{os.getpid()}", "scores.bin.tmp", "scores.bin.new"):
+        (path.parent / name).symlink_to(other)
+    assert start(path, requests)[1] == 6 and start(path, requests)[1] == 0
+    assert other.read_text() == "precious"
+
+
+def test_two_contents_of_one_digest_have_scores_of_their_own(path):
+    """Whoever knows the weights of the digest makes such files in no time."""
+    one, other = (Request(LowRank(words, torch.ones(1, 2)), 4) for words in same_digest())
+    assert digests([one.delta]) == digests([other.delta])
+    first, slots = start(path, [one])
+    assert slots == 1 and start(path, [one]) == (first, 0)
+    second, slots = start(path, [other])
+    assert slots == 1 and second != first
+    assert start(path, [one]) == (first, 0) and start(path, [other]) == (second, 0)
+
+
 def test_two_processes_at_once_never_damage_it(path, requests, caplog):
     """Here threads: each reads and replaces the file again and again, and every reading is whole."""
     files = [ScoreFile(path, made_by=name) for name in "ab"]
-    # Processes have names of their own for what they write.
-    pids = threading.local()
 
-    def work(file, pid):
-        pids.own = pid
+    def work(file):
         for i in range(30):
             file.add({(bytes([i]) * 16, 1): (float(i), 1.0)})
             assert file.read([(bytes([i]) * 16, 1)]) in ({}, {(bytes([i]) * 16, 1): (float(i), 1.0)})
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score_file.os, "getpid", lambda: pids.own)
-        threads = [threading.Thread(target=work, args=each) for each in zip(files, (1, 2), strict=True)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=work, args=(file,)) for file in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert "no scores that can be used" not in caplog.text
     assert [each.name for each in path.parent.iterdir()] == ["scores.bin"]
 

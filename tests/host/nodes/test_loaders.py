@@ -61,6 +61,60 @@ def test_a_kind_that_cant_be_used_is_loaded_and_refused_where_it_would_act(pack,
         assert part(pack, "nodes.loras.info").beside("odd.safetensors", "", "")["base_model"] == base
 
 
+def test_the_page_is_told_of_the_folders_own_kinds_of_files_alone(pack, folder, monkeypatch):
+    info = part(pack, "nodes.loras.info")
+    for name in (
+        "notes.txt",
+        "cat.safetensors.bak",
+        "cat",
+        ".safetensors",
+        "cat.safetensors.txt",
+        "CAT.SAFETENSORS",
+    ):
+        save_file(sdxl(), folder / name)
+        told = info.beside(name, "", "")
+        assert (told is None) == (name != "CAT.SAFETENSORS"), name
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", ([str(folder)], {".ckpt"}))
+    assert info.beside("cat.safetensors", "checkpoints", "ink.safetensors")["model"] == ""
+
+
+def test_a_whole_path_in_a_loras_folder_is_that_file(pack, folder, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp("more")
+    (other / "sub").mkdir()
+    save_file(flux(), other / "sub" / "cat.safetensors")
+    roots = ([str(folder), str(other)], {".safetensors"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", roots)
+    execute = part(pack, "nodes").KLoRASet.execute
+    paths = [
+        folder / "cat.safetensors",
+        other / "sub" / "cat.safetensors",
+        other / "sub" / ".." / "sub" / "cat.safetensors",
+    ]
+    found = execute(1.0, "subject", lora_stack=[(str(path), 1.0, 1.0) for path in paths]).result[0]
+    assert [member.name for member in found] == ["cat.safetensors", *["sub/cat.safetensors"] * 2]
+    assert [len(member.tensors) for member in found] == [2, 4, 4]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_lora_that_only_lora_manager_knows_says_what_to_do(pack, folder, tmp_path_factory, whole):
+    """Its stacks hold names relative to its own extra folders, or whole paths."""
+    extra = tmp_path_factory.mktemp("extra")
+    save_file(sdxl(), extra / "dog.safetensors")
+    name = str(extra / "dog.safetensors") if whole else "dog.safetensors"
+    execute = part(pack, "nodes").KLoRASet.execute
+    with pytest.raises(ValueError, match="not in the loras folder") as caught:
+        execute(1.0, "subject", lora_stack=[(name, 1.0, 1.0)])
+    for words in ("dog.safetensors", "LoRA Manager", "extra_model_paths.yaml", "restart"):
+        assert words in str(caught.value)
+    for path in (
+        f"{folder}/../{extra.name}/dog.safetensors",
+        f"{folder}/cat.safetensors/../../x",
+        str(folder),
+    ):
+        with pytest.raises(ValueError, match="not in the loras folder"):
+            execute(1.0, "subject", lora_stack=[(path, 1.0, 1.0)])
+
+
 def test_a_pair(pack, folder):
     load = part(pack, "nodes").KLoRALoadPair.execute
     assert load("cat.safetensors", "ink.safetensors").result[2:] == (
