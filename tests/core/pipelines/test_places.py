@@ -265,3 +265,17 @@ def test_the_inputs_of_a_convolution_are_counted_with_its_kernel():
     assert list(file.slots) == [Slot("odd.conv")]
     with pytest.raises(KLoraError, match="is 8 x 35 in the LoRA and 8 x 36 in the model"):
         fit(lora("odd.conv", n=35), found)
+
+
+def test_known_names_behind_a_prefix_that_nobody_knows_are_refused_as_such():
+    found = from_tensors(
+        "a.safetensors",
+        {
+            f"student.double_blocks.0.img_attn.qkv.{end}": torch.randn(*shape)
+            for end, shape in {"lora_A.weight": (2, W), "lora_B.weight": (3 * W, 2)}.items()
+        },
+        for_model=True,
+    )
+    said = r"a.safetensors: it names its layers in a way that is not known here: 'student.double_blocks.0"
+    with pytest.raises(KLoraError, match=said):
+        fit(found, layers_of(model({"double_blocks.0.img_attn.qkv": (3 * W, W)})))
