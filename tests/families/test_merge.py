@@ -10,9 +10,9 @@ import comfy.utils
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.host.loras.test_spellings import model_of, shapes_of
 
 from klora_core.cli import main
+from tests.host.names.test_spellings import model_of, shapes_of
 from tests.support.host.networks import NETWORKS
 from tests.support.host.spellings import SPELLINGS, Spelling, Target
 

@@ -184,6 +184,36 @@ def test_a_merged_lora_survives_core_s_save(
     assert torch.equal(sample(before, *sd15_conds), sample(after, *sd15_conds))
 
 
+def test_a_merged_lora_has_the_words_and_the_base_model_of_its_parts(pack, sd15, pair):
+    """Of those that take part, as files say them."""
+    of_file = part(pack, "nodes.loras").LoraStateDict
+    texts = [
+        {"modelspec.trigger_phrase": words, "ss_base_model_version": "sd_v1"}
+        for words in ("ohwx cat", "ink style", "silent")
+    ]
+    loras = [of_file(dict(pair[i % 2]), f"{i}.safetensors", text) for i, text in enumerate(texts)]
+    strengths = 1.0, 0.5, 0.0
+    members = [(lora, "style", strength) for lora, strength in zip(loras, strengths, strict=True)]
+    lora, _ = merged(pack, sd15.model, lora_set(pack, *members), "Linear")
+    told = part(pack, "nodes.loras").of_lora(lora)
+    assert told == {"trigger_words": "ohwx cat, ink style", "base_model": "SD1.5"}
+
+
+def test_a_matrix_larger_than_any_layer_is_refused_by_name(pack, sd15, pair):
+    """And a layer of full rank is none: the node has the command's bounds, which are of memory."""
+    with pytest.raises(
+        part(pack, "klora_core.errors").KLoraError, match=r"LoRA-LEGO compares each of \d+ ranks"
+    ):
+        wide = {key: t if key.endswith("alpha") else _widened(key, t, 2100) for key, t in pair[0].items()}
+        merged(pack, sd15.model, lora_set(pack, *[(wide, "style", 1.0)] * 2), "LoRA-LEGO")
+
+
+def _widened(key, tensor, rank):
+    """Factors of a rank in the thousands."""
+    side = 0 if "lora_A" in key else 1
+    return tensor.narrow(side, 0, 1).expand(*(rank if i == side else n for i, n in enumerate(tensor.shape)))
+
+
 def test_a_stack_of_other_packs(pack, sd15, pair, styles, tmp_path, monkeypatch):
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
     names = ("a.safetensors", "b.safetensors", "c.safetensors")
