@@ -37,14 +37,15 @@ help:
 
 setup: $(READY)
 
-# Compared by content: a fresh checkout touches the file without changing it.
+# Compared by content: a fresh checkout touches the file without changing it. pip compiles on one core alone.
 $(READY): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "$(PYTHON) is older than 3.10: name a newer one, make PYTHON=python3.12"; exit 1; }
 	@if ! cmp -s requirements-dev.txt $@; then \
 		test -x $(PY) || $(PYTHON) -m venv $(VENV); \
 		echo "Installing the development requirements into $(VENV) (once; torch is large) ..."; \
-		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+		$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt && \
+		{ $(PY) -m compileall -qq -j 0 $(VENV)/lib || true; }; \
 	fi
 	@cp requirements-dev.txt $@
 

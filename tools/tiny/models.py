@@ -77,21 +77,24 @@ def build_sdxl() -> None:
     _save(sd, "checkpoints", "tiny-sdxl.safetensors")
 
 
-def build_flux() -> None:
-    """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors, without text encoders."""
-    import comfy.latent_formats
+def flux(config: dict[str, object]) -> dict[str, torch.Tensor]:
+    """A FLUX's weights, in bfloat16, under the names of a diffusion model."""
     import comfy.ldm.flux.model
     import comfy.ops
 
     dit = comfy.ldm.flux.model.Flux(
-        **architectures.FLUX_DIT,
-        operations=comfy.ops.disable_weight_init,
-        dtype=torch.bfloat16,
-        device="meta",
+        **config, operations=comfy.ops.disable_weight_init, dtype=torch.bfloat16, device="meta"
     )
     weights = random_weights(_shapes(dit), _SEED, torch.bfloat16)
     weights["final_layer.linear.weight"] *= 0.3
-    _save(weights, "diffusion_models", "tiny-flux.safetensors")
+    return weights
+
+
+def build_flux() -> None:
+    """diffusion_models/tiny-flux.safetensors and vae/tiny-ae.safetensors, without text encoders."""
+    import comfy.latent_formats
+
+    _save(flux(architectures.FLUX_DIT), "diffusion_models", "tiny-flux.safetensors")
     _save(_tiny_vae(comfy.latent_formats.Flux()), "vae", "tiny-ae.safetensors")
 
 

@@ -26,6 +26,11 @@ from tests.support.host.reference import random_lora
 
 
 @pytest.fixture(scope="module")
+def _sd15(_narrow_sd15):
+    return _narrow_sd15
+
+
+@pytest.fixture(scope="module")
 def pair(_sd15):
     return unet_pair(_sd15.model.model)
 

@@ -15,6 +15,11 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
+def _sd15(_narrow_sd15):
+    return _narrow_sd15
+
+
+@pytest.fixture(scope="module")
 def pair(_sd15):
     return unet_pair(_sd15.model.model)
 
