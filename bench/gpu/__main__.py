@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     try:
         python = str(require_host().python)
-        facts = _facts(python)
+        facts = machine_facts(python)
     except HostError as error:
         print(f"bench-gpu: {error}", file=sys.stderr)
         return 2
@@ -67,7 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     answers: list[Answer] = []
     left = options.budget - (time.monotonic() - start)
     for answer in run_all(
-        checks, _command(python, options.rehearse), left, LOGS, float("inf") if options.rehearse else free
+        checks,
+        child_command(python, options.rehearse),
+        left,
+        LOGS,
+        float("inf") if options.rehearse else free,
     ):
         answers.append(answer)
         print(f"\n{page.section(answer)}", flush=True)
@@ -79,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     return int(page.failed(answers))
 
 
-def _command(python: str, rehearse: bool) -> Command:
+def child_command(python: str, rehearse: bool) -> Command:
+    """What runs a check."""
     return lambda check: [python, "-m", "bench.gpu.child", check.name, *["--rehearse"] * rehearse]
 
 
@@ -91,7 +96,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _facts(python: str) -> dict[str, str]:
+def machine_facts(python: str) -> dict[str, str]:
     """What the host's torch says of the machine."""
     command = [python, "-m", "bench.gpu.machine"]
     try:

@@ -67,7 +67,7 @@ class Clock:
         # Cond and uncond share the tensor; an extra call at another noise level brings its own.
         if sigma is not self._sigma:
             self._sigma = sigma
-            self._moment = self._at(float(sigma.flatten()[0]), self._sigmas(schedule))
+            self._moment = self._at(float(sigma.flatten()[0]), self.sigmas_of(schedule))
         return self._moment
 
     def _at(self, sigma: float, sigmas: list[float] | None) -> Moment:
@@ -79,7 +79,8 @@ class Clock:
         # Where the model is told another noise than the latent has, the step's is the latent's.
         return self._progress.in_step(step, sigmas, self._mode, sigma if own else None)
 
-    def _sigmas(self, schedule: Tensor | None) -> list[float] | None:
+    def sigmas_of(self, schedule: Tensor | None) -> list[float] | None:
+        """The schedule's values, which begin a run where they are new; asked once an evaluation."""
         if schedule is None:
             return None
         if self._schedule is None or self._schedule[0] is not schedule:

@@ -51,7 +51,7 @@ def threshold(
         return math.inf
     if k >= total:
         return 0.0
-    sample = _sample(changes, total)
+    sample = sampled(changes, total)
     for margin in _MARGINS:
         low, high = _bracket(sample, k / total, margin)
         found = _between(changes, k, low, high, done, device)
@@ -60,7 +60,7 @@ def threshold(
     raise AssertionError("the last bracket holds every entry")
 
 
-def _sample(changes: Sequence[Delta], total: int) -> Tensor:
+def sampled(changes: Sequence[Delta], total: int) -> Tensor:
     """Sorted magnitudes of some of the entries, drawn alike from every change, from a fixed seed."""
     wanted = min(SAMPLES, max(4096.0, SAMPLED_SHARE * total))
     seeded = torch.Generator().manual_seed(0)

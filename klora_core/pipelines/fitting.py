@@ -123,12 +123,13 @@ class _Weight:
     def __call__(self, device: torch.device) -> Tensor:
         parts = []
         for spot in self._spots:
-            weight = _stored(self._model.get_submodule(spot.layer), self._slot).to(device, torch.float32)
+            weight = stored(self._model.get_submodule(spot.layer), self._slot).to(device, torch.float32)
             parts.append(weight if spot.rows is None else weight.narrow(0, *spot.rows))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _stored(module: Any, slot: Slot) -> Tensor:
+def stored(module: Any, slot: Slot) -> Tensor:
+    """A layer's own weight. Raises KLoraError where it can't be read."""
     weight = module.weight.detach()
     if type(weight) is not Tensor and hasattr(weight, "dequantize"):
         weight = weight.dequantize()

@@ -66,11 +66,14 @@ def _list(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tu
 
 def _top(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor | None, Tensor]:
     """(the ``k`` largest |entries| of dW / |scale|, None where that is all of them; their sum)."""
-    top = _top_cpu if device.type == "cpu" else _top_device
+    top = top_on_cpu if device.type == "cpu" else top_on_device
     return top(delta, 0 if k >= math.prod(delta.shape) else k, device, room)
 
 
-def _top_cpu(delta: Delta, k: int, device: torch.device, room: Tensor | None) -> tuple[Tensor | None, Tensor]:
+def top_on_cpu(
+    delta: Delta, k: int, device: torch.device, room: Tensor | None
+) -> tuple[Tensor | None, Tensor]:
+    """As `_top`, for a CPU."""
     # NumPy compares, selects and partitions in a fifth to a tenth of torch's time on a CPU.
     kept, threshold, l1, seen = np.empty(0, np.float32), _NO_THRESHOLD, 0.0, 0
     for tile in _tiles(delta, device, TILE_CPU, room):
@@ -117,9 +120,10 @@ def _largest_of(entries: np.ndarray, k: int) -> np.ndarray:
     return np.partition(entries, len(entries) - k)[-k:]
 
 
-def _top_device(
+def top_on_device(
     delta: Delta, k: int, device: torch.device, room: Tensor | None
 ) -> tuple[Tensor | None, Tensor]:
+    """As `_top`, for any other device."""
     best: Tensor | None = None
     l1 = torch.zeros((), dtype=wide(device), device=device)
     for tile in _tiles(delta, device, TILE_DEVICE, room):

@@ -84,7 +84,7 @@ class _Sorted:
         if len(few) > len(many):
             few, many = many, few
         self._few = few.to(dtype)
-        self._many = _ascending(many)
+        self._many = ascending(many)
         self._sums = torch.zeros(len(many) + 1, dtype=dtype, device=many.device)
         torch.cumsum(self._many.flip(0), 0, dtype=dtype, out=self._sums[1:])
         # Zeros have no product above anything.
@@ -108,7 +108,8 @@ class _Sorted:
         return torch.where(places < 0, 0, self._few * self._many[places.clamp_min(0)]).max()
 
 
-def _ascending(entries: Tensor) -> Tensor:
+def ascending(entries: Tensor) -> Tensor:
+    """``entries`` sorted, on a CPU in place."""
     if entries.device.type != "cpu":
         return entries.sort().values
     # NumPy sorts in a fraction of torch's time, and without 8 bytes an entry for indices.

@@ -28,9 +28,10 @@ class LayerWeights:
 
     def of(self, key: str, shape: tuple[int, ...], device: torch.device) -> LayerWeight:
         """The weight ``key`` of ``shape``. Raises KLoraError where it can't be read as such."""
-        return LayerWeight.of(lambda where: self._read(key, shape, where), device)
+        return LayerWeight.of(lambda where: self.read(key, shape, where), device)
 
-    def _read(self, key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    def read(self, key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Its numbers, in float32."""
         if self._patches is None:
             self._patches = self._model.get_key_patches()
         (stored, convert), *patches = self._patches[key]

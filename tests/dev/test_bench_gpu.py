@@ -116,9 +116,9 @@ def machine(monkeypatch, tmp_path):
     def go(card, *names):
         facts = {"card": card, "torch": "9.9", "driver": "555.1", "free": "7.5"}
         monkeypatch.setattr(command, "require_host", Host)
-        monkeypatch.setattr(command, "_facts", lambda python: facts)
+        monkeypatch.setattr(command, "machine_facts", lambda python: facts)
         monkeypatch.setattr(command, "CHECKS", tuple(Check(name, f"{name}?", 30) for name in names))
-        monkeypatch.setattr(command, "_command", lambda python, rehearse: fake)
+        monkeypatch.setattr(command, "child_command", lambda python, rehearse: fake)
         monkeypatch.setattr(command, "RESULTS", tmp_path / "GPU.md")
         monkeypatch.setattr(command, "LOGS", tmp_path)
         status = command.main([])

@@ -171,7 +171,7 @@ def test_threshold_widens_its_bracket(monkeypatch):
     changes = [lora(90, 110, 3, 1)]
     exact = threshold(changes, 0.2)
     passes = []
-    monkeypatch.setattr(thresholds, "_sample", lambda changes, total: torch.full((400,), 1e9))
+    monkeypatch.setattr(thresholds, "sampled", lambda changes, total: torch.full((400,), 1e9))
     assert threshold(changes, 0.2, lambda: passes.append(1)) == pytest.approx(exact)
     assert len(passes) > 1
 

@@ -56,12 +56,12 @@ def expected(dense, k):
     return [float(found[:k].sum()), float(found.sum())]
 
 
-@pytest.fixture(params=["_top_cpu", "_top_device"])
+@pytest.fixture(params=["top_on_cpu", "top_on_device"])
 def sum_entries(request, monkeypatch):
     """The two ways to the sums; the one for other devices runs on the CPU as well."""
-    monkeypatch.setattr(entries, "_top_cpu", getattr(entries, request.param))
-    if request.param == "_top_device":
-        monkeypatch.setattr(kronecker, "_ascending", lambda found: found.sort().values)
+    monkeypatch.setattr(entries, "top_on_cpu", getattr(entries, request.param))
+    if request.param == "top_on_device":
+        monkeypatch.setattr(kronecker, "ascending", lambda found: found.sort().values)
     return entries.sum_entries
 
 

@@ -23,10 +23,10 @@ def heavy(*shape, seed=0):
     return normal / torch.rand(*shape, generator=generator).clamp_min(1e-3)
 
 
-@pytest.fixture(params=["_top_cpu", "_top_device"])
+@pytest.fixture(params=["top_on_cpu", "top_on_device"])
 def sum_entries(request, monkeypatch):
     """The two ways to the sums; the one for other devices runs on the CPU as well."""
-    monkeypatch.setattr(entries, "_top_cpu", getattr(entries, request.param))
+    monkeypatch.setattr(entries, "top_on_cpu", getattr(entries, request.param))
     return entries.sum_entries
 
 

@@ -76,8 +76,8 @@ def there(model):
 def ones(pack, monkeypatch):
     """The network has no numbers: weights that a change depends on are ones, for both doors."""
     weights = part(pack, "nodes.host.weights").LayerWeights
-    monkeypatch.setattr(weights, "_read", lambda self, key, shape, device: torch.ones(shape))
-    monkeypatch.setattr(fitting, "_stored", lambda module, slot: torch.ones(module.weight.shape))
+    monkeypatch.setattr(weights, "read", lambda self, key, shape, device: torch.ones(shape))
+    monkeypatch.setattr(fitting, "stored", lambda module, slot: torch.ones(module.weight.shape))
 
 
 def core_door(path, there, model):

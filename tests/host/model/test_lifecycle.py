@@ -166,7 +166,7 @@ def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, mo
     fused = fuse(pack, sd15.model, *pair)
     buffers, clock = part(pack, "klora_core.apply.buffers"), part(pack, "klora_core.apply.clock").Clock
     shown, reads = [], []
-    show, read = buffers.Buffers.show, clock._sigmas
+    show, read = buffers.Buffers.show, clock.sigmas_of
 
     def count_show(self, target, who):
         if self.states[target].whole != who:
@@ -174,7 +174,7 @@ def test_work_is_done_at_switches_alone(pack, sd15, sd15_conds, pair, sample, mo
         show(self, target, who)
 
     monkeypatch.setattr(buffers.Buffers, "show", count_show)
-    monkeypatch.setattr(clock, "_sigmas", lambda *args: reads.append(args) or read(*args))
+    monkeypatch.setattr(clock, "sigmas_of", lambda *args: reads.append(args) or read(*args))
     monkeypatch.setattr(type(sd15.model.model), "memory_required", lambda *a, **k: 1e30)
     steps = 8
     sample(fused.model, *sd15_conds, steps=steps)

@@ -47,7 +47,7 @@ class Record:
 def recorded(pack, monkeypatch):
     """Records the buffers themselves at the very moment a model call begins."""
     attachment = part(pack, "klora_core.apply.composition").Attachment
-    record, run = Record([], [], []), attachment._pass
+    record, run = Record([], [], []), attachment.run
     clock = part(pack, "klora_core.apply.clock").Clock
     read = clock.read
 
@@ -57,14 +57,14 @@ def recorded(pack, monkeypatch):
         record.schedule[:] = schedule.tolist()
         return moment
 
-    def passing(self, who, index, call):
+    def running(self, who, weights, call):
         def called(i):
             record.holds.append([held(self.buffers, slot) for slot in range(self._competing)])
             return call(i)
 
-        return run(self, who, index, called)
+        return run(self, who, weights, called)
 
-    monkeypatch.setattr(attachment, "_pass", passing)
+    monkeypatch.setattr(attachment, "run", running)
     monkeypatch.setattr(clock, "read", reading)
     return record
 
