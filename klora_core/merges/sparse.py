@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..deltas import Delta, LowRank
 from ..names import Slot
-from .method import MergeMethod, Parameter, Settings, SlotFunction, SlotTerms, Term, Value, sum_of_ranks
+from .method import MergeMethod, Parameter, Settings, SlotTerms, Term, Value, sum_of_ranks
 from .thresholds import scaled_tiles, threshold
 
 MODEL, LAYER = SCOPES = ("model", "layer")
@@ -109,25 +109,19 @@ def _fingerprint(delta: Delta) -> int:
     return zlib.crc32(b"".join(part.contiguous().view(torch.uint8).numpy().tobytes() for part in stored))
 
 
-def _by_magnitude(rule: Rule) -> SlotFunction:
-    def merge_slot(terms: Sequence[Term], settings: Settings) -> Tensor:
-        density, over_all = float(settings.values["density"]), settings.evidence
-        found = [
-            threshold([term.delta], density, None, term.device) if over_all is None else over_all[term.lora]
-            for term in terms
-        ]
-        return join(terms, [partial(pruned, limit=limit) for limit in found], rule)
-
-    return merge_slot
+def _by_magnitude(rule: Rule, terms: Sequence[Term], settings: Settings) -> Tensor:
+    density, over_all = float(settings.values["density"]), settings.evidence
+    found = [
+        threshold([term.delta], density, None, term.device) if over_all is None else over_all[term.lora]
+        for term in terms
+    ]
+    return join(terms, [partial(pruned, limit=limit) for limit in found], rule)
 
 
-def _by_chance(rule: Rule) -> SlotFunction:
-    def merge_slot(terms: Sequence[Term], settings: Settings) -> Tensor:
-        density = float(settings.values["density"])
-        draws = streams(terms, settings.slot, int(settings.values["seed"]))
-        return join(terms, [partial(dropped, density=density, generator=draw) for draw in draws], rule)
-
-    return merge_slot
+def _by_chance(rule: Rule, terms: Sequence[Term], settings: Settings) -> Tensor:
+    density = float(settings.values["density"])
+    draws = streams(terms, settings.slot, int(settings.values["seed"]))
+    return join(terms, [partial(dropped, density=density, generator=draw) for draw in draws], rule)
 
 
 def _density(default: float, what: str) -> Parameter:
@@ -150,7 +144,7 @@ METHODS = (
         "magnitude-prune",
         "Magnitude prune",
         "pruned task arithmetic, as in PEFT's merge_utils",
-        _by_magnitude(weighted_sum),
+        partial(_by_magnitude, weighted_sum),
         (_density(0.5, _LARGEST), _scope(LAYER)),
         limits,
         passes=1,
@@ -161,7 +155,7 @@ METHODS = (
         "ties",
         "TIES",
         _TIES,
-        _by_magnitude(disjoint_mean),
+        partial(_by_magnitude, disjoint_mean),
         (_density(0.2, _LARGEST), _scope(MODEL)),
         limits,
         passes=1,
@@ -172,7 +166,7 @@ METHODS = (
         "dare",
         "DARE",
         _DARE,
-        _by_chance(weighted_sum),
+        partial(_by_chance, weighted_sum),
         (_KEPT, _SEED),
         default_rank=sum_of_ranks,
         multiplies_out=True,
@@ -181,7 +175,7 @@ METHODS = (
         "dare-ties",
         "DARE-TIES",
         f"{_DARE}; {_TIES}",
-        _by_chance(disjoint_mean),
+        partial(_by_chance, disjoint_mean),
         (_KEPT, _SEED),
         default_rank=sum_of_ranks,
         multiplies_out=True,

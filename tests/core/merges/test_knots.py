@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from klora_core.deltas import LowRank
 from klora_core.merges.knots import common_basis, coordinates
 from tests.support.merging import dense, lora, merged, rows
 
@@ -60,6 +61,15 @@ def test_the_basis_and_the_coordinates_are_the_svd_s():
     assert torch.allclose(overlap, torch.eye(5).double(), atol=1e-5)
     z = dense(coordinates(basis, changes[1]))
     assert torch.allclose(z.abs(), (s[:5, None] * v[:5, 20:]).abs(), atol=1e-5)
+
+
+@pytest.mark.parametrize("scope", ["model", "layer"])
+def test_a_negative_weight_is_the_lora_turned_round(scope):
+    a, b = lora(14, 18, 3, 1), lora(14, 18, 2, 2)
+    turned, values = LowRank(b.up, b.down, -b.scale), {"scope": scope, "density": 0.4}
+    (found,) = merged(rows([a], [b]), "knots", (1.0, -0.7), values=values)[0].values()
+    (wanted,) = merged(rows([a], [turned]), "knots", (1.0, 0.7), values=values)[0].values()
+    assert torch.allclose(found, wanted, atol=1e-5) and float(found.norm()) > 0
 
 
 def test_equal_loras_have_one_basis():

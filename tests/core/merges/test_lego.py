@@ -47,6 +47,37 @@ def test_every_cluster_has_a_member():
     assert len(np.unique(k_means(same @ same.T, 3))) == 3
 
 
+def test_an_empty_cluster_takes_the_farthest_point_that_another_can_spare():
+    points = np.array([[0.0], [0.1], [5.0], [9.0]])
+    # The third centre is the first once more: it runs empty. 5 is the farthest from its centre; 9 is alone.
+    assert lloyd(points @ points.T, np.array([0, 3, 0])).tolist() == [0, 0, 2, 1]
+    # Alone but for 5 and 6, which are two: one of them is spared, the farther.
+    points = np.array([[0.0], [5.0], [6.0]])
+    assert lloyd(points @ points.T, np.array([0, 1, 1])).tolist() == [0, 1, 2]
+
+
+class Draws:
+    """A generator that begins with the first point, draws the likeliest, and notes the chances."""
+
+    def __init__(self):
+        self.chances = []
+
+    def integers(self, count):
+        return 0
+
+    def choice(self, count, p):
+        self.chances.append(p.tolist())
+        return int(np.argmax(p))
+
+
+def test_starts_are_drawn_by_squared_distance_to_the_nearest():
+    points, draws = np.array([[0.0], [1.0], [3.0], [3.0]]) / 100, Draws()
+    assert starts(points @ points.T, 3, draws).tolist() == [0, 2, 1]
+    # A copy of a point that was chosen is never drawn.
+    assert draws.chances == [pytest.approx([0, 1 / 19, 9 / 19, 9 / 19]), pytest.approx([0, 1, 0, 0])]
+    assert starts(points @ points.T, 4, Draws()).tolist() == [0, 2, 1, 3]
+
+
 @pytest.mark.parametrize("gauge", ["raw", "svd"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_equal_loras_give_the_lora_back(gauge, count):

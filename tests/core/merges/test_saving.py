@@ -104,6 +104,8 @@ def test_height_of_a_fused_weight():
     assert known["lora_unet_single_blocks_3_linear1.lora_up.weight"].shape == (112, 2)
     with pytest.raises(KLoraError, match="has 8 rows in the model and 16 in the LoRA"):
         merge_file.state_dict(part, shapes={linear1: (8, 16)})
+    with pytest.raises(KLoraError, match="size is not known"):
+        merge_file.state_dict({Slot(linear1, (32, 16)): lora(16, 16, 2, 1)})
     whole = {**part, Slot(linear1, (48, 64)): lora(64, 16, 2, 2)}
     assert merge_file.state_dict(whole)["lora_unet_single_blocks_3_linear1.lora_up.weight"].shape == (112, 4)
 
@@ -125,6 +127,8 @@ def test_convolutions_get_their_kernel_back():
     assert torch.equal(loose[f"{name}.lora_down.weight"], known[f"{name}.lora_down.weight"].flatten(1))
     back = files.from_tensors("x", known)
     assert close(dense(back.slots[slot]), dense(flat), 1e-6)
+    in_time = merge_file.state_dict({slot: flat}, shapes={slot.weight: (12, 30, 3)})
+    assert in_time[f"{name}.lora_down.weight"].shape == (2, 30, 3)
     with pytest.raises(KLoraError, match=r"is 12 x 90 in the LoRA and 12 x 8 x 3 x 3 in the model"):
         merge_file.state_dict({slot: flat}, shapes={slot.weight: (12, 8, 3, 3)})
 

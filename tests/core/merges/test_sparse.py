@@ -176,6 +176,14 @@ def test_threshold_widens_its_bracket(monkeypatch):
     assert len(passes) > 1
 
 
+def test_a_threshold_among_many_that_are_near():
+    """More entries between the sample's two values than there is room for at first."""
+    change = Dense(torch.rand(1500, 1600, generator=torch.Generator().manual_seed(3)), 1500)
+    entries = change.dense().flatten()
+    k = len(entries) // 2
+    assert threshold([change], 0.5) == float(entries.kthvalue(len(entries) - k + 1).values)
+
+
 def test_dare_keeps_its_share_and_the_expectation():
     ones = torch.ones(400, 500)
     drawn = dropped(ones, 0.3, torch.Generator().manual_seed(1))
@@ -198,3 +206,4 @@ def test_dare_draws_by_seed_slot_and_lora():
     assert draws((a, b), seed=1) != first and draws((a, b), slot="y") != first
     twins = draws((a, a))
     assert twins[0] == first[0] and twins[1] != twins[0]
+    assert len({tuple(each) for each in draws((a, a, a))}) == 3
