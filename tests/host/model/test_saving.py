@@ -104,7 +104,8 @@ def test_who_only_looks_at_the_weights_is_told_nothing(pack, sd15, sd15_conds, p
     multiplied = UNetSelfAttentionMultiply.execute(fused, 1.0, 1.0, 1.0, 1.0).result[0]
     # A DoRA is worked out with the weights of the model that comes in.
     layer = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q"
-    dora = {**pair[0], f"{layer}.dora_scale": torch.ones(320, 1)}
+    rows = pair[0][f"{layer}.lora_B.weight"].shape[0]
+    dora = {**pair[0], f"{layer}.dora_scale": torch.ones(rows, 1)}
     fuse(pack, fused, dora, pair[1])
     assert relative(sample(multiplied, *sd15_conds), sample(fused, *sd15_conds)) < 1e-3
     saved(ModelSubtract().merge(sd15.model.clone(), sd15.model, 1.0)[0])
