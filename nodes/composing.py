@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,10 @@ from ..klora_core.methods import Given, Make
 from ..klora_core.names import words_of
 from ..klora_core.page import for_page
 from ..klora_core.plan import KEEP, Plan, make_plan
-from ..klora_core.progress import AUTO, Progress, in_steps, over_progress
+from ..klora_core.progress import AUTO, Columns, Progress, in_steps, over_progress
 from .host import energies, keep_set, scores
 from .loras import notes, read
-from .model import NOT_SAVED, levels_of, to_clip, to_model, warnings_for
+from .model import NOT_SAVED, levels_of, to_clip, to_model, unseen_before, warnings_for
 
 KLoraPlan = io.Custom("KLORA_PLAN")
 LoraSet = io.Custom("LORA_SET")
@@ -123,8 +123,9 @@ def compose(
         ],
         warnings_for(model, loras, names, labels),
     )
+    patched = to_model(model, plan, rows, loras, node, remembered.digests)
     return io.NodeOutput(
-        to_model(model, plan, rows, loras, node, remembered.digests),
+        patched,
         to_clip(clip, loras, [member.on_clip for member in members]),
         plan,
         f"{_report(plan)}\n\n{NOT_SAVED}",
@@ -132,14 +133,19 @@ def compose(
     )
 
 
+def report_of(plan: Plan, columns: Columns) -> str:
+    """The report of a plan over ``columns``; first what the last run on its model showed."""
+    return report.text(replace(plan, warnings=(*unseen_before(plan), *plan.warnings)), columns)
+
+
 def _report(plan: Plan) -> str:
     if plan.method.counts_steps:
         said = [
-            report.text(plan, in_steps(COLUMNS)),
+            report_of(plan, in_steps(COLUMNS)),
             f"The steps are those of a run of {COLUMNS}: each run counts its own.",
         ]
     else:
-        said = [report.text(plan, over_progress(COLUMNS))]
+        said = [report_of(plan, over_progress(COLUMNS))]
     if plan.progress.mode == AUTO:
         said.append("Which way a run was counted, by steps or noise level, this node's map and the log say.")
     return "\n\n".join(said)

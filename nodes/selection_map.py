@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
-from ..klora_core import picture, report
+from ..klora_core import picture
 from ..klora_core.plan import Plan
-from .composing import KLoraPlan
+from .composing import KLoraPlan, report_of
 from .inputs import checked
 from .model import supposed
 
@@ -56,4 +56,4 @@ class KLoRASelectionMap(io.ComfyNode):
         else:
             over = plan.progress.of_run(run, supposed(sigmas))
         pixels = np.asarray(picture.draw(plan, over), dtype=np.float32) / 255.0
-        return io.NodeOutput(torch.from_numpy(pixels)[None], report.text(plan, over))
+        return io.NodeOutput(torch.from_numpy(pixels)[None], report_of(plan, over))

@@ -16,6 +16,7 @@ from ..plan import Plan
 from .buffers import Buffers
 from .hooks import attach_all
 from .targets import HostRules, Target, Where
+from .witness import Witness
 
 ALWAYS = -1
 
@@ -31,6 +32,11 @@ class Composition:
     plan: Plan
     targets: tuple[Target, ...]
     owners: tuple[int, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that have a target, each once."""
+        return tuple(dict.fromkeys(target.layer for target in self.targets))
 
     def of(self, plan: Plan) -> Composition:
         """The same for a plan of other settings that are nothing to the targets."""
@@ -100,7 +106,8 @@ class Attachment:
         self._competing = len(composition.plan.slots)
         self._targets = composition.by_owner()
         self._shown: np.ndarray | None = None
-        self._on: ExitStack = attach_all(model, buffers, self, rules or HostRules(), compiled)
+        self._witness = Witness()
+        self._on: ExitStack = attach_all(model, buffers, self, rules or HostRules(), compiled, self._witness)
 
     def show(self, who: np.ndarray) -> None:
         """Bring the buffers to ``who``, int8 [slots]; touches the slots that change."""
@@ -142,6 +149,11 @@ class Attachment:
         """Hold the buffers where the evaluation runs, also when a host left them elsewhere."""
         if self.buffers.where != device:
             self.buffers.to(device)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The layers that have not run so far, in calls of this composition."""
+        return self._witness.unseen
 
     def remove(self) -> None:
         """Take every hook off."""

@@ -5,23 +5,20 @@ These functions run in every call of every layer: all that can be settled before
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .buffers import NO_FORM, State
 from .forms import Form
+from .targets import Gate
+from .witness import Mark
 
 Forward = Callable[..., Tensor]
 """``forward`` of a module, which is its first argument."""
-
-
-class Gate(Protocol):
-    """Says whether the model call in progress is one of ours."""
-
-    open: bool
 
 
 class Handle(Protocol):
@@ -49,7 +46,16 @@ class Swap:
             setattr(self._module, self._name, self._before)
 
 
-def hook(module: Any, forms: Sequence[Form], state: State, gate: Gate) -> Handle:
+class _Hooks:
+    def __init__(self, *hooks: Handle) -> None:
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+def hook(module: Any, forms: Sequence[Form], state: State, gate: Gate, mark: Mark) -> Handle:
     """After the call, add the form that is shown."""
     adds = [form.add for form in forms]
 
@@ -59,17 +65,27 @@ def hook(module: Any, forms: Sequence[Form], state: State, gate: Gate) -> Handle
             if active != NO_FORM:
                 adds[active](module, args[0], output)
 
-    return module.register_forward_hook(after)
+    def first(module: Any, args: tuple, output: Tensor) -> None:
+        if gate.open:
+            mark.ran = True
+            # Later calls shall not pay for it.
+            watching.remove()
+
+    adding, watching = module.register_forward_hook(after), module.register_forward_hook(first)
+    return _Hooks(adding, watching)
 
 
-def instance(module: Any, forms: Sequence[Form], state: State, gate: Gate) -> Handle:
+def instance(module: Any, forms: Sequence[Form], state: State, gate: Gate, mark: Mark) -> Handle:
     """Round the call, what the form that is shown asks for."""
     # A layer that may be folded runs its class's forward, whatever spells it on the instance.
     plain = _of_class if any(form.fold is not None for form in forms) else _plain(module)
 
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not gate.open:
+            return plain(self, x, *args, **kwargs)
+        mark.ran = True
         active = state.active
-        if active == NO_FORM or not gate.open:
+        if active == NO_FORM:
             return plain(self, x, *args, **kwargs)
         form = forms[active]
         fold, factor = form.fold, form.input_factor
@@ -83,7 +99,7 @@ def instance(module: Any, forms: Sequence[Form], state: State, gate: Gate) -> Ha
     return Swap(module, forward)
 
 
-def compiled(module: Any, forms: Sequence[Form], gate: Gate) -> Handle:
+def compiled(module: Any, forms: Sequence[Form], gate: Gate, mark: Mark) -> Handle:
     """Round the call, all forms: those that are not shown are zero, as additions, or 1, as factors.
 
     torch.compile does not notice hooks that come or go after its first call, and a choice among the forms
@@ -96,6 +112,7 @@ def compiled(module: Any, forms: Sequence[Form], gate: Gate) -> Handle:
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if not gate.open:
             return plain(self, x, *args, **kwargs)
+        mark.ran = True
         scale = None
         for factor in factors:
             scale = factor(self, x) if scale is None else scale * factor(self, x)
@@ -115,3 +132,12 @@ def _plain(module: Any) -> Forward:
 
 def _of_class(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return type(self).forward(self, x, *args, **kwargs)
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile runs the model or a part of it."""
+    # Never imported here: torch brings it in, slowly, once something is compiled.
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    return dynamo is not None and any(
+        isinstance(m, dynamo.OptimizedModule) or m._compiled_call_impl is not None for m in model.modules()
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -40,8 +40,22 @@ Where = Callable[[Slot, int], Sequence[Spot]]
 """(slot, its number of rows) -> where these lie in the model."""
 
 
+class Gate(Protocol):
+    """Says whether the model call in progress is one of ours."""
+
+    open: bool
+
+
 def _always(module: Any) -> bool:
     return True
+
+
+def _nothing() -> None:
+    pass
+
+
+def _as_they_are(modules: Sequence[Any], gate: Gate) -> Callable[[], None]:
+    return _nothing
 
 
 def _own_bias(module: Any, x: Tensor) -> Tensor:
@@ -55,9 +69,12 @@ class HostRules:
     ``plain_forwards``: the ``forward`` functions, of classes, that do no more than weight and bias do; only
     layers that run one of them are folded, none by default. ``as_it_lies``: whether a layer would use its
     weight in this call just as it is stored, neither cast, moved nor patched on its way into the product.
-    ``bias``: what a layer that has a bias adds to its product with an input.
+    ``bias``: what a layer that has a bias adds to its product with an input. ``calls``: makes the host call
+    these layers, while the gate is open, also where it would compute with their weights itself; gives what
+    undoes that.
     """
 
     plain_forwards: frozenset[Callable[..., Any]] = frozenset()
     as_it_lies: Callable[[Any], bool] = _always
     bias: Callable[[Any, Tensor], Tensor] = _own_bias
+    calls: Callable[[Sequence[Any], Gate], Callable[[], None]] = _as_they_are

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from ..progress import Columns, Moment, in_steps
 from .places import Layers, inner
 from .schedulers import Scheduler, StepClock
 
+_LOG = logging.getLogger("klora")
 RULES = HostRules(frozenset({nn.Linear.forward, nn.Conv2d.forward}))
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -34,11 +37,15 @@ class Fusion:
         self._running = False
         self.columns: Columns | None = None
         """The moments of the last run, None before the first; for ``picture.draw``."""
+        self.unseen: tuple[str, ...] = ()
+        """The layers that a LoRA changes and that did not run in the first evaluation of the last run."""
 
     def report(self, steps: int | None = None) -> str:
         """The plan in words: over the last run, over ``steps`` steps where they are given, else over 30."""
         columns = self.columns if steps is None and self.columns else in_steps(steps or 30)
-        return report.text(self.plan, columns)
+        said = self._unseen("in the first evaluation of the last run")
+        plan = replace(self.plan, warnings=(said, *self.plan.warnings)) if said else self.plan
+        return report.text(plan, columns)
 
     @contextmanager
     def run(self, scheduler: Scheduler) -> Iterator[Fusion]:
@@ -49,7 +56,10 @@ class Fusion:
         """
         if self._running:
             raise KLoraError("This fusion is running already: leave its `with` block first.")
-        clock, on = StepClock(scheduler, self.plan.progress.mode), _On(self.model, self._composition)
+        clock, on = (
+            StepClock(scheduler, self.plan.progress.mode),
+            _On(self.model, self._composition, self._told),
+        )
         name, plain = _door(self.model)
 
         def forward(model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -68,13 +78,24 @@ class Fusion:
             self._running = False
             self.columns = clock.columns if clock.moments else self.columns
 
+    def _told(self, unseen: tuple[str, ...]) -> None:
+        self.unseen = unseen
+        if unseen:
+            _LOG.warning("K-LoRA: %s", self._unseen("in the first evaluation of this run"))
+
+    def _unseen(self, when: str) -> str:
+        return report.unseen(self.unseen, len(self._composition.layers), when)
+
 
 class _On:
-    """A composition on a model from its first evaluation on."""
+    """A composition on a model from its first evaluation on; ``told`` hears which layers that left out."""
 
-    def __init__(self, model: nn.Module, composition: Composition) -> None:
+    def __init__(
+        self, model: nn.Module, composition: Composition, told: Callable[[tuple[str, ...]], None]
+    ) -> None:
         self._model, self._composition = model, composition
         self._attachment: Attachment | None = None
+        self._told: Callable[[tuple[str, ...]], None] | None = told
 
     def call(self, moment: Moment, plain: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         method = self._composition.plan.method
@@ -88,6 +109,9 @@ class _On:
             return output if len(weights) == 1 else _prediction(output)
 
         result = attachment.run(method.who(moment), weights, call)
+        if self._told is not None:
+            self._told(attachment.unseen)
+            self._told = None
         return result if len(weights) == 1 else _with_prediction(outputs[-1], result)
 
     def remove(self) -> None:

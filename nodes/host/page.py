@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from ...klora_core.plan import Plan
 from ...klora_core.progress import Columns
 
 EVENT = "klora.run"
+UNSEEN = "klora.unseen"
 SETS = "/klora/sets/{name}"
 # About a thousand sets of an SDXL pair.
 _LIMIT = 16 << 20
@@ -74,13 +75,24 @@ def announce(node: str | None, mode: str, columns: Columns) -> None:
     ``node`` is the execution id of the Fuse node.
     """
     _LOG.info("K-LoRA: a run of %d step(s), progress counted by %s.", len(columns), mode)
+    context = get_executing_context()
+    # Which node samples it: the page follows its steps.
+    sampler = {} if context is None else {"sampler": context.node_id}
+    _send(EVENT, node, {"mode": mode, "x": [moment.x for moment in columns.moments], **sampler})
+
+
+def announce_unseen(node: str | None, layers: Sequence[str], of: int, whole: bool) -> None:
+    """Send to that page which of ``of`` layers did not run: in the first evaluation, or in a whole run."""
+    _send(UNSEEN, node, {"layers": list(layers), "of": of, "whole": whole})
+
+
+def _send(event: str, node: str | None, detail: dict[str, Any]) -> None:
     # Never imported here: without a running server there is no page to tell.
     server: Any = getattr(sys.modules.get("server"), "PromptServer", None)
     running = getattr(server, "instance", None)
     if node is None or running is None:
         return
-    detail = {"node": node, "mode": mode, "x": [moment.x for moment in columns.moments]}
-    # Which node samples it, and for which prompt: the page may show another workflow with the same node ids.
-    if (context := get_executing_context()) is not None:
-        detail |= {"sampler": context.node_id, "prompt": context.prompt_id}
-    running.send_sync(EVENT, detail, running.client_id)
+    # For which prompt: the page may show another workflow with the same node ids.
+    context = get_executing_context()
+    prompt = {} if context is None else {"prompt": context.prompt_id}
+    running.send_sync(event, {"node": node, **detail, **prompt}, running.client_id)

@@ -9,6 +9,7 @@ import comfy.ops
 from torch import Tensor
 
 from ...klora_core.apply import HostRules
+from .calls import calls
 
 _OPS = comfy.ops.disable_weight_init
 _PLAIN = (_OPS.Linear, _OPS.Conv1d, _OPS.Conv2d, _OPS.Conv3d)
@@ -38,4 +39,4 @@ def _bias(module: Any, x: Tensor) -> Tensor:
     return bias
 
 
-RULES = HostRules(frozenset(kind.forward for kind in _PLAIN), _as_it_lies, _bias)
+RULES = HostRules(frozenset(kind.forward for kind in _PLAIN), _as_it_lies, _bias, calls)

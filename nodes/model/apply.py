@@ -16,6 +16,7 @@ from ...klora_core.plan import Plan
 from ..host import announce
 from ..loras import HostLora
 from .saving import warn_on_save
+from .seen import Seen
 from .side_path import Shared, SidePath
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -42,7 +43,8 @@ def to_model(
             _patch(patched, {**lora.vectors, **lora.before}, info.strength)
     dtype = model.model.get_dtype_inference()
     shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device, memory)
-    side = SidePath(shared.composition.of(plan), shared, partial(announce, node))
+    seen = Seen(node, plan, model.model, shared.composition.layers)
+    side = SidePath(shared.composition.of(plan), shared, partial(announce, node), seen)
     side.apply(patched)
     warn_on_save(patched)
     return patched

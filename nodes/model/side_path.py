@@ -18,11 +18,20 @@ import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ...klora_core.apply import Attachment, Buffers, Clock, Composition, Run, is_compiled
+from ...klora_core.apply import (
+    Attachment,
+    Buffers,
+    Clock,
+    Composition,
+    Run,
+    is_compiled,
+    unseen_by_all,
+)
 from ...klora_core.deltas import Rows
 from ...klora_core.progress import Columns, noise_levels
 from ..host import RULES
 from .asked import asked, with_callback
+from .seen import Seen
 
 Started = Callable[[str, Columns], None]
 
@@ -53,15 +62,16 @@ class Shared:
 class SidePath:
     """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does.
 
-    ``shared`` are its buffers, which other compositions of the same targets may have too: one that runs
-    beside another makes its own.
+    ``seen`` is told which layers did not run. ``shared`` are its buffers, which other compositions of the same
+    targets may have too: one that runs beside another makes its own.
     """
 
-    def __init__(self, composition: Composition, shared: Shared, started: Started) -> None:
+    def __init__(self, composition: Composition, shared: Shared, started: Started, seen: Seen) -> None:
         self.key = f"klora/{uuid.uuid4().hex}"
         self._composition = composition
         self._shared = shared
         self._started = started
+        self._seen, self._looked = seen, False
         self._attached: dict[int, Attachment] = {}
         self._clock: Clock | None = None
         self._asked = Run()
@@ -97,6 +107,9 @@ class SidePath:
             return executor(*args, **kwargs)
         finally:
             # Also for InterruptProcessingException, which is no Exception.
+            if self._looked:
+                self._seen.over(self._unseen())
+            self._looked = False
             for attachment in self._attached.values():
                 attachment.remove()
                 _in_use.discard(attachment.buffers)
@@ -114,7 +127,15 @@ class SidePath:
     def _evaluate(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
         if self._clock is not None:
             self._clock.tick()
-        return executor(*args, **kwargs)
+        output = executor(*args, **kwargs)
+        if self._attached and not self._looked:
+            self._looked = True
+            self._seen.first(self._unseen())
+        return output
+
+    def _unseen(self) -> tuple[str, ...]:
+        """By no copy of the model."""
+        return unseen_by_all(attachment.unseen for attachment in self._attached.values())
 
     def _apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[5]

@@ -1,6 +1,7 @@
 // The page's side of the pack: a live map on every fusing node.
 
 import { readRun } from './decision/columns.js'
+import { readUnseen } from './decision/runs.js'
 import { allNodes, executionIdOf, nodeAt } from './graph/graph.js'
 import { ERROR, sayOn } from './node/line.js'
 import { LiveMap } from './node/live_map.js'
@@ -17,6 +18,7 @@ import { wordsFor } from './view/words.js'
 // Whatever gives a plan gets a map.
 const PLAN = 'KLORA_PLAN'
 const RUN = 'klora.run'
+const UNSEEN = 'klora.unseen'
 const SETTLES = 150
 const SUCCEEDS = 2000
 
@@ -38,7 +40,8 @@ const extension = {
 
   setup() {
     listen('progress_state', (detail) => follow(detail.nodes))
-    listen(RUN, began)
+    listen(RUN, (detail) => tell(detail, readRun(detail), (map, run) => map.running(run)))
+    listen(UNSEEN, (detail) => tell(detail, readUnseen(detail), (map, unseen) => map.missing(unseen)))
     listen('execution_start', (detail) => {
       prompt = detail?.prompt_id
       // Asked for at once: the first steps of a run would else wait for the answer without a mark.
@@ -143,12 +146,14 @@ function forgetGone() {
   }, SUCCEEDS)
 }
 
-/** A sampler run of a fused model begins, and tells the x of its steps. @param {any} detail */
-async function began(detail) {
-  const run = readRun(detail)
-  if (!run || !(await prompts.areOf(detail.prompt ?? prompt, app.rootGraph.id))) return
-  const node = nodeAt(app.rootGraph, detail.node)
-  if (node) maps.get(node)?.running(run)
+/**
+ * Of a sampler run of a fused model: what is `read` of it goes to the map of its node.
+ * @template Read @param {any} detail @param {Read | null} read @param {(map: LiveMap, read: Read) => void} act
+ */
+async function tell(detail, read, act) {
+  if (!read || !(await prompts.areOf(detail.prompt ?? prompt, app.rootGraph.id))) return
+  const map = maps.get(nodeAt(app.rootGraph, detail.node))
+  if (map) act(map, read)
 }
 
 /** One of our nodes refused what it was given. @param {any} error */

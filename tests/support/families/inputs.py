@@ -87,6 +87,7 @@ FAMILIES: dict[str, Inputs] = {
         more={"attention_mask": (1, 77), "conditioning_mt5xl": (1, 256, 2048)}
         | {"attention_mask_mt5xl": (1, 256)},
     ),
+    "minimax_h3": Inputs(64, config={"hidden_size": 256, "attention_head_dim": 128, "ffn_hidden_size": 256}),
     "cascade": Inputs(1280, pooled_shape=(1, 1, 1280)),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_patcher
+import comfy.nested_tensor
 import comfy.sample
 import comfy.supported_models
 import torch
@@ -41,7 +42,7 @@ def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtyp
         parameter.data = data.to(torch.float32 if keeps else parameter.dtype)
     for name, buffer in model.named_buffers():
         # Positions that a checkpoint holds: nothing else sets them.
-        if name.endswith("pos_embed"):
+        if name.endswith(("pos_embed", "inv_freq")):
             buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.1)
     cpu = torch.device("cpu")
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
@@ -51,15 +52,23 @@ def sample(model: Any, family: str, jitter: float = 0.0) -> torch.Tensor:
     """A short run of the host's own sampler, the same noise and prompt each time.
 
     ``jitter`` is how far, relatively, each number of the noise is moved: what rounding alone does to a run.
+    Picture and sound, where there are both, come as one row of numbers.
     """
     with torch.inference_mode():
         form = model.model.latent_format
         frames = (1,) if form.latent_dimensions == 3 else ()
         empty = torch.zeros(1, form.latent_channels, *frames, *INPUTS[family].size)
         latent = comfy.sample.fix_empty_latent_channels(model, empty)
-        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(3))
-        noise *= 1 + jitter * torch.randn(latent.shape, generator=torch.Generator().manual_seed(4))
+        parts = latent.unbind() if latent.is_nested else [latent]
+        noises = [_noise(part, seed, jitter) for seed, part in enumerate(parts, 3)]
+        noise = comfy.nested_tensor.NestedTensor(noises) if latent.is_nested else noises[0]
         prompts = conditioning(family, 1), conditioning(family, 2)
-        return comfy.sample.sample(
+        made = comfy.sample.sample(
             model, noise, STEPS, 1.0, "euler", "simple", *prompts, latent, disable_pbar=True, seed=3
         )
+        return torch.cat([part.flatten() for part in made.unbind()]) if made.is_nested else made
+
+
+def _noise(latent: torch.Tensor, seed: int, jitter: float) -> torch.Tensor:
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
+    return noise * (1 + jitter * torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed + 1)))

@@ -2,7 +2,11 @@
 
 import { joined } from './columns.js'
 
-/** @typedef {import('./columns.js').Run} Run */
+/**
+ * `layers` are those of `of` that did not run: in the first evaluation of a run, or in the `whole` of it.
+ * @typedef {import('./columns.js').Run} Run
+ * @typedef {{ layers: string[], of: number, whole: boolean }} Unseen
+ */
 
 export class Runs {
   /** @type {Run[]} */
@@ -47,4 +51,11 @@ export class Runs {
     const column = last.first + step
     return { column, x: last.run.x[column] }
   }
+}
+
+/** `value` as what did not run, or null. @param {any} value @returns {Unseen | null} */
+export function readUnseen(value) {
+  const { layers, of, whole } = value ?? {}
+  const isText = (/** @type {any} */ layer) => typeof layer === 'string'
+  return Array.isArray(layers) && layers.every(isText) && Number.isInteger(of) ? { layers, of, whole: !!whole } : null
 }

@@ -133,8 +133,14 @@ export class LiveMap {
 
   /** A sampler run of this node's model begins. @param {Run} run */
   running(run) {
+    this.#view.miss('')
     this.#runs.add(run, this.#mode(), samplersOf(this.#node, this.#app.rootGraph).shape)
     this.update()
+  }
+
+  /** Layers that a LoRA changes did not run. @param {import('../decision/runs.js').Unseen} unseen */
+  missing({ layers, of, whole }) {
+    this.#view.miss(layers.length ? this.#words.unseen(layers, of, whole) : '')
   }
 
   /** The sampler of this node's model that the present prompt has come to, by its execution id; or null. */

@@ -30,6 +30,7 @@ export class MapView {
   /** @type {Hint | null} */
   #hint = null
   #error = ''
+  #missing = ''
   /** Whether all that is said is shown, not its first line alone. */
   #unfolded = false
   #painter = new Painter(this.#parts.canvas)
@@ -81,6 +82,12 @@ export class MapView {
   /** Says why the last run failed, or no longer where that is ''. @param {string} error */
   fail(error) {
     this.#error = error
+    this.#header()
+  }
+
+  /** Says what did not work in the last run, or nothing where that is ''. @param {string} missing */
+  miss(missing) {
+    this.#missing = missing
     this.#header()
   }
 
@@ -218,7 +225,7 @@ export class MapView {
 
   #header() {
     const { root, title, hint, error, header, warning } = this.#parts
-    const said = this.#state?.plan.page.said ?? []
+    const said = [this.#missing, ...(this.#state?.plan.page.said ?? [])].filter(Boolean)
     const inside = this.#error ? this.#words.failed : said.length ? this.#words.warning : ''
     title.textContent = this.#words.title
     hint.textContent = this.#hint ? this.#words[this.#hint] : this.#open ? '' : inside
