@@ -50,8 +50,8 @@ _PRECISIONS = """
 
 The error beside that of the same weights rewritten in this precision, which is what a loader that patches
 weights does. Eight bits and fewer: matrices alone, computed in float32; nothing is rewritten, so nothing is
-rounded again. GGUF: by ComfyUI-GGUF's own loader; *rewritten* is there how far its model alone is
-from the same numbers in float32.
+rounded again. GGUF (by ComfyUI-GGUF's own loader) and INT8 (whose layers round their inputs, too):
+*rewritten* is there how far the model alone is from the same numbers in float32.
 
 """
 

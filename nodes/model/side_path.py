@@ -62,8 +62,8 @@ class Shared:
 class SidePath:
     """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does.
 
-    ``seen`` is told which layers did not run. ``shared`` are its buffers, which other compositions of the same
-    targets may have too: one that runs beside another makes its own.
+    ``seen`` is told which layers did not run. ``shared`` are its buffers, which other compositions of the
+    same targets may have too: one that runs beside another makes its own.
     """
 
     def __init__(self, composition: Composition, shared: Shared, started: Started, seen: Seen) -> None:

@@ -197,6 +197,30 @@ def test_wheel_and_middle_button_reach_the_canvas(ran):
     assert ran.evaluate("[...app.canvas.ds.offset]") != offset
 
 
+def test_layers_that_did_not_run_are_named_until_another_run_begins(ran):
+    tell = """async ([kind, detail]) => {
+      const { api } = await import('/scripts/api.js')
+      api.dispatchEvent(new CustomEvent(kind, { detail: { node: String(klora.fuse().id), ...detail } }))
+    }"""
+    line = "klora.root().querySelector('.klora-warning').textContent"
+    layers = ["layers.0.feed_forward.w1", "layers.0.feed_forward.w2"]
+    begins = ["klora.run", {"mode": "steps", "x": [0.25, 0.75]}]
+    missing = ["klora.unseen", {"layers": layers, "of": 30, "whole": False}]
+    ran.evaluate(tell, begins)
+    ran.evaluate(tell, missing)
+    ran.wait_for_function(f"{line} !== ''")
+    said = ran.evaluate(line)
+    assert said.startswith("2 of 30 changed layers did not run in the first evaluation")
+    assert said.endswith(", ".join(layers))
+    ran.evaluate(tell, begins)
+    ran.wait_for_function(f"{line} === ''")
+    ran.evaluate(tell, missing)
+    ran.wait_for_function(f"{line} !== ''")
+    # They ran later.
+    ran.evaluate(tell, ["klora.unseen", {"layers": [], "of": 30, "whole": True}])
+    ran.wait_for_function(f"{line} === ''")
+
+
 def test_a_warning_is_said_on_the_node(ran):
     line = "klora.root().querySelector('.klora-warning')"
     assert ran.evaluate(f"{line}.offsetHeight") == 0

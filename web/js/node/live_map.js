@@ -140,7 +140,8 @@ export class LiveMap {
 
   /** Layers that a LoRA changes did not run. @param {import('../decision/runs.js').Unseen} unseen */
   missing({ layers, of, whole }) {
-    this.#view.miss(layers.length ? this.#words.unseen(layers, of, whole) : '')
+    const said = whole ? this.#words.unseenWhole : this.#words.unseen
+    this.#view.miss(layers.length ? `${said(layers.length, of)} ${layers.join(', ')}` : '')
   }
 
   /** The sampler of this node's model that the present prompt has come to, by its execution id; or null. */

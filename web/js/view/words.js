@@ -18,10 +18,10 @@ const EN = {
   gone: 'no longer on the server, queue to see',
   muted: 'muted, not in use',
   bypassed: 'bypassed, not in use',
-  /** @param {string[]} layers @param {number} of @param {boolean} whole */
-  unseen: (layers, of, whole) =>
-    `${layers.length} of the ${of} layers that are changed did not run in ${whole ? 'the last run' : 'its first evaluation'}, ` +
-    `so no LoRA worked there: ${layers.join(', ')}`,
+  /** @param {number} count @param {number} of */
+  unseen: (count, of) => `${count} of ${of} changed layers did not run in the first evaluation, no LoRA worked there:`,
+  /** @param {number} count @param {number} of */
+  unseenWhole: (count, of) => `${count} of ${of} changed layers did not run in the last run, no LoRA worked there:`,
   place: 'After a run this map shows which LoRA each layer uses in each step.',
   /** @param {string} dial @param {number} value */
   even: (dial, value) => `auto: ${dial} ${number(value)}`,
@@ -74,8 +74,8 @@ const ZH = {
   gone: '服务器上已没有此图，运行后显示',
   muted: '已静音，不起作用',
   bypassed: '已绕过，不起作用',
-  unseen: (layers, of, whole) =>
-    `被更改的 ${of} 层中有 ${layers.length} 层在${whole ? '上次运行' : '首次求值'}中没有运行，LoRA 在那里没有起作用：${layers.join('、')}`,
+  unseen: (count, of) => `被更改的 ${of} 层中有 ${count} 层在首次求值中没有运行，LoRA 在那里没有起作用：`,
+  unseenWhole: (count, of) => `被更改的 ${of} 层中有 ${count} 层在上次运行中没有运行，LoRA 在那里没有起作用：`,
   place: '运行一次后，这里显示每一层在每一步用哪个 LoRA。',
   even: (dial, value) => `自动：${dial} ${number(value)}`,
   evenMore: '设为让两者在整个运行中各占一半的层的值。',
@@ -114,8 +114,8 @@ const JA = {
   gone: 'サーバーに残っていません。実行すると表示します',
   muted: 'ミュート中、使われません',
   bypassed: 'バイパス中、使われません',
-  unseen: (layers, of, whole) =>
-    `変更される ${of} レイヤーのうち ${layers.length} が${whole ? '前回の実行' : '最初の評価'}で動かず、そこでは LoRA が働いていません: ${layers.join('、')}`,
+  unseen: (count, of) => `変更される ${of} レイヤーのうち ${count} が最初の評価で動かず、LoRA が働いていません:`,
+  unseenWhole: (count, of) => `変更される ${of} レイヤーのうち ${count} が前回の実行で動かず、LoRA が働いていません:`,
   even: (dial, value) => `自動: ${dial} ${number(value)}`,
   evenMore: '実行全体でレイヤーを半分ずつ取る値にします。',
   place: '実行すると、各レイヤーが各ステップでどの LoRA を使うかをここに表示します。',
