@@ -225,6 +225,6 @@ def _described(deltas: Deltas) -> str:
         return "no layer of the diffusion model"
     # The middle of the network says more about the base model than its embedders.
     middle = names[len(names) // 2 :][:_EXAMPLES]
-    base = base_model_of({slot.weight: delta.shape for slot, delta in deltas.items()})
+    base = base_model_of({slot.name: delta.shape for slot, delta in deltas.items()})
     made = f" ({base} LoRA)" if base else ""
     return f"{len(names)} layers such as {' and '.join(middle)}{made}"

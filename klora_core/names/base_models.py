@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import written
+from .builds import base_models
 from .compounds import COMPOUNDS
 from .layout import layout_by, layout_of
-from .sign_table import OTHER, ROWS
-from .signs import Row, Shapes, Within, lines_of
+from .said import said
+from .sign_table import OTHER
+from .signs import Shapes, lines_of
+from .unsized import unsized
 
-# What trainers write: Stability's modelspec, kohya and those after it (ai-toolkit, musubi-tuner); then what
-# PEFT and OneTrainer keep of a training's settings, as JSON.
-_WRITTEN = ("modelspec.architecture", "ss_base_model_version", "modelspec.base_model", "base_model")
-_SETTINGS = (
-    ("lora_adapter_metadata", ("base_model_name_or_path", "transformer.base_model_name_or_path")),
-    ("lora_adapter_metadata", ("unet.base_model_name_or_path",)),
-    ("ot_config", ("model_type",)),
-)
-# Characters of a name that are looked at.
-_LONGEST = 300
+# More names than these say nothing to a person.
+_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -48,36 +41,23 @@ def words_of(base: BaseModel | None) -> str | None:
 def base_model_of(shapes: Shapes, metadata: Mapping[str, str] | None = None) -> BaseModel | None:
     """The base model of a LoRA, None where nothing tells it.
 
-    ``shapes`` holds [out, n] of each change by its path, as :func:`module` gives it;
-    ``metadata`` is the text in the file. Where the two contradict each other, the layers are right.
+    ``shapes`` holds [out, n] of each change by its path, as :func:`module` gives it, with ``[start:stop]``
+    behind it for a part of a weight's rows; ``metadata`` is the text in the file. The sizes of its layers
+    leave the networks that have all of them, and the text may name one of these. Where the two contradict
+    each other, the layers are right.
     """
     lines = lines_of(shapes)
+    names = _by_layers(shapes, lines)
     network = layout_by(lines).network
-    row = _by_text(metadata or {})
-    if row is None or network not in (None, *row.layouts):
-        row = next(
-            (
-                row
-                for row in ROWS
-                for sign in row.signs
-                if isinstance(sign, Within) and sign.layout == network and sign.fits(lines)
-            ),
-            None,
-        )
-    return None if row is None else BaseModel(row.names)
-
-
-def base_texts(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What a file's text says of its base model as such, by key; else the model's name by the settings."""
-    found = {key: text for key in _WRITTEN if (text := written.text_of(metadata, key))}
-    if not found and (row := _by_text(metadata)) is not None and len(row.names) == 1:
-        found = {_WRITTEN[-1]: row.names[0]}
-    return found
+    for row in said(metadata or {}):
+        if row.name in names or (not names and network in (None, *row.layouts)):
+            return BaseModel((row.name,))
+    return BaseModel(names) if 0 < len(names) <= _MOST else None
 
 
 def is_understood(shapes: Shapes) -> bool:
     """Whether the names in a LoRA, with [out, n] of each change, are those of a network that is told here."""
-    return layout_of(shapes).network not in (None, OTHER) or base_model_of(shapes) is not None
+    return layout_of(shapes).network not in (None, OTHER) or bool(_by_layers(shapes, lines_of(shapes)))
 
 
 def wrapper_of(shapes: Shapes) -> str | None:
@@ -95,11 +75,5 @@ def wrapper_of(shapes: Shapes) -> str | None:
     return None
 
 
-def _by_text(metadata: Mapping[str, str]) -> Row | None:
-    values = [written.text_of(metadata, key) for key in _WRITTEN]
-    for key, fields in _SETTINGS:
-        settings = written.json_of(metadata, key)
-        values += [written.text_of(settings, field) for field in fields]
-    texts = (re.sub(r"[ _.:]+", "-", value[:_LONGEST].lower()) for value in values if value)
-    told = (row for text in texts for row in ROWS if row.written and re.search(row.written, text))
-    return next(told, None)
+def _by_layers(shapes: Shapes, lines: Sequence[str]) -> tuple[str, ...]:
+    return base_models(tuple((path, (out, n)) for path, (out, n) in shapes.items())) or unsized(lines)

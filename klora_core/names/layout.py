@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .sign_table import EARLY_ATTENTION, LATE_ATTENTION, ROWS, UNET
+from .sign_table import EARLY_ATTENTION, LATE_ATTENTION, SIGNS, UNET
 from .signs import Own, Shapes, Shared, Sign, lines_of
 
-_SIGNS = [sign for kind in (Own, Shared) for row in ROWS for sign in row.signs if isinstance(sign, kind)]
+_SIGNS = [sign for kind in (Own, Shared) for sign in SIGNS if isinstance(sign, kind)]
 
 
 @dataclass(frozen=True)

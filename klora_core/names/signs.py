@@ -1,4 +1,4 @@
-"""Signs of a base model in the names and shapes of a LoRA's layers, and how they are looked up."""
+"""Signs in the names and shapes of a LoRA's layers, and how they are looked up."""
 
 from __future__ import annotations
 
@@ -36,33 +36,10 @@ class Shared(Sign):
     """What several layouts have, in the widths of this one: tells the layout where no ``Own`` sign does."""
 
 
-class Within(Sign):
-    """What tells a base model from the others of its layout."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A base model by its name, or the few that nothing tells apart, the likeliest first; nameless where its
-    signs tell a layout that several base models have.
-
-    ``layouts`` are those that a LoRA of it may have; ``written`` is a pattern of what trainers call it, in
-    small letters with ``-`` between words.
-    """
-
-    names: tuple[str, ...]
-    layouts: tuple[str, ...]
-    written: str
-    signs: tuple[Sign, ...]
-
-
-def row(names: str, layouts: str, written: str, *signs: Sign) -> Row:
-    """A row of names between slashes and layouts between blanks."""
-    return Row(tuple(filter(None, names.split("/"))), tuple(layouts.split()), written, signs)
-
-
 def lines_of(shapes: Shapes) -> list[str]:
     """A line a module: its flattened name, its shape, its path. ``blocks_0_q 8x4 blocks.0.q``."""
-    return [f"{flat(path)} {out}x{n} {path}" for path, (out, n) in shapes.items()]
+    paths = ((path.partition("[")[0], shape) for path, shape in shapes.items())
+    return [f"{flat(path)} {out}x{n} {path}" for path, (out, n) in paths]
 
 
 def only(names: str, widths: str) -> tuple[str, str]:

@@ -173,7 +173,11 @@ def _misfit(layers: Layers, slot: Slot, change: _Any) -> str | None:
 
 def _named(base: BaseModel | None, layers: Layers) -> str:
     """`` (FLUX LoRA, SD1.5 model)`` where both are known and are two."""
-    model = base_model_of({weight: (1, pieces[0].inputs) for weight, pieces in layers.pieces.items()})
+    shapes = {
+        weight: (sum(piece.length for piece in pieces), pieces[0].inputs)
+        for weight, pieces in layers.pieces.items()
+    }
+    model = base_model_of(shapes)
     return f" ({base} LoRA, {model} model)" if base and model and not base.fits(model) else ""
 
 

@@ -11,10 +11,11 @@ from ...klora_core.files import read_header, utf8_path
 from .file_memo import FileMemo
 from .folders import listed
 
-# By the host's class of settings, whose variants are its subclasses (comfy.supported_models).
+# By the host's class of settings, whose variants are its subclasses (comfy.supported_models). One name for
+# networks whose LoRAs are the same: Stable Zero123 is SD 1.5 trained on.
 _NAMES = {
     **{"SD15": "SD1.5", "SD20": "SD2", "SDXL": "SDXL", "SDXLRefiner": "SDXL refiner", "SD3": "SD3"},
-    **{"SVD_img2vid": "Stable Video Diffusion", "Stable_Zero123": "Stable Zero123", "SSD1B": "SSD-1B"},
+    **{"SVD_img2vid": "Stable Video Diffusion", "Stable_Zero123": "SD1.5", "SSD1B": "SSD-1B"},
     **{"Segmind_Vega": "Segmind Vega", "KOALA_700M": "KOALA 700M", "KOALA_1B": "KOALA 1B"},
     **{"Stable_Cascade_C": "Stable Cascade", "StableAudio": "Stable Audio", "AuraFlow": "AuraFlow"},
     **{"PixArtAlpha": "PixArt", "HunyuanDiT": "HunyuanDiT", "Flux": "FLUX", "Flux2": "FLUX.2"},

@@ -1,12 +1,12 @@
-"""The layout of a LoRA's network, from its names and widths; each base model has one row in the table."""
+"""The layout of a LoRA's network, from its names and widths."""
 
 from __future__ import annotations
 
 import pytest
 
-from klora_core.names import OTHER, TABLES, UNET, Layout, layout_of
-from klora_core.names.sign_table import ROWS
-from klora_core.names.signs import Own, Shared, Within
+from klora_core.names import OTHER, TABLES, UNET, Layout, layout_of, said
+from klora_core.names.builds.found import BUILDS
+from klora_core.names.sign_table import SIGNS
 
 H = 3072
 
@@ -82,13 +82,7 @@ def test_another_lora_tells_what_one_leaves_open(one, other, both):
     assert one.or_else(other) == both
 
 
-def test_a_row_names_the_layouts_that_there_are():
-    layouts = {UNET, OTHER, *TABLES}
-    told = {sign.layout for row in ROWS for sign in row.signs if isinstance(sign, (Own, Shared))}
-    assert told == {None, *layouts}
-    for row in ROWS:
-        assert layouts.issuperset(row.layouts)
-        assert row.names or not row.written
-        # A base model is told by layers in those layouts alone that what is written of it may have.
-        assert not row.written or {sign.layout for sign in row.signs} <= set(row.layouts)
-        assert row.names or not any(isinstance(sign, Within) for sign in row.signs)
+def test_the_signs_tell_all_layouts_that_there_are():
+    assert {sign.layout for sign in SIGNS} == {None, UNET, OTHER, *TABLES}
+    assert {row_layout for row in said.TABLE for row_layout in row.layouts} <= {UNET, OTHER, *TABLES}
+    assert {build.layout for build in BUILDS} <= {None, *TABLES}
