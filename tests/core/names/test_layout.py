@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from klora_core.names import OTHER, TABLES, UNET, Layout, layout_of, said
-from klora_core.names.builds.found import BUILDS
+from klora_core.names import OTHER, TABLES, UNET, Layout, layout_of
+from klora_core.names.bases import said
+from klora_core.names.bases.builds.found import BUILDS
 from klora_core.names.sign_table import SIGNS
 
 H = 3072

@@ -67,7 +67,9 @@ def test_each_number_is_its_layer(parts, context, told):
     header = classes("CrossAttention", "Attention", *(("GEGLU",) if "ff" in parts else ())) if told else {}
     found = files.from_tensors("a", tensors, header)
     assert len(found.slots) == len(products) and not found.left and found.applied == set(tensors)
-    assert str(found.base_model) == ("SD1.5" if context == 768 else "SD2")
+    assert found.base_model is not None and found.base_model.names[0] == (
+        "SD1.5" if context == 768 else "SD2"
+    )
     for path, (up, down) in products.items():
         delta = found.slots[found.placed[path]]
         assert torch.equal(delta.up, up) and torch.equal(delta.down, down) and delta.scale == 1

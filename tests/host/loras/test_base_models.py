@@ -39,15 +39,15 @@ def refused(pack, tensors, network):
 
 
 def test_a_lora_of_another_base_model_is_called_by_both_names(pack):
-    text = refused(pack, lora("transformer.transformer_blocks.3.norm1_context.linear", 18432, 3072), "sd15")
+    text = refused(pack, lora("diffusion_model.double_blocks.3.img_attn.qkv", 18432, 6144), "sd15")
     assert "none of its 1 layers exists in this model (SD1.5)" in text
-    assert "another base model (FLUX LoRA, SD1.5 checkpoint)" in text
+    assert "another base model (FLUX.2 LoRA, SD1.5 checkpoint)" in text
 
 
 def test_a_layer_of_another_size_names_both_too(pack):
     at = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"
     text = refused(pack, lora(at, 320, 1024), "sd15")
-    assert "another base model (SD2 LoRA, SD1.5 checkpoint)" in text
+    assert "another base model (SD2 or Stable Video Diffusion LoRA, SD1.5 checkpoint)" in text
 
 
 def test_a_lora_that_may_be_of_two_base_models_is_no_stranger_to_either(pack):

@@ -160,9 +160,12 @@ def test_a_lora_that_the_model_already_carries_is_said(pack, sd15, pair):
 
 
 def test_loras_of_another_base_than_the_models_are_said(pack, sd15, pair):
+    # SD1.5 and SD2 have the same first attention: there the header tells.
+    open_to_both = {key: tensor for key, tensor in pair[0].items() if f"{ATTENTION}." in key}
+
     def of(base):
         metadata = {"modelspec.architecture": f"{base}/lora"} if base else {}
-        return part(pack, "nodes.loras.file").LoraStateDict(pair[0], "x.safetensors", metadata)
+        return part(pack, "nodes.loras.file").LoraStateDict(open_to_both, "x.safetensors", metadata)
 
     def said(base):
         return fuse(pack, sd15.model, of(base), pair[1]).plan.warnings

@@ -17,16 +17,16 @@ from tools.tiny import models
 
 
 def sdxl(rank=4):
-    """One attention layer of SDXL in kohya's names."""
-    layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+    """One attention layer of SDXL in kohya's names, which its smaller kin has not."""
+    layer = "lora_unet_input_blocks_7_1_transformer_blocks_9_attn2_to_k"
     return {
         f"{layer}.lora_down.weight": torch.ones(rank, 2048),
-        f"{layer}.lora_up.weight": torch.ones(640, rank),
+        f"{layer}.lora_up.weight": torch.ones(1280, rank),
     }
 
 
 def flux():
-    layer = "transformer.transformer_blocks.0.attn.to_q"
+    layer = "transformer.transformer_blocks.12.attn.to_q"
     return {f"{layer}.lora_A.weight": torch.ones(2, 3072), f"{layer}.lora_B.weight": torch.ones(3072, 2)} | {
         f"transformer.single_transformer_blocks.0.attn.to_q.lora_{end}.weight": torch.ones(*size)
         for end, size in (("A", (2, 3072)), ("B", (3072, 2)))
@@ -119,7 +119,7 @@ def test_a_pair(pack, folder):
     load = part(pack, "nodes").KLoRALoadPair.execute
     assert load("cat.safetensors", "ink.safetensors").result[2:] == (
         *("ohwx cat", "inkwash"),
-        "SDXL / FLUX or Chroma",
+        "SDXL / FLUX or Chroma or HunyuanVideo",
     )
     assert load("cat.safetensors", "bare.safetensors").result[2:] == ("ohwx cat", "", "SDXL")
 

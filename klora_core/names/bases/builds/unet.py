@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..table import flat
+from ...table import flat
 from .blueprint import Line
 
 Modules = Iterator[tuple[str, tuple[int, int]]]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .. import written
+from ... import written
 
 # What trainers write: Stability's modelspec, kohya and those after it (ai-toolkit, musubi-tuner); then what
 # PEFT and OneTrainer keep of a training's settings, as JSON.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .signs import Sign, only
+from ..signs import Sign, only
 
 _UNET = r"^(down|up|input|output|mid(dle)?)_blocks?_\S*attn2_to_[kv]"
 _HUNYUAN = "HunyuanVideo", "HunyuanVideo 1.5", "HunyuanImage"
@@ -28,7 +28,10 @@ _NAMES: tuple[tuple[Sign, tuple[str, ...]], ...] = (
             ("^joint_blocks_", ("SD3",)),
             ("^distilled_guidance_layer_", ("Chroma",)),
             ("^(double_stream_modulation_(img|txt)|single_stream_modulation)_lin", ("FLUX.2",)),
-            (r"^txt_in_individual_|^context_embedder_token_refiner|^double_blocks_\d+_img_mlp_fc1 ", _HUNYUAN),
+            (
+                r"^txt_in_individual_|^context_embedder_token_refiner|^double_blocks_\d+_img_mlp_fc1 ",
+                _HUNYUAN,
+            ),
             (r"^joint_transformer_blocks_|^(double|single)_layers_\d+_(attn_w|mlp)", ("AuraFlow",)),
             (r"^blocks_\d+_cross_attn_(q|kv)_linear ", ("PixArt",)),
             (r"^blocks_\d+_attn_w[qkvo] |^text_?fusion_", ("Krea 2",)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from ..table import flat
+from ...table import flat
 
 _HEAD = re.compile(r"(?P<head>\S+)\.#(?P<depth>[A-Z]|\d+)")
 _TERM = re.compile(r"(\d*)([A-Z]?)")

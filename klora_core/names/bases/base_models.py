@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..compounds import COMPOUNDS
+from ..layout import layout_by, layout_of
+from ..sign_table import OTHER
+from ..signs import Shapes, lines_of
 from .builds import base_models
-from .compounds import COMPOUNDS
-from .layout import layout_by, layout_of
 from .said import said
-from .sign_table import OTHER
-from .signs import Shapes, lines_of
 from .unsized import unsized
 
 # More names than these say nothing to a person.

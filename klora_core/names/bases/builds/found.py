@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ..networks import TABLES
+from ...networks import TABLES
 from .blueprint import Build, Line, line
 from .images import IMAGES
 from .rare import RARE
