@@ -47,6 +47,54 @@ def test_kinds_that_need_the_weight_are_cut_with_it(make):
         )
 
 
+OTHER = "transformer.transformer_blocks.1.attn.to_qkv"
+UNCUT = {
+    "OFT": (lambda: {".oft_blocks": R(2, 8, 8)}, "it is OFT or BOFT, which turns"),
+    "DoRA": (
+        lambda: {".lora_A.weight": R(2, 8), ".lora_B.weight": R(16, 2), ".dora_scale": R(1, 8)},
+        "it is a DoRA with magnitudes of the inputs",
+    ),
+    "rows": (lambda: {".diff": R(15, 8)}, "its rows can't be told apart"),
+}
+
+
+@pytest.mark.parametrize("kind", UNCUT)
+def test_what_can_t_be_taken_apart_is_left_by_name_and_refused_alone(kind):
+    make, reason = UNCUT[kind]
+    tensors = {OTHER + end: tensor for end, tensor in make().items()}
+    with pytest.raises(KLoraError, match=f"layer {OTHER}: {reason}.*Use a plain LoRA"):
+        unfused(read_tensors(tensors))
+    found = unfused(read_tensors({**tensors, f"{RAW}.diff": R(24, 8)}))
+    assert [module.raw.rsplit(".", 1)[1] for module in found.modules] == ["to_q", "to_k", "to_v"]
+    (left,) = found.left
+    assert (left.name, left.what, set(left.keys)) == (OTHER, What.LAYER, set(tensors))
+    assert left.reason.startswith(reason)
+
+
+def test_what_is_beside_the_fused_layer_for_its_parts_is_left_by_name():
+    block = RAW.removesuffix("to_qkv")
+    beside = {f"{block}to_q.diff": torch.zeros(8, 8), f"{block}to_k.diff": R(4, 8)}
+    tensors = {f"{RAW}.diff": R(16, 8), f"{block}to_out.0.diff": R(8, 8), **beside, "x.odd": R(2)}
+    found = unfused(read_tensors(tensors))
+    assert [module.raw.removeprefix(block) for module in found.modules] == [
+        "to_out.0",
+        "to_q",
+        "to_k",
+        "to_v",
+    ]
+    unread, covered, empty = found.left
+    assert unread.name == "x.odd" and all(each.what is What.LAYER for each in (empty, covered))
+    assert (empty.name, empty.keys, empty.reason[:5]) == (f"{block}to_q", (f"{block}to_q.diff",), "empty")
+    assert (covered.name, covered.keys) == (f"{block}to_k", (f"{block}to_k.diff",))
+    assert covered.reason.startswith("the fused layer")
+
+
+def test_text_layers_are_not_taken_apart():
+    text = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
+    found = unfused(read_tensors({f"{text}.diff": R(16, 8), f"{RAW}.diff": R(24, 8)}))
+    assert [module.is_text for module in found.modules] == [True, False, False, False]
+
+
 def test_a_model_that_has_the_layer_itself_keeps_it():
     found = unfused(read_tensors({f"{RAW}.diff": R(16, 8)}), {RAW}.__contains__)
     assert [module.raw for module in found.modules] == [RAW]
