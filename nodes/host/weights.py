@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import comfy.lora
 import comfy.model_management
+import comfy.model_patcher
 import comfy.utils
 import torch
 from torch import Tensor
@@ -18,13 +20,11 @@ from ...klora_core.errors import KLoraError
 class LayerWeights:
     """Weights of ``model``, a ModelPatcher, with the ordinary patches that it comes with.
 
-    They are those of its file even while another clone's patches lie in memory. What they are is looked up
-    at the first one.
+    They are those of its file even while another clone's patches lie in memory.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._patches: dict[str, list] | None = None
 
     def of(self, key: str, shape: tuple[int, ...], device: torch.device) -> LayerWeight:
         """The weight ``key`` of ``shape``. Raises KLoraError where it can't be read as such."""
@@ -32,9 +32,7 @@ class LayerWeights:
 
     def read(self, key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Its numbers, in float32."""
-        if self._patches is None:
-            self._patches = self._model.get_key_patches()
-        (stored, convert), *patches = self._patches[key]
+        stored, convert, patches = self._look_up(key)
         weight = self._plain(key, stored, convert)
         if weight.numel() != math.prod(shape) or not weight.is_floating_point():
             raise KLoraError(
@@ -47,6 +45,20 @@ class LayerWeights:
             own = comfy.lora.calculate_weight(patches, own.clone(), key)
         return own
 
+    def _look_up(self, key: str) -> tuple[Any, Callable[..., Any], list]:
+        """The weight as it is stored, how the host takes it for a number, and its patches.
+
+        The host's own ``get_key_patches`` asks the layers for every entry of a checkpoint, and trips over the
+        scales of quantised ones.
+        """
+        model = self._model
+        stored, _, convert = comfy.model_patcher.get_key_weight(model.model, key)
+        if (backup := model.backup.get(key)) is not None:
+            stored = backup.weight
+        if (hooked := model.hook_backup.get(key)) is not None:
+            stored = hooked[0]
+        return stored, convert or _as_it_is, model.patches.get(key, [])
+
     def _plain(self, key: str, stored: Any, convert: Any) -> Tensor:
         module = comfy.utils.get_attr(self._model.model, key.rpartition(".")[0])
         # GGUF's layers know their blocks.
@@ -55,6 +67,10 @@ class LayerWeights:
             return torch.Tensor(unpack(stored, torch.float32))
         weight = convert(stored, inplace=False)
         return weight.dequantize() if hasattr(weight, "dequantize") and not _is_plain(weight) else weight
+
+
+def _as_it_is(weight: Tensor, **_: Any) -> Tensor:
+    return weight
 
 
 def _is_plain(weight: Tensor) -> bool:

@@ -9,6 +9,7 @@ from comfy.quant_ops import QuantizedTensor
 from torch import nn
 
 from tests.support.families.int8 import FORMAT, LAYOUT, int8_layers, pair_of
+from tests.support.families.kinds import of_kind
 from tests.support.families.nets import sample
 from tests.support.families.reference import reference
 from tests.support.host.nodes import fuse, part, relative
@@ -35,6 +36,18 @@ def test_latents_are_those_of_dense_weights(pack, caplog, family, convrot):
     assert relative(found, expected) < 4 * own
     assert torch.equal(sample(model, family), plain), "nothing is left behind"
     assert "did not run" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ("DoRA", "OFT", "LoKr"))
+def test_kinds_that_are_worked_out_with_the_layers_weight_or_output(pack, kind):
+    model, exact = pair_of("wan", convrot=True)
+    names = [name for name in int8_layers(model) if name.endswith(DOWN["wan"])]
+    pair = of_kind(kind, exact.model, names, 1), random_lora(exact.model, names, RANKS[1], 2, 0.1)
+    # In float32 held against dense weights by tests/families/test_kinds.py.
+    expected = sample(fuse(pack, exact, *pair).model, "wan")
+    own = relative(sample(model, "wan"), sample(exact, "wan"))
+    assert relative(sample(exact, "wan"), expected) > 20 * own, "the LoRAs show"
+    assert relative(sample(fuse(pack, model, *pair).model, "wan"), expected) < 4 * own
 
 
 class Gate:
@@ -116,6 +129,35 @@ def test_two_on_one_layer_each_in_its_own_calls(pack):
     assert relative(net(x), own + added[0]) < 1e-6
     first.close()
     assert torch.equal(net(x), own) and vars(net.down) == before and comfy.ops.linear_input_act is host
+
+
+def test_a_newer_hosts_function_adds_its_residual_to_the_changed_product(pack, monkeypatch):
+    """Its further arguments are none of ours, whatever they are."""
+    net, x, delta = Hidden("gelu_tanh"), inputs("gelu_tanh"), change(pack)
+    own = net(x)
+    fused = comfy.ops.linear_input_act
+
+    def newer(linear, x, input_act, act_weight=None, act_eps=0.0, residual=None, residual_scale=None):
+        if not isinstance(linear.weight, QuantizedTensor):
+            assert linear._full_precision_mm, "else it takes plain weights for itself, too"
+            out = linear(comfy.ops.INPUT_ACT_EAGER[input_act](x))
+        else:
+            out = fused(linear, x, input_act)
+        return out if residual is None else torch.addcmul(residual, out, residual_scale)
+
+    monkeypatch.setattr(comfy.ops, "linear_input_act", newer)
+    residual, scale = torch.randn(2, 5, 64), torch.randn(64)
+
+    def call():
+        return comfy.ops.linear_input_act(
+            net.down, x, input_act="gelu_tanh", residual=residual, residual_scale=scale
+        )
+
+    plain = call()
+    with put_on(pack, net, Gate(), delta):
+        expected = residual + scale * (own + beside(x, "gelu_tanh", delta))
+        assert relative(call(), expected) < 1e-6
+    assert torch.equal(call(), plain)
 
 
 def test_who_replaced_the_hosts_function_keeps_his_own(pack, monkeypatch):
