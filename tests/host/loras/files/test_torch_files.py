@@ -106,8 +106,8 @@ MADE = {
 
 def test_what_the_page_is_told_is_what_the_outputs_say(pack, folder):
     load, beside = part(pack, "nodes").KLoRALoadLora.execute, part(pack, "nodes.loras.info").beside
-    key = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
-    sdxl = {f"{key}.lora_up.weight": R(640, 2), f"{key}.lora_down.weight": R(2, 2048)}
+    key = "lora_unet_input_blocks_7_1_transformer_blocks_9_attn2_to_k"
+    sdxl = {f"{key}.lora_up.weight": R(1280, 2), f"{key}.lora_down.weight": R(2, 2048)}
     for name, new in (("a.bin", True), ("b.pt", False)):
         torch.save(sdxl, folder / name, _use_new_zipfile_serialization=new)
         assert load(name).result[1:] == ("", "SDXL")
