@@ -139,6 +139,23 @@ def test_layers_that_diffusers_fused_itself(family, spellings, tmp_path):
         torch.testing.assert_close(latents(pipe, STEPS), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_layers_that_diffusers_fused_afterwards_are_named(tmp_path, caplog):
+    pipe, _ = pair("sd15")
+    made = files("sd15", model_of(pipe), ("peft", "peft"), tmp_path)
+    fusion = fuse(model_of(pipe), made[0].path, made[1].path)
+    with fusion.run(pipe.scheduler):
+        latents(pipe, 2)
+    assert fusion.unseen == () and "did not run" not in caplog.text
+    model_of(pipe).fuse_qkv_projections()
+    with fusion.run(pipe.scheduler):
+        latents(pipe, 2)
+    assert {name.rpartition(".")[2] for name in fusion.unseen} == {"to_q", "to_k", "to_v"}
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "klora"]
+    report = fusion.report()
+    assert all(name in line and name in report for name in fusion.unseen)
+    assert "did not run in the first evaluation of the last run" in report
+
+
 @pytest.fixture
 def fused(tmp_path):
     """An SDXL-class pipeline and a fusion on it, with the latents of a fresh run."""
