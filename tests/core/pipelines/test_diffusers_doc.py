@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+from klora_core import report
 from klora_core.fuse import fuse
+from klora_core.progress import in_steps
 from tests.support import pipelines
 
 from .test_fusion import Rewriter, files
@@ -101,7 +104,7 @@ def test_the_lines_of_the_page(folder):
 
     bare = picture()
     fusion = fuse(pipe.unet, folder / "subject.safetensors", folder / "style.safetensors")
-    assert done.stdout.strip() == fusion.report(STEPS).strip()
+    assert done.stdout.strip() == report.text(fusion.plan, replace(in_steps(STEPS), mode="steps")).strip()
     Rewriter("sdxl", pipe.unet, files("sdxl", pipe.unet, ("kohya-sgm", "peft"), folder), list(range(STEPS)))
     assert abs(picture() - found).max() <= 1
     assert abs(bare - found).max() > 8
