@@ -184,7 +184,9 @@ def test_only_plain_float32_weights_are_folded(pack):
 def test_a_strided_convolution_counts_its_outputs(pack):
     fold, rules = part(pack, "klora_core.apply.fold"), part(pack, "nodes.host.rules").RULES
     module = comfy.ops.disable_weight_init.Conv2d(4, 4, 3, stride=2, padding=1)
-    torch.nn.init.normal_(module.weight)
+    # The host's layers begin with what was in memory.
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
     buffers = torch.randn(4, 2), torch.randn(2, 36)
     folding = fold.Fold(module, part(pack, "klora_core.deltas").LowRank(*buffers), rules)
     x = torch.randn(1, 4, 6, 6)
