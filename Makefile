@@ -55,11 +55,11 @@ demo: $(READY)
 host: $(READY)
 	@$(PY) -m tools.host.install_host
 
-# After every change. ROOM=files: that room of klora_core and the rooms that import it.
+# After every change, on one core; WORKERS=2: on two. ROOM=files: that room of klora_core and the rooms that import it.
 fast: $(READY)
 	@paths="tests/core tests/dev"; \
 	if [ -n "$(ROOM)" ]; then paths="$$($(PY) -m tools.rooms $(ROOM))" || exit; fi; \
-	$(PY) -m pytest -q -m "not slow" $$paths
+	$(PY) -m pytest -q -m "not slow" $(if $(WORKERS),-n $(WORKERS) --dist worksteal) $$paths
 
 # The fast lane first: it ends here where it fails. No other lane keeps two cores busy, so they run side by side; the
 # models that two of them use are made first. The slow tests of the core come last: they always run, so pytest's
@@ -67,7 +67,7 @@ fast: $(READY)
 test: $(READY)
 	@if $(PY) -m tools.host.lane host >/dev/null 2>&1; then \
 		"$$($(PY) -m tools.host --python)" -m tools.tiny >/dev/null & \
-	fi; echo "== fast lane"; $(MAKE) --no-print-directory fast || exit; wait
+	fi; echo "== fast lane"; $(MAKE) --no-print-directory fast WORKERS=2 || exit; wait
 	@mkdir -p build; status=0; \
 	$(MAKE) --no-print-directory lane-host >build/lane-host.log 2>&1 & host=$$!; \
 	$(MAKE) --no-print-directory test-slow >build/lane-slow.log 2>&1 & slow=$$!; \
