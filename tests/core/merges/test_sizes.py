@@ -84,6 +84,20 @@ def test_layers_that_are_large_together_need_a_rank():
         merge(rows([layer] * 300), named("linear"), (1,))
 
 
+def test_a_rank_or_what_the_files_hold_is_reason_enough():
+    """Layers that are large together: one that is cut, and one whose files hold as much, are merged."""
+    layer = Kron(torch.ones(48, 48), torch.ones(64, 64))
+    terms = {Slot(f"slot.{i}"): (Term(0, layer, 1.0), Term(1, layer, 1.0)) for i in range(300)}
+    check_sizes(terms, named("linear"), 64)
+    check_sizes(terms, named("svd"), None)
+    # Where each file holds an eighth of what they are together, nothing has grown beyond bounds.
+    wide = LowRank(torch.ones(1, 1).expand(3072, 3072), torch.ones(1, 1).expand(3072, 3072))
+    check_sizes({slot: (Term(0, wide, 1.0),) for slot in terms}, named("linear"), None)
+    with pytest.raises(KLoraError, match="of full rank, 14.5 GB in all"):
+        once = dict(list(terms.items())[:96])
+        check_sizes(once, named("linear"), None)
+
+
 def test_layers_of_the_largest_network_are_no_reason():
     """FLUX.2's, of full rank: refused for nothing but what they would be together."""
     largest = Kron(torch.ones(288, 64), torch.ones(192, 96))
