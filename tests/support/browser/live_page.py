@@ -252,9 +252,12 @@ def _slowly(opened: Any, *acts: str) -> None:
 
 def show(opened: Any, document: dict[str, Any]) -> None:
     """Hand a document to the Fuse node, as the server does when the node has run; wait for its map."""
+    # What a graph that was just loaded still draws is not this map.
+    frames(opened)
     before = draws(opened)
     opened.evaluate("(document) => klora.show(document)", document)
     opened.wait_for_function(f"klora.root()?.dataset.draws > {before}")
+    frames(opened)
 
 
 def frames(opened: Any, count: int = 3) -> None:
