@@ -1,0 +1,51 @@
+// What tests ask of the page: set up in each one by live_page.py.
+window.klora = {
+  gives: (node, type) => node.outputs?.some((output) => output.type === type),
+  fuse: () => app.rootGraph.nodes.find((node) => klora.gives(node, 'KLORA_PLAN')),
+  // As a file: without what is undefined, which would arrive as null.
+  saved: () => JSON.parse(JSON.stringify(app.rootGraph.serialize())),
+  root: () => document.querySelector('.klora-map'),
+  widget: (name) => klora.fuse().widgets.find((widget) => widget.name === name),
+  turn(name, value) {
+    const widget = klora.widget(name)
+    widget.value = value
+    widget.callback?.(value, app.canvas, klora.fuse())
+  },
+  sent: () => app.nodeOutputs[klora.fuse().id]?.klora?.at(-1),
+  // As the page makes it of what was sent; tests/core checks how.
+  async plan() {
+    const { api } = await import('/scripts/api.js')
+    const { SlotSets } = await import('/extensions/k-lora/js/page/slot_sets.js')
+    return new SlotSets(api).documentOf(klora.sent())
+  },
+  async listen() {
+    const { api } = await import('/scripts/api.js')
+    klora.runs = []
+    api.addEventListener('klora.run', ({ detail }) => klora.runs.push(detail))
+  },
+  async show(document) {
+    const { api } = await import('/scripts/api.js')
+    const node = String(klora.fuse().id)
+    const detail = { node, display_node: node, output: { klora: [document] }, prompt_id: 'none' }
+    api.dispatchEvent(new CustomEvent('executed', { detail }))
+  },
+  // The colour in the middle of each cell, as #rrggbb, [slots][columns].
+  async cells(slots, count) {
+    const { layout } = await import('/extensions/k-lora/js/view/layout.js')
+    const { fontOf } = await import('/extensions/k-lora/js/view/drawing.js')
+    const canvas = klora.root().querySelector('canvas')
+    const { width, height } = canvas
+    const k = width / canvas.offsetWidth
+    const ctx = canvas.getContext('2d')
+    const pen = document.createElement('canvas').getContext('2d')
+    pen.font = fontOf(k, getComputedStyle(canvas).fontFamily)
+    const measure = (text) => pen.measureText(text).width
+    const { map, columns, rows } = layout({ slots, count, width, height, k, measure })
+    const hex = ([r, g, b]) => '#' + [r, g, b].map((v) => v.toString(16).padStart(2, '0')).join('')
+    return slots.map((_, slot) => Array.from({ length: count }, (_, column) => {
+      const x = (columns[column] + columns[column + 1]) >> 1
+      const y = map.top + ((rows.tops[slot] + rows.bottoms[slot]) >> 1)
+      return hex(ctx.getImageData(x, y, 1, 1).data)
+    }))
+  },
+}
