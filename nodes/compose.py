@@ -23,7 +23,7 @@ class KLoRACompose(io.ComfyNode):
         return io.Schema(
             node_id="KLoRACompose",
             display_name="Compose LoRAs",
-            category="K-LoRA",
+            category="K-LoRA/compose",
             description="Puts any number of LoRAs to work on one model by a method of your choice: it says "
             "which of them works where and when. Nothing is trained.",
             search_aliases=[

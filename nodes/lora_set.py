@@ -33,7 +33,7 @@ class KLoRASet(io.ComfyNode):
         return io.Schema(
             node_id="KLoRASet",
             display_name="LoRA Set",
-            category="K-LoRA",
+            category="K-LoRA/compose",
             description="Collects any number of LoRAs, each with its strength and its role, for Compose "
             "LoRAs or Merge LoRAs.",
             search_aliases=["klora", "lora stack", "several loras", "multi lora", "lora list"],

@@ -41,7 +41,7 @@ class KLoRAMerge(io.ComfyNode):
         return io.Schema(
             node_id="KLoRAMerge",
             display_name="Merge LoRAs",
-            category="K-LoRA",
+            category="K-LoRA/compose",
             description="Makes one ordinary LoRA of several, once, by a method of your choice: for Load LoRA "
             "Model, for Save LoRA Weights, or as the subject or style of K-LoRA Fuse.",
             search_aliases=["klora", "lora merge", "ties", "dare", "knots", "np-lora", "svd", "lego"],

@@ -1,0 +1,3 @@
+"""Nodes that learn, or find what was learnt: one node a file, all in one folder of the node library."""
+
+from .category import CATEGORY
