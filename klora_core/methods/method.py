@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..deltas import Delta, Digests
-from ..progress import Moment
+from ..progress import Columns, Moment
 
 if TYPE_CHECKING:
     from ..loras import LoraInfo
@@ -79,6 +79,10 @@ class Method(ABC):
     def never(self, candidate: int, label: str) -> str:
         """That a candidate is used nowhere, why, and what to do; continues a line, so without a capital."""
         return f"the {label} LoRA is used nowhere."
+
+    def course(self, columns: Columns) -> tuple[str, ...]:
+        """A sentence each on how it goes over a run's columns, beside who leads how many of them."""
+        return ()
 
     def answers(self, loras: Sequence[LoraInfo], xs: Sequence[float]) -> tuple[str, ...]:
         """A line each for what people ask of a result ("Why is my style weak?"), from the numbers.

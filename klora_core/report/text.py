@@ -27,7 +27,7 @@ def text(plan: Plan, columns: Columns) -> str:
     """
     sections = (
         [*_not_applied(plan), *_warnings(plan, columns)],
-        [sentence(plan, columns)] if plan.slots else [],
+        [sentence(plan, columns), *plan.method.course(columns)] if plan.slots else [],
         _table(plan, columns),
         _answers(plan, columns),
         _heading(plan, columns),

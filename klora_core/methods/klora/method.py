@@ -13,12 +13,13 @@ import numpy as np
 from ...deltas import Delta, Digests
 from ...errors import KLoraError
 from ...loras import STYLE, SUBJECT, LoraInfo
-from ...progress import Moment
+from ...progress import Columns, Moment
 from ..method import Fact, Method
 from . import why, words
 from .choice import GAMMA_MODES, gamma, rho, subject_wins
 from .document import evidence_in, head, named, of_slot, roles_in
 from .evidence import Evidence
+from .handover import Handover, handover, in_words
 from .outside import beside
 from .schedule import DEFAULT_ALPHA, DEFAULT_BETA, Schedule
 
@@ -141,6 +142,18 @@ class KLora(Method):
         """Zero everywhere, or too weak at these settings."""
         is_zero = not any(slot.scores[candidate] for slot in self._compared)
         return words.never(self.roles, candidate, label, is_zero)
+
+    def handover(self, columns: Columns) -> Handover | None:
+        """When the style takes over, None where no slot competes."""
+        if not (len(self.rhos) and len(columns)):
+            return None
+        each = [~subject_wins(self.rhos, self.scale(moment.x)) for moment in columns.moments]
+        return handover(np.stack(each, axis=1))
+
+    def course(self, columns: Columns) -> tuple[str, ...]:
+        """When the style takes over, and how far that is all that is chosen."""
+        found = self.handover(columns)
+        return (in_words(found, columns),) if found else ()
 
     def answers(self, loras: Sequence[LoraInfo], xs: Sequence[float]) -> tuple[str, ...]:
         """Why the style may look weak and the subject lost; with two LoRAs alone."""

@@ -37,7 +37,7 @@ def facts(
     return (
         compared,
         Fact("gamma", f"{gamma:.4g} ({gamma_mode})", _gamma_in_words(gamma_mode, gamma, totals)),
-        Fact("schedule", _formula(schedule), f"x from 0 (noise) to 1 (image){lean}"),
+        Fact("schedule", formula(schedule), f"x from 0 (noise) to 1 (image){lean}"),
         *((loser,) if outside else ()),
     )
 
@@ -56,7 +56,8 @@ def never(roles: Sequence[str], candidate: int, label: str, is_zero: bool) -> st
     )
 
 
-def _formula(schedule: Schedule) -> str:
+def formula(schedule: Schedule) -> str:
+    """``s = 1.5 x + 0.5``, with what the balance multiplies it by."""
     formula = f"{schedule.alpha:g} x + {schedule.beta:g}"
     if schedule.name == "s*":
         formula = f"({formula}) mod {schedule.alpha:g}"
