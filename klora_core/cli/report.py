@@ -1,4 +1,7 @@
-"""The command ``report``: which of several LoRA files would work where and when, by any method."""
+"""The command ``report``: which of several LoRA files would work where and when, by any method.
+
+``folder`` is its other half, all pairs of a folder.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from ..methods import METHODS, ORDERS, CmLora, Entry, Given, LoraSwitch
 from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
 from ..names import words_of
 from ..plan import Note, Plan, make_plan
-from ..progress import Columns, check_steps
+from ..progress import check_steps, in_steps
+from . import folder
+from .saving import plot, write
 from .terminal import say
 
 STEPS, MAX_STEPS = 30, 10_000
@@ -52,14 +57,21 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     turns("--reserve", type=int, help="so many last steps belong to the subject (default: 0)")
     turns("--late", choices=(SUBJECT, STYLE), help="LoRAs of this role lead only after 0.6 of the steps")
     turns("--dominance", type=float, help="how many times as much the leading prediction counts")
-    add("--json", type=Path, default=None, metavar="FILE", help="write the plan as JSON")
-    add("--plot", type=Path, default=None, metavar="FILE.png", help="draw the plan")
+    add("--json", type=Path, default=None, metavar="FILE", help="write the plan, or the pairs, as JSON")
+    add("--plot", type=Path, default=None, metavar="FILE.png", help="draw the plan, or the pairs")
     add(
         "--plan",
         type=Path,
         default=None,
         metavar="FILE",
         help="a plan that --json wrote, in the place of LoRAs and settings",
+    )
+    add(
+        "--folder",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help=f"all pairs of the LoRAs in a folder, by {KLora.name}, in the place of LoRAs",
     )
     return command
 
@@ -88,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     check_steps(steps)
     if steps > MAX_STEPS:
         raise KLoraError(f"steps must be at most {MAX_STEPS}, got {steps}.")
+    if options.folder is not None:
+        return folder.run(options, in_steps(steps))
     given = vars(options)
     outputs.check([path for path in (options.json, options.plot) if path], _inputs(given))
     if options.plan is None:
@@ -98,9 +112,9 @@ def run(options: argparse.Namespace) -> int:
     over = plan.progress.of_steps(steps)
     # The files first: after a failure to write, nothing is half done on stdout.
     if options.json:
-        _write(options.json, plan.dumps(steps))
+        write(options.json, plan.dumps(steps))
     if options.plot:
-        _plot(options.plot, plan, over)
+        plot(options.plot, lambda picture: picture.draw(plan, over))
     say(report.text(plan, over))
     return 0
 
@@ -155,22 +169,3 @@ def _read(
 
 def _notes(lora: files.LoraFile) -> list[Note]:
     return [*(Note(f"{lora.name}: {note}") for note in lora.notes), *report.left_out(lora.name, lora.left)]
-
-
-def _write(path: Path, text: str) -> None:
-    with outputs.replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def _plot(path: Path, plan: Plan, over: Columns) -> None:
-    try:
-        from ..picture import draw
-    except ImportError as error:
-        raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
-    try:
-        with outputs.replacing(path) as beside:
-            draw(plan, over).save(beside)
-    except KLoraError:
-        raise
-    except ValueError as error:
-        raise KLoraError(f"can't draw {path}: {error}. Give a file name that ends in .png.") from error

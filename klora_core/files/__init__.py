@@ -13,7 +13,7 @@ from .keys import is_adapter, split
 from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped, told_once
 from .lora_file import LoraFile
 from .reading import Module, Vector, check_layout, read_tensors
-from .together import from_tensors, read, read_all, settle, swap_order, swapped
-from .torch_file import Stored, is_torch_file, read_torch
+from .together import Settling, from_tensors, open_lora, read, read_all, settle, swap_order, swapped
+from .torch_file import SUFFIXES, Stored, is_torch_file, read_torch
 from .values import few_misfits, misfit, strange, twice, unlike
 from .with_weights import bound, hindered

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,29 +51,66 @@ def settle(loras: Sequence[LoraFile]) -> list[LoraFile]:
 
     Raises KLoraError for a layer that is there twice, and for one that has two sizes.
     """
-    own = [names.layout_of(file.shapes) for file in loras]
-    layouts = [reduce(Layout.or_else, _others(own, i), layout) for i, layout in enumerate(own)]
-    placed = [_placed(file, layout) for file, layout in zip(loras, layouts, strict=True)]
-    sure = [
-        {names.flat(p.slot.weight): p.slot.weight for path, p in found.items() if path not in file.guessed}
-        for file, found in zip(loras, placed, strict=True)
-    ]
-    settled = []
-    for i, (file, found) in enumerate(zip(loras, placed, strict=True)):
-        spelling = {flat: weight for theirs in reversed(_others(sure, i)) for flat, weight in theirs.items()}
-        with naming(file.name):
-            settled.append(_with_slots(file, found, spelling))
-    for one, other in combinations(settled, 2):
-        _check_sizes(one, other)
-    return settled
+    return Settling(loras).together(range(len(loras)))
+
+
+class Settling:
+    """Files that meet some at a time, a folder's two by two: each is placed once for each layout that others
+    give it, and not once a meeting."""
+
+    def __init__(self, loras: Sequence[LoraFile]) -> None:
+        self._loras = loras
+        self._layouts = [names.layout_of(file.shapes) for file in loras]
+        self._places: dict[tuple[int, Layout], _Places] = {}
+        self._settled: dict[tuple[int, Layout, frozenset[tuple[str, str]]], LoraFile] = {}
+
+    def together(self, chosen: Sequence[int]) -> list[LoraFile]:
+        """Those of these numbers, as :func:`settle` gives them."""
+        own = [self._layouts[i] for i in chosen]
+        layouts = [reduce(Layout.or_else, _others(own, at), layout) for at, layout in enumerate(own)]
+        places = [self._place(i, layout) for i, layout in zip(chosen, layouts, strict=True)]
+        settled = [
+            self._settle(i, layout, [theirs.sure for theirs in reversed(_others(places, at))])
+            for at, (i, layout) in enumerate(zip(chosen, layouts, strict=True))
+        ]
+        for one, other in combinations(settled, 2):
+            _check_sizes(one, other)
+        return settled
+
+    def _place(self, i: int, layout: Layout) -> _Places:
+        if (i, layout) not in self._places:
+            self._places[i, layout] = _places(self._loras[i], layout)
+        return self._places[i, layout]
+
+    def _settle(self, i: int, layout: Layout, others: Sequence[Mapping[str, str]]) -> LoraFile:
+        """The file, what it leaves open spelled as the last of ``others`` does (flattened -> dotted)."""
+        file, places = self._loras[i], self._place(i, layout)
+        spelling = {flat: theirs[flat] for theirs in others for flat in places.open & theirs.keys()}
+        key = i, layout, frozenset(spelling.items())
+        if key not in self._settled:
+            with naming(file.name):
+                self._settled[key] = _with_slots(file, places.placed, spelling)
+        return self._settled[key]
+
+
+class _Places(NamedTuple):
+    """Where a file's modules belong; by their flattened names the weights whose dots the file itself has, and
+    those whose dots were restored."""
+
+    placed: dict[str, Placed]
+    sure: dict[str, str]
+    open: frozenset[str]
+
+
+def _places(file: LoraFile, layout: Layout) -> _Places:
+    placed = {path: names.place(path, change.shape, layout) for path, change in file.modules.items()}
+    flat = {path: names.flat(found.slot.weight) for path, found in placed.items()}
+    sure = {flat[path]: found.slot.weight for path, found in placed.items() if path not in file.guessed}
+    return _Places(placed, sure, frozenset(flat[path] for path in file.guessed if path in flat))
 
 
 def _others(things: list, i: int) -> list:
     return [*things[:i], *things[i + 1 :]]
-
-
-def _placed(file: LoraFile, layout: Layout) -> dict[str, Placed]:
-    return {path: names.place(path, change.shape, layout) for path, change in file.modules.items()}
 
 
 def _with_slots(file: LoraFile, placed: Mapping[str, Placed], spelling: Mapping[str, str]) -> LoraFile:

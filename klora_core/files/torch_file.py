@@ -18,6 +18,8 @@ from .left import Left, What
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _SUFFIXES = {".bin", ".pt", ".pt2", ".pth", ".ckpt", ".pkl"}
 _SAFETENSORS = (".safetensors", ".sft")
+SUFFIXES = frozenset((*_SUFFIXES, *_SAFETENSORS))
+"""What the names of files that LoRAs are kept in end in, in small letters."""
 _NO_TENSOR = "no tensor"
 _SAFE = "choose the .safetensors file of this LoRA, or convert it where you trust it"
 _AGAIN = "It is incomplete or damaged: download it again."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from ..deltas import Delta
 from ..progress import Callback
 from .entries import TILE_CPU, sum_entries, wide
+from .side_by_side import side_by_side
 
 
 class Request(NamedTuple):
@@ -70,25 +70,13 @@ def _sums(request: Request, device: torch.device, buffer: Tensor | None = None) 
 
 
 def _in_threads(requests: Sequence[Request]) -> Iterator[Tensor]:
-    """Slots side by side, one thread each.
-
-    Tiles are too small to be shared by threads: the meeting at the end of every operation would cost more
-    than the operation, and far more on a busy machine.
-    """
-    threads = torch.get_num_threads()
     cpu, own = torch.device("cpu"), threading.local()
 
     def start() -> None:
-        torch.set_num_threads(1)
         # Made once: one for each slot, between results that stay, would leave holes that nothing fits.
         own.buffer = torch.empty(TILE_CPU)
 
-    try:
-        with ThreadPoolExecutor(threads, initializer=start) as pool:
-            yield from pool.map(lambda request: _sums(request, cpu, own.buffer), requests)
-    finally:
-        # The setting above is the thread's own, and also the default of threads to come.
-        torch.set_num_threads(threads)
+    return side_by_side(lambda request: _sums(request, cpu, own.buffer), requests, start)
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""LoRAs two by two: read and placed once a file, scored once a content and K, never once a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from ...deltas import Delta, Digests, Row, Rows
+from ...errors import KLoraError
+from ...files import LoraFile, Settling
+from ...loras import STYLE, SUBJECT
+from ...progress import Callback, Columns
+from ...scores import Request, Score, ScoreCache, cosines, energy, score, side_by_side
+from ..klora import KLora, balance_for, style_share
+from ..making import Given, klora
+from .pairs import Apart, FileInfo, Pair, Settings, Survey, Way, percentiles
+
+# Numbers of a hundred files of a thousand layers, at ten ranks of partners.
+_KEPT = 1 << 20
+_ROLES = (SUBJECT, STYLE)
+
+
+def survey(
+    loras: Sequence[LoraFile],
+    columns: Columns,
+    settings: Settings,
+    refused: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    progress: Callback | None = None,
+) -> Survey:
+    """All pairs of ``loras``, which need not be placed; ``columns`` are a run's, one at least.
+
+    ``refused`` and ``notes`` are lines on other files and on these; ``progress`` is told of each pair.
+    """
+    settling, numbers = Settling(loras), _Numbers()
+    usable, lines = [], list(refused)
+    for i in range(len(loras)):
+        try:
+            (alone,) = settling.together([i])
+            numbers.check(alone)
+            usable.append(i)
+        except KLoraError as error:
+            lines.append(str(error))
+    pairs, apart = [], []
+    every = list(combinations(range(len(usable)), 2))
+    for done, both in enumerate(every):
+        try:
+            met = settling.together([usable[number] for number in both])
+            pairs.append(_pair(both, met, numbers, columns, settings))
+        except KLoraError as error:
+            apart.append(Apart(*both, str(error)))
+        if progress is not None:
+            progress(done + 1, len(every))
+    files = tuple(_info(loras[i]) for i in usable)
+    return Survey(files, tuple(pairs), tuple(apart), tuple(lines), tuple(notes), columns, settings)
+
+
+class _Numbers:
+    """Scores and energies by content, each worked out once; the files' tensors rest as long as this lives."""
+
+    def __init__(self) -> None:
+        self._memory = Digests()
+        self._scores, self._energies = ScoreCache(_KEPT), ScoreCache(_KEPT)
+
+    def score(self, requests: Sequence[Request]) -> Sequence[Score]:
+        return self._scores.scores(requests, score, self._memory)
+
+    def energies(self, deltas: Sequence[Delta]) -> list[float]:
+        """||dW||_F^2 of each."""
+        requests = [Request(delta, 0) for delta in deltas]
+        return [found.top_k for found in self._energies.scores(requests, _energies, self._memory)]
+
+    def check(self, lora: LoraFile) -> None:
+        """Raises KLoraError for a LoRA that changes nothing."""
+        if not any(self.energies(list(lora.slots.values()))):
+            raise KLoraError(
+                f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing: choose "
+                "another version of it, or train it again."
+            )
+
+
+def _energies(requests: Sequence[Request]) -> list[Score]:
+    return [Score(found, 0.0) for found in side_by_side(lambda one: energy(one.delta), requests)]
+
+
+def _pair(
+    both: tuple[int, int],
+    met: Sequence[LoraFile],
+    numbers: _Numbers,
+    columns: Columns,
+    settings: Settings,
+) -> Pair:
+    rows, forward = _decided(met, numbers, settings)
+    _check_zero(met, forward)
+    # The scores of a pair do not depend on the roles: K is the product of both ranks.
+    backward = replace(forward, roles=(STYLE, SUBJECT))
+    spread = percentiles(forward.rhos)
+    return Pair(
+        *both,
+        len(rows.competing),
+        spread[-1] / spread[0],
+        _overlap(rows.competing, numbers),
+        (_way(forward, both, columns), _way(backward, (both[1], both[0]), columns)),
+    )
+
+
+def _decided(met: Sequence[LoraFile], numbers: _Numbers, settings: Settings) -> tuple[Rows, KLora]:
+    """What competes of the first as the subject and the second as the style, and how it is chosen."""
+    curve = settings.schedule
+    make = klora(
+        curve.name, curve.alpha, curve.beta, curve.balance, settings.gamma, settings.layers, settings.score
+    )
+    slots, names = tuple(lora.slots for lora in met), tuple(lora.name for lora in met)
+    rows, method = make(Given(slots, _ROLES, names, numbers.score, numbers.energies))
+    assert isinstance(method, KLora)
+    return rows, method
+
+
+def _check_zero(met: Sequence[LoraFile], method: KLora) -> None:
+    """Raises KLoraError where a LoRA has nothing in the layers that compete."""
+    compared = [slot.compared() for slot in method.evidence]
+    for i, lora in enumerate(met):
+        if not any(slot.l1[i] for slot in compared):
+            raise KLoraError(f"{lora.name} is zero in all {len(compared):,} layers that compete.")
+
+
+def _way(method: KLora, numbers: tuple[int, int], columns: Columns) -> Way:
+    xs = [moment.x for moment in columns.moments]
+    handover, even = method.handover(columns), balance_for(method.rhos, method.schedule, xs)
+    # At least one slot competes in what `klora` makes.
+    assert handover is not None and even is not None
+    share = style_share(method.rhos, method.schedule, xs)
+    return Way(*numbers, method.gamma, percentiles(method.rhos), share, handover, even)
+
+
+def _overlap(rows: Sequence[Row], numbers: _Numbers) -> float | None:
+    """The mean |cos| of the two changes over the rows where both are something."""
+    pairs = [(one, other) for row in rows for one, other in (row.deltas,) if one and other]
+    energies = numbers.energies([delta for pair in pairs for delta in pair])
+    found = cosines(pairs, list(zip(energies[::2], energies[1::2], strict=True)))
+    there = [abs(cosine) for cosine in found if cosine is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _info(lora: LoraFile) -> FileInfo:
+    ranks = [delta.rank for delta in lora.modules.values()]
+    return FileInfo(lora.name, lora.base_model, len(ranks), (min(ranks), max(ranks)))
