@@ -101,6 +101,9 @@ class Plan:
 
     def shares(self, columns: Columns) -> np.ndarray:
         """The share of the slots that use each candidate, float64 [candidates, columns], the passes' mean."""
+        mixed = self.method.mixed(columns)
+        if mixed is not None and mixed.size:
+            return mixed.mean(axis=1)
         chosen = self.choices(columns)
         if not chosen.size:
             return np.zeros((len(self.candidates), len(columns)))

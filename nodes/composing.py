@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..klora_core import report
 from ..klora_core.deltas import Digests
+from ..klora_core.files.learned import content_of
 from ..klora_core.loras import OTHER, LoraInfo, labels_of
 from ..klora_core.memo import Memo
 from ..klora_core.methods import Given, Make
@@ -20,7 +21,7 @@ from ..klora_core.plan import KEEP, Plan, make_plan
 from ..klora_core.progress import AUTO, Columns, Progress, in_steps, over_progress
 from .host import energies, keep_set, scores
 from .loras import notes, read
-from .model import NOT_SAVED, levels_of, to_clip, to_model, unseen_before, warnings_for
+from .model import NOT_SAVED, levels_of, to_clip, to_model, unseen_before, warnings_for, with_run
 
 KLoraPlan = io.Custom("KLORA_PLAN")
 LoraSet = io.Custom("LORA_SET")
@@ -98,7 +99,9 @@ def compose(
     labels = labels_of(roles)
     slots = tuple(lora.slots for lora in loras)
     score, measure = partial(scores, memory=remembered.digests), partial(energies, memory=remembered.digests)
-    rows, method = make(Given(slots, roles, names, score, measure, remembered.memo))
+    rows, method = make(
+        Given(slots, roles, names, score, measure, remembered.memo, contents=partial(_contents, members))
+    )
     infos = [
         LoraInfo(member.name, member.role, strength=member.strength, base=words_of(lora.base_model))
         for member, lora in zip(members, loras, strict=True)
@@ -133,9 +136,15 @@ def compose(
     )
 
 
+def _contents(members: Sequence[Member]) -> list[str]:
+    """What the LoRAs hold that take part, for what was trained on these very ones."""
+    return [content_of(member.tensors) for member in members if member.role != OTHER]
+
+
 def report_of(plan: Plan, columns: Columns) -> str:
     """The report of a plan over ``columns``; first what the last run on its model showed."""
-    return report.text(replace(plan, warnings=(*unseen_before(plan), *plan.warnings)), columns)
+    seen = with_run(plan)
+    return report.text(replace(seen, warnings=(*unseen_before(plan), *plan.warnings)), columns)
 
 
 def _report(plan: Plan) -> str:

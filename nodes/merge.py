@@ -9,7 +9,7 @@ import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
 
-from ..klora_core.deltas import rows
+from ..klora_core.deltas import check_ungated, rows
 from ..klora_core.errors import KLoraError
 from ..klora_core.files import MERGE_TEXT_REASON
 from ..klora_core.loras import labels_of
@@ -92,8 +92,10 @@ class KLoRAMerge(io.ComfyNode):
             raise KLoraError(f"Unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}.")
         loras = [read(member.tensors, member.name, model, None) for member in set]
         roles = [member.role for member in set]
+        table = rows([lora.slots for lora in loras], labels_of(roles))
+        check_ungated(table, [lora.name for lora in loras], "merged")
         merged = merge(
-            rows([lora.slots for lora in loras], labels_of(roles)),
+            table,
             row,
             [member.strength for member in set],
             roles,

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from comfy_api.latest import io
 
+from ..klora_core.deltas.gates import PICTURE, TOKEN, TOTALS
 from ..klora_core.errors import KLoraError
+from ..klora_core.files.learned import gate_of
 from ..klora_core.loras import STYLE, SUBJECT
 from ..klora_core.methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, LoraSwitch, Make, making
+from ..klora_core.methods.gates import ArrowRouting, TrainedGate
 from ..klora_core.methods.klora import KLora
 from . import dials
 from .inputs import shown
@@ -121,6 +124,55 @@ def _dominance() -> io.Input:
     )
 
 
+def _arrow(top: int = 2, pool: str = TOKEN, sum: str = TOTALS[0]) -> Make:
+    return making.arrow(top, pool, sum)
+
+
+def _mole(gate: Any = None) -> Make:
+    if gate is None:
+        raise KLoraError(
+            "gate must be a trained gate, got nothing: connect Train a Merge, or Load LoRA for Fusion with "
+            "the file of one."
+        )
+    return making.mole(gate_of(getattr(gate, "file", "gate"), gate, getattr(gate, "metadata", None)))
+
+
+def _top() -> io.Input:
+    return io.Int.Input(
+        "top",
+        default=2,
+        min=1,
+        max=64,
+        optional=True,
+        tooltip="So many LoRAs work together in a layer, those that fit its input best.",
+    )
+
+
+def _pool() -> io.Input:
+    return dials.advanced(
+        "pool",
+        (TOKEN, PICTURE),
+        "token: each part of the picture has weights of its own, as in the paper. picture: one set for all.",
+    )
+
+
+def _sum() -> io.Input:
+    return dials.advanced(
+        "sum",
+        TOTALS,
+        "What the weights of a layer sum to. 1: as in the paper, an average of the LoRAs. N: their number, "
+        "so that even weights are the plain sum.",
+    )
+
+
+def _gate() -> io.Input:
+    return io.LoraModel.Input(
+        "gate",
+        tooltip="A trained gate, from Train a Merge or from its file by Load LoRA for Fusion. The set must "
+        "hold the LoRAs that it was trained on, in their order; others may have the role other.",
+    )
+
+
 _DIALS = {
     KLora.name: Dials(
         (
@@ -136,5 +188,7 @@ _DIALS = {
         dials.make_klora,
     ),
     LoraSwitch.name: Dials((_turn, _switch_order, _reserve), _switch),
+    ArrowRouting.name: Dials((_top, _pool, _sum), _arrow),
+    TrainedGate.name: Dials((_gate,), _mole),
     CmLora.name: Dials((_late, _late_order, _dominance), _cm_lora),
 }

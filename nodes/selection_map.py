@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -10,7 +12,7 @@ from ..klora_core import picture
 from ..klora_core.plan import Plan
 from .composing import KLoraPlan, report_of
 from .inputs import checked
-from .model import supposed
+from .model import supposed, with_run
 
 
 class KLoRASelectionMap(io.ComfyNode):
@@ -40,6 +42,12 @@ class KLoRASelectionMap(io.ComfyNode):
                     tooltip="The sampler's sigmas, from its scheduler node: shows exactly the steps of that "
                     "run. Then steps is not used.",
                 ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="The sampler's latent: the map is drawn after that run. With MoLE and Arrow it "
+                    "then shows what their gates did in it; before a run that is decided by the picture.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The map, one image."),
@@ -49,11 +57,13 @@ class KLoRASelectionMap(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, plan: Plan, steps: int, sigmas: torch.Tensor | None = None) -> io.NodeOutput:
+    def execute(
+        cls, plan: Plan, steps: int, sigmas: torch.Tensor | None = None, latent: Any = None
+    ) -> io.NodeOutput:
         run = None if sigmas is None or len(sigmas) < 2 else sigmas.tolist()
         if run is None or sigmas is None:
             over = plan.progress.of_steps(steps)
         else:
             over = plan.progress.of_run(run, supposed(sigmas))
-        pixels = np.asarray(picture.draw(plan, over), dtype=np.float32) / 255.0
+        pixels = np.asarray(picture.draw(with_run(plan), over), dtype=np.float32) / 255.0
         return io.NodeOutput(torch.from_numpy(pixels)[None], report_of(plan, over))

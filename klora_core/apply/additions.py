@@ -62,12 +62,12 @@ def _chain_linear(rows: Span, up: Tensor | None, first: Tensor) -> Add:
         left, right = x.reshape(-1, n), first
         if up is not None:
             left, right = F.linear(left, first), up
-        _add_product(output, rows, left, right)
+        add_product(output, rows, left, right)
 
     return add
 
 
-def _add_product(output: Tensor, rows: Span, left: Tensor, right: Tensor) -> None:
+def add_product(output: Tensor, rows: Span, left: Tensor, right: Tensor) -> None:
     """output[..., rows] += left @ right^T, in one operation where it can be."""
     if output.dtype == right.dtype and output.is_contiguous():
         flat = output.view(-1, output.shape[-1])
@@ -96,10 +96,10 @@ def _loha_linear(rows: Span, delta: Hadamard) -> Add:
         flat = x.reshape(-1, n).to(dtype)
         if chain is not None:
             for up, down in chain.factors():
-                _add_product(output, rows, F.linear(flat, down), up)
+                add_product(output, rows, F.linear(flat, down), up)
             return
         for (start, length), tile in products():
-            _add_product(output, (first + start, length), flat, tile)
+            add_product(output, (first + start, length), flat, tile)
 
     return add
 
@@ -150,13 +150,13 @@ def _convolution(module: Any, delta: Additive, rows: Span) -> Add:
     return add
 
 
-def _convolve(module: Any, x: Tensor, flat: Tensor) -> Tensor:
+def convolve(module: Any, x: Tensor, flat: Tensor) -> Tensor:
     return module._conv_forward(x, flat.view(flat.shape[0], -1, *module.kernel_size), None)
 
 
 def _chain_convolution(up: Tensor | None, first: Tensor) -> Callable[[Any, Tensor], Tensor]:
     def change(module: Any, x: Tensor) -> Tensor:
-        y = _convolve(module, x, first)
+        y = convolve(module, x, first)
         return y if up is None else torch.einsum("br...,or->bo...", y, up)
 
     return change
@@ -168,7 +168,7 @@ def _convolution_by_tiles(delta: Kron | Hadamard, rows: Span) -> Add:
     def add(module: Any, x: Tensor, output: Tensor) -> None:
         x = x.to(dtype)
         for (start, length), tile in products():
-            change = _convolve(module, x, tile)
+            change = convolve(module, x, tile)
             output.narrow(1, first + start, length).add_(change.to(output.dtype))
 
     return add
@@ -181,6 +181,6 @@ def _grouped_convolution(delta: Additive, rows: Span) -> Add:
         flat = delta.product()
         if rows is not None:
             flat = F.pad(flat, (0, 0, rows[0], output.shape[1] - sum(rows)))
-        output += _convolve(module, x.to(flat.dtype), flat).to(output.dtype)
+        output += convolve(module, x.to(flat.dtype), flat).to(output.dtype)
 
     return add

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..deltas import Delta, Kron, LowRank, Remapped
+from ..deltas import Delta, Gated, Kron, LowRank, Remapped
 from ..methods import NOBODY
 from .targets import Target
 
@@ -36,8 +36,9 @@ class Buffers(nn.Module):
         self.states = tuple(state_of(i, target) for i, target in enumerate(targets))
         for state in self.states:
             for names, template in zip(state.names, state.templates, strict=True):
-                for name, own in zip(names, template.tensors, strict=True):
-                    self._add(name, own.shape, dtype if own.is_floating_point() else own.dtype, device)
+                kept = zip(names, template.tensors, template.stored_as(dtype), strict=True)
+                for name, own, stored in kept:
+                    self._add(name, own.shape, stored, device)
 
     def _add(self, name: str, shape: torch.Size, dtype: torch.dtype, device: torch.device | str) -> None:
         # Inference tensors could not be overwritten by a sampler that runs outside inference mode.
@@ -141,6 +142,8 @@ def _form(delta: Delta) -> Hashable:
         maps = None if delta.left is None else delta.left.form
         inner = None if delta.inner is None else _form(delta.inner)
         return Remapped, maps, delta.columns is None, inner, shapes
+    if isinstance(delta, Gated):
+        return Gated, type(delta.gate), delta.gate.settings, shapes
     return type(delta), shapes
 
 

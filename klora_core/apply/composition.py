@@ -14,6 +14,7 @@ from ..deltas import Delta, Digests, Rows
 from ..names import Slot
 from ..plan import Plan
 from .buffers import Buffers
+from .gates import Record
 from .hooks import attach_all
 from .targets import HostRules, Target, Where
 from .witness import Witness
@@ -107,7 +108,12 @@ class Attachment:
         self._targets = composition.by_owner()
         self._shown: np.ndarray | None = None
         self._witness = Witness()
-        self._on: ExitStack = attach_all(model, buffers, self, rules or HostRules(), compiled, self._witness)
+        self.record = Record(composition.targets) if composition.plan.method.by_input else None
+        if self.record is not None:
+            self.record.move_to(buffers.where)
+        self._on: ExitStack = attach_all(
+            model, buffers, self, rules or HostRules(), compiled, self._witness, self.record
+        )
 
     def show(self, who: np.ndarray) -> None:
         """Bring the buffers to ``who``, int8 [slots]; touches the slots that change."""
@@ -126,8 +132,19 @@ class Attachment:
                 self.buffers.show(target, int(who[slot]))
         self._shown = who
 
-    def run(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:
-        """The mixture of the passes ``who`` [passes, slots] by ``weights``; ``call(pass)`` runs the model."""
+    def run(
+        self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor], step: int = 0
+    ) -> Tensor:
+        """The mixture of the passes ``who`` [passes, slots] by ``weights``; ``call(pass)`` runs the model.
+
+        ``step`` is the run's, for what is recorded of it.
+        """
+        output = self._mixed(who, weights, call)
+        if self.record is not None:
+            self.record.keep(step)
+        return output
+
+    def _mixed(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:
         if len(weights) == 1:
             return self._pass(who[0], 0, call)
         mixed: Tensor | None = None
@@ -149,6 +166,8 @@ class Attachment:
         """Hold the buffers where the evaluation runs, also when a host left them elsewhere."""
         if self.buffers.where != device:
             self.buffers.to(device)
+        if self.record is not None:
+            self.record.move_to(device)
 
     @property
     def unseen(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..deltas import Delta, Remapped
+from ..deltas import Delta, Gated, Remapped
 from .additions import Add, addition
 from .fold import Fold, can_fold
+from .gates import Hear, gated_addition, unheard
 from .remapping import Remapping
 from .targets import HostRules, Span
 
@@ -27,12 +28,23 @@ class Form:
     fold: Fold | None = None
 
 
-def form_on(module: Any, delta: Delta, rows: Span, rules: HostRules, alone: bool, compiled: bool) -> Form:
+def form_on(
+    module: Any,
+    delta: Delta,
+    rows: Span,
+    rules: HostRules,
+    alone: bool,
+    compiled: bool,
+    hear: Hear = unheard,
+) -> Form:
     """The form whose buffers are ``delta``, on the ``rows`` of a linear or convolution ``module``.
 
     ``alone``: no change that depends on the layer's output was put on these rows before. What torch.compile
-    runs is not folded.
+    runs is not folded. ``hear`` is told what a gate gives.
     """
+    if isinstance(delta, Gated):
+        # Never folded: it is another matrix for each token.
+        return Form(gated_addition(module, delta, rows, hear))
     if isinstance(delta, Remapped):
         inner = None if delta.inner is None else addition(module, delta.inner, rows)
         remapping = Remapping(delta, rows, inner, rules, alone, compiled)

@@ -12,10 +12,12 @@ from typing import Any
 from torch import nn
 
 from ..deltas import Remapped
+from ..errors import naming
 from . import doors
 from .buffers import Buffers, State
 from .doors import Handle
 from .forms import Form, form_on
+from .gates import Record, unheard
 from .targets import Gate, HostRules, Target
 from .witness import Mark, Witness
 
@@ -29,10 +31,12 @@ def attach_all(
     rules: HostRules = _PLAIN,
     compiled: bool = False,
     witness: Witness | None = None,
+    record: Record | None = None,
 ) -> ExitStack:
     """Make the layers of ``model`` add what ``buffers`` show while ``gate.open``; all of them, or none.
 
-    ``compiled``: whether torch.compile runs the model or a part of it; ``witness`` learns which layers run.
+    ``compiled``: whether torch.compile runs the model or a part of it; ``witness`` learns which layers run,
+    ``record`` what gates give.
     ``close()`` of the result takes everything off, the last first, so that layers with several targets end as
     they were. Where a layer fails, for example AttributeError for a name that the model lacks, those before
     it are taken off again.
@@ -50,9 +54,12 @@ def attach_all(
             module = modules[target.layer] = model.get_submodule(target.layer)
             before = seen.setdefault(target.layer, [])
             alone = not any(_overlap(target, other) for other in before)
-            forms = tuple(
-                form_on(module, delta, target.rows, rules, alone, compiled) for delta in buffers.forms(i)
-            )
+            hear = unheard if record is None else record.ear(i)
+            with naming(target.layer):
+                forms = tuple(
+                    form_on(module, delta, target.rows, rules, alone, compiled, hear)
+                    for delta in buffers.forms(i)
+                )
             inside, mark = _remaps(target), witness.mark(target.layer)
             on = _attach(module, forms, inside, buffers.states[i], gate, mark, compiled)
             attached.callback(on.remove)

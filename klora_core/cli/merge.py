@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, names, outputs
-from ..deltas import Row, rows
+from ..deltas import Row, check_ungated, rows
 from ..errors import KLoraError, printable
 from ..files import MERGE_TEXT_REASON
 from ..loras import ROLES
@@ -31,7 +31,9 @@ def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
                 f"{lora.name} shares no layer with the other LoRAs, it changes "
                 f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
             )
-    return rows([lora.slots for lora in loras], [lora.name for lora in loras])
+    table = rows([lora.slots for lora in loras], [lora.name for lora in loras])
+    check_ungated(table, [lora.name for lora in loras], "merged")
+    return table
 
 
 def _block(slot: Slot) -> str:

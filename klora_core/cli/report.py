@@ -13,9 +13,12 @@ from typing import Any
 
 from .. import files, outputs, plan_file, report
 from ..deltas import LAYERS
+from ..deltas.gates import POOLS, TOTALS
 from ..errors import KLoraError
+from ..files.learned import content_of_file, open_gate
 from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
 from ..methods import METHODS, ORDERS, CmLora, Entry, Given, LoraSwitch
+from ..methods.gates import ArrowRouting, TrainedGate
 from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
 from ..names import words_of
 from ..plan import Note, Plan, make_plan
@@ -57,6 +60,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     turns("--reserve", type=int, help="so many last steps belong to the subject (default: 0)")
     turns("--late", choices=(SUBJECT, STYLE), help="LoRAs of this role lead only after 0.6 of the steps")
     turns("--dominance", type=float, help="how many times as much the leading prediction counts")
+    routed = command.add_argument_group(f"{TrainedGate.name} and {ArrowRouting.name}").add_argument
+    routed("--gate", type=Path, metavar="FILE", help=f"a trained gate of these LoRAs ({TrainedGate.name})")
+    routed("--top", type=int, help="so many LoRAs work together (default: 2)")
+    routed("--pool", choices=POOLS, help="one set of weights for each of these (default: token)")
+    routed("--sum", dest="total", choices=TOTALS, help="what the weights sum to (default: 1)")
     add("--json", type=Path, default=None, metavar="FILE", help="write the plan, or the pairs, as JSON")
     add("--plot", type=Path, default=None, metavar="FILE.png", help="draw the plan, or the pairs")
     add(
@@ -121,7 +129,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _inputs(given: Mapping[str, Any]) -> list[Path]:
     plan = [given["plan"]] if given["plan"] is not None else []
-    return [*plan, *given.get("pair", ()), *(path for _, path in given.get("loras", ()))]
+    gate = [given["gate"]] if "gate" in given else []
+    return [*plan, *gate, *given.get("pair", ()), *(path for _, path in given.get("loras", ()))]
 
 
 def _dials(entry: Entry) -> Collection[str]:
@@ -129,11 +138,25 @@ def _dials(entry: Entry) -> Collection[str]:
 
 
 def _planned(given: Mapping[str, Any]) -> Plan:
-    entry = METHODS[given.get("method", KLora.name)]
-    make = entry.make(**{name: given[name] for name in _dials(entry) if name in given})
-    roles, loras = _read(given.get("pair", ()), given.get("loras", ()))
+    # A trained gate is of one method.
+    entry = METHODS[given.get("method", TrainedGate.name if "gate" in given else KLora.name)]
+    dials = {name: given[name] for name in _dials(entry) if name in given}
+    if "gate" in dials:
+        dials["gate"] = open_gate(dials["gate"])
+    make = entry.make(**dials)
+    roles, paths = _by_role(given.get("pair", ()), given.get("loras", ()))
+    loras = files.read_all(paths)
     slots, names = tuple(lora.slots for lora in loras), tuple(lora.name for lora in loras)
-    rows, method = make(Given(slots, roles, names, give_role="name one by --{role} FILE"))
+    taking_part = [path for role, path in zip(roles, paths, strict=True) if role != OTHER]
+    rows, method = make(
+        Given(
+            slots,
+            roles,
+            names,
+            give_role="name one by --{role} FILE",
+            contents=lambda: [content_of_file(path) for path in taking_part],
+        )
+    )
     infos = [
         LoraInfo(lora.name, role, base=words_of(lora.base_model))
         for lora, role in zip(loras, roles, strict=True)
@@ -150,9 +173,7 @@ def _read_back(given: Mapping[str, Any]) -> tuple[Plan, int]:
     return plan_file.read(given["plan"])
 
 
-def _read(
-    pair: Sequence[Path], others: Sequence[tuple[str, Path]]
-) -> tuple[tuple[str, ...], list[files.LoraFile]]:
+def _by_role(pair: Sequence[Path], others: Sequence[tuple[str, Path]]) -> tuple[tuple[str, ...], list[Path]]:
     if len(pair) not in (0, 2):
         raise KLoraError(
             f"give two files, SUBJECT.safetensors and STYLE.safetensors, got {len(pair)}; name "
@@ -164,7 +185,7 @@ def _read(
             "files are required: SUBJECT.safetensors STYLE.safetensors, or --subject FILE --style FILE."
         )
     named.sort(key=lambda entry: entry[0] == OTHER)
-    return tuple(role for role, _ in named), files.read_all([path for _, path in named])
+    return tuple(role for role, _ in named), [path for _, path in named]
 
 
 def _notes(lora: files.LoraFile) -> list[Note]:

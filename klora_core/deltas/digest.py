@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .gates import Gated
 from .layer_weight import LayerWeight
 from .products import Kron
 from .remapped import Delta, Remapped
@@ -80,10 +81,15 @@ def cryptographic(deltas: Iterable[Delta]) -> list[bytes]:
     """
     deltas = list(deltas)
     tensors = {id(tensor): tensor for delta in deltas for tensor in delta.tensors}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        read = dict(zip(tensors, pool.map(_hashed, tensors.values()), strict=True))
+    read = dict(zip(tensors, hashed([*tensors.values()]), strict=True))
     memory = Digests(lambda tensor: read.get(id(tensor)) or _hashed(tensor))
     return [_digest(delta, memory, lambda weight: _hashed(weight.flat("cpu"))) for delta in deltas]
+
+
+def hashed(tensors: Sequence[Tensor]) -> list[bytes]:
+    """BLAKE2 of each tensor's dtype, shape and every byte, 16 bytes."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(_hashed, tensors))
 
 
 def _hashed(tensor: Tensor) -> bytes:
@@ -113,6 +119,8 @@ def _form(delta: Delta, mark: Callable[[LayerWeight], bytes]) -> tuple[Any, ...]
         maps = None if delta.left is None else delta.left.form
         inner = None if delta.inner is None else _form(delta.inner, mark)
         return (*form, mark(delta.base), delta.base.kernel, maps, delta.columns is None, inner)
+    if isinstance(delta, Gated):
+        return (*form, type(delta.gate).__name__, delta.gate.settings)
     return form
 
 

@@ -9,6 +9,7 @@ from typing import Union
 from torch import Tensor
 
 from ..names import Slot
+from .gates import Gated
 from .layer_weight import LayerWeight
 from .matrices import Dense, LowRank
 from .output_map import OutputMap
@@ -100,5 +101,5 @@ class Remapped(Scaled):
         return exact.piece(self.base.flat(device), 0, self.shape[0])
 
 
-Delta = Union[LowRank, Dense, Kron, Hadamard, Remapped]
+Delta = Union[LowRank, Dense, Kron, Hadamard, Remapped, Gated]
 Deltas = Mapping[Slot, Delta]

@@ -92,6 +92,10 @@ class Scaled(Held, ABC):
     def product(self) -> Tensor:
         """dW / scale as a matrix, in the factors' dtype and on their device."""
 
+    def stored_as(self, dtype: torch.dtype) -> tuple[torch.dtype, ...]:
+        """What its tensors are kept as where it is added in ``dtype``; what are no floats stays as it is."""
+        return tuple(dtype if tensor.is_floating_point() else tensor.dtype for tensor in self.tensors)
+
     def with_tensors(self: S, tensors: Sequence[Tensor]) -> S:
         """Other tensors in the order of ``tensors``; scale 1. Raises ValueError for more or fewer."""
         return self._with(**self._refilled(tensors), scale=1.0)

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from .gates import Gated
 from .matrices import Dense, LowRank
 from .products import Hadamard, Kron
 from .remapped import Delta, Remapped
@@ -84,7 +85,9 @@ def _hadamard(delta: Hadamard, first: Tensor, second: Tensor) -> Make:
     return make
 
 
-def _remapped(delta: Remapped, first: Tensor) -> Make:
+def _remapped(delta: Remapped | Gated, first: Tensor) -> Make:
+    if isinstance(delta, Gated):
+        raise TypeError("a change that depends on the layer's input has no matrix")
     # Read once, for all tiles: the weight of one slot.
     weight = delta.base.flat(first.device)
     if not delta.mixes:

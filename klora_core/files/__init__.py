@@ -2,8 +2,9 @@
 
 Read ``together`` first (the doors), ``lora_file``, then ``reading`` (tensors to modules), ``keys`` (their
 names), ``change`` with ``kinds`` and ``adapters`` (what a module's tensors make), ``with_weights`` (kinds
-that need the layer's own weight). ``header`` tells what a file says without its numbers, ``torch_file`` reads
-what torch saved, ``left`` is what is not applied, ``values`` what is wrong with a tensor.
+that need the layer's own weight). ``learned`` is what was trained to be run: gates, and LoRAs with chosen
+ranks. ``header`` tells what a file says without its numbers, ``torch_file`` reads what torch saved, ``left``
+is what is not applied, ``values`` what is wrong with a tensor.
 """
 
 from .change import Change

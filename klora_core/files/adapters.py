@@ -48,7 +48,7 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
         raise empty(module, without[-1])
     if math.prod(shape) > _LARGEST_LAYER:
         raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
-    if dora and (len(dora) > 1 or kind == "oft"):
+    if dora and (len(dora) > 1 or kind in ("oft", "ranks")):
         raise KLoraError(f"layer {module} has {' and '.join((kind, *dora))}. {AGAIN}")
     found = Change(
         module,

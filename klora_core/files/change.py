@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..deltas import Additive
+from ..deltas import Additive, Gated
 from ..errors import KLoraError
 from .keys import ALPHA
 from .values import AGAIN
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     name: str
     shape: Callable[[str, Mapping[str, Tensor]], tuple[int, int]]
     # None: only the layer's own weight makes it a change.
-    build: Callable[[Change], Additive] | None
+    build: Callable[[Change], Additive | Gated] | None
     # The part whose first size is the rank that alpha is divided by; the first that is there counts.
     counted: tuple[str, ...]
     label: str
@@ -100,7 +100,7 @@ class Change:
         counted = next((self.parts[p] for p in self.kind.counted if p in self.parts), None)
         return 1.0 if self.alpha is None or counted is None else self.alpha / counted.shape[0]
 
-    def delta(self) -> Additive:
+    def delta(self) -> Additive | Gated:
         """The change in the file's own factors, without the magnitude of a DoRA.
 
         Raises KLoraError for a kind that needs the weight.

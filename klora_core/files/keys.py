@@ -62,6 +62,9 @@ _ADA = re.compile(r"(.+)\.(lora_E|ranknum)(?:\.[\w-]+)?")
 _XLABS = re.compile(r"(.+\.(?:qkv|proj)_lora[12])\.(up|down)\.weight")
 # The first format tells a layer by its network and a number.
 _NUMBERED = re.compile(r"(\w+:\d+):(up|down|alpha)")
+# A LoRA whose ranks are chosen for each token, with its slots by their names in ComfyUI's model.
+RANKS_HEAD = "klora_ranks."
+_RANKS = re.compile(rf"{re.escape(RANKS_HEAD)}(?:diffusion_model\.)?(.+)\.(up|down|router|bias|k|alpha)")
 # Names that were converted by hand have other separators than those of any trainer.
 _BY_HAND = re.compile(
     r"(.+?)[._](?:lora[._](?:linear[._]layer[._])?(?P<lora>up|down|mid|A|B)(?:[._]default)?(?:[._]weight)?"
@@ -83,6 +86,8 @@ def split(key: str) -> tuple[str, str] | None:
     """
     if not key.isprintable():
         return None
+    if match := _RANKS.fullmatch(key):
+        return f"diffusion_model.{match[1]}", match[2] if match[2] == ALPHA else f"ranks_{match[2]}"
     if match := _PEFT.fullmatch(key):
         return match[1], "up" if match[2] == "B" else "down"
     if match := _PEFT_BIAS.fullmatch(key):

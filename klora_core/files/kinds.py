@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..deltas import Additive, Dense, Hadamard, Kron, lora
+from ..deltas import Additive, Dense, Gated, Hadamard, Kron, lora
+from ..deltas.gates import Ranks
 from ..errors import KLoraError
 from .change import Kind, Misfit, need
 from .values import AGAIN
@@ -142,6 +143,28 @@ def _oft_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     return out, 0
 
 
+_RANKS = tuple(f"ranks_{part}" for part in ("up", "down", "router", "bias", "k"))
+
+
+def _ranks_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
+    up, down, router, bias, k = need(module, parts, *_RANKS)
+    (out, outer), (rank, n) = _flat(up), _flat(down)
+    _fit(outer == rank and _flat(router) == (rank, n) and bias.numel() == rank)
+    number = float(k.flatten()[0]) if k.numel() == 1 else 0.0
+    if number != int(number) or not 1 <= number <= rank:
+        raise KLoraError(f"layer {module}: k must be a whole number from 1 to its {rank} ranks. {AGAIN}")
+    return out, n
+
+
+def _ranks(change: Change) -> Gated:
+    """y = (alpha / k) B (g * A x), the gate g of k ranks by Wr x and b (SMoRA)."""
+    up, down, router, bias, k = (change.parts[part] for part in _RANKS)
+    number = int(k.flatten()[0])
+    both = torch.cat([down.flatten(1), router.flatten(1)])
+    scale = 1.0 if change.alpha is None else change.alpha / number
+    return Gated(up.flatten(1), both, Ranks(bias.flatten().float(), number), change.label, scale)
+
+
 def _product_shape(a: Tensor | None, b: Tensor | None, core: Tensor | None) -> tuple[int, int]:
     """[out, n] of A B, or of LyCORIS's Tucker form: core [r, s, kernel...], ``a`` [r, out], ``b`` [s, in]."""
     assert a is not None and b is not None, "needed before"
@@ -173,6 +196,7 @@ KINDS = {
         Kind("lokr", _lokr_shape, _lokr, ("lokr_w2_b", "lokr_w1_b"), "LoKr"),
         Kind("glora", _glora_shape, None, (), "GLoRA"),
         Kind("oft", _oft_shape, None, (), "OFT or BOFT", ranked=False),
+        Kind("ranks", _ranks_shape, _ranks, (), "SMoRA", ranked=False),
     )
 }
 

@@ -32,6 +32,7 @@ from .keys import (
     is_text,
     split,
 )
+from .learned import is_gate
 from .left import Left, What
 from .values import AGAIN, UNUSABLE, check_values, empty, refusal
 
@@ -112,6 +113,11 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
     shapes that do not fit, values that are not finite, or dtypes that are no floating point.
     """
     check_layout(tensors)
+    if is_gate(tensors):
+        raise KLoraError(
+            "is a trained gate and no LoRA: connect it to gate of Compose LoRAs' method MoLE, beside the "
+            "LoRAs that it was trained on."
+        )
     by_module: dict[str, _Tensors] = defaultdict(_Tensors)
     left: list[Left] = []
     is_lora = False

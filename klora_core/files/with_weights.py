@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..deltas import Additive, Delta, LayerWeight, LowRank, OutputMap, Remapped, as_float32, cayley
+from ..deltas import Additive, Delta, Gated, LayerWeight, LowRank, OutputMap, Remapped, as_float32, cayley
 from ..errors import KLoraError
 from .change import Change
 from .kinds import glora_rank, is_old_glora
@@ -46,12 +46,13 @@ def bound(
         return Remapped(base, torch.ones(1), left=_rotation(change))
     made = glora(change, base, device) if change.kind.name == "glora" else change.delta()
     inner = _ordered(made, order)
+    assert not isinstance(inner, Gated), "a LoRA with chosen ranks needs no weight"
     if change.dora is None:
         return inner
     return _dora(change, base, inner, order, torch.device(device), norms_of_base and not change.peft)
 
 
-def _ordered(delta: Additive, order: Tensor | None) -> Additive:
+def _ordered(delta: Additive | Gated, order: Tensor | None) -> Additive | Gated:
     return delta if order is None else delta.reordered(order)
 
 

@@ -1,7 +1,7 @@
-"""LoRAs over time: who works where at which moment. Plain data; a method holds no tensors.
+"""LoRAs over time: who works where at which moment. Plain data, which holds no tensors but those of gates.
 
 Read ``method`` first (what a method has to tell), then ``table`` (all of them) and ``making`` (each from its
-settings), then a method: ``turns``, ``passes``, ``b_lora``, and the room ``klora``.
+settings), then a method: ``turns``, ``passes``, ``b_lora``, and the rooms ``klora`` and ``gates``.
 """
 
 from . import making

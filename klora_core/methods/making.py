@@ -10,11 +10,14 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..deltas import LAYERS, Delta, Deltas, Rows, meet, meet_all
+from ..deltas import LAYERS, Delta, Deltas, Rows, check_ungated, meet, meet_all
+from ..deltas.gates import POOLS, TOKEN, TOTALS
 from ..errors import KLoraError
+from ..files.learned import GateFile
 from ..loras import OTHER, STYLE, SUBJECT
 from ..scores import score as score_all
 from . import b_lora as block
+from .gates import ArrowRouting, TrainedGate, apart, arrow_routing, check_loras, trained_gate
 from .klora import (
     DEFAULT_OUTSIDE,
     ENERGY,
@@ -41,7 +44,8 @@ class Given:
     """The LoRAs that a method is made for, those of the role ``other`` last, and who measures them.
 
     ``memo`` is what was worked out of these very LoRAs, under these roles and names, before; ``give_role``
-    how this door gives a LoRA the role ``{role}``.
+    how this door gives a LoRA the role ``{role}``; ``contents`` tells what each LoRA's file holds
+    (:func:`klora_core.files.learned.content_of`), the LoRAs that take part at the least.
     """
 
     slots: tuple[Deltas, ...]
@@ -51,6 +55,7 @@ class Given:
     energies: Callable[[Sequence[Delta]], Sequence[float]] | None = None
     memo: dict[Hashable, Any] = field(default_factory=dict)
     give_role: str = "set roles"
+    contents: Callable[[], Sequence[str]] = tuple
 
     def cached(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
@@ -62,6 +67,11 @@ class Given:
     def everyone(self) -> Rows:
         """The rows of methods where all LoRAs take part, but those of the role ``other``."""
         return self.cached("everyone", lambda: meet_all(self.slots, self.roles))
+
+    def apart(self) -> tuple[Rows, Sequence[str]]:
+        """The rows of methods that see the LoRAs' own layers alone, and the names of those that take part."""
+        rows = self.cached("apart", lambda: apart(self.slots, self.roles))
+        return rows, self.names[: sum(role != OTHER for role in self.roles)]
 
     def presence(self) -> Presence:
         """Which LoRAs that take part change which of these rows."""
@@ -96,6 +106,7 @@ def klora(
                     f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: {remedy}."
                 )
         rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
+        check_ungated(rows.competing, given.names, "compared by size, as K-LoRA does")
         evidence = given.cached(
             ("evidence", layers, score),
             lambda: (
@@ -130,6 +141,44 @@ def cm_lora(late: str | None = None, order: str = ORDERS[0], dominance: float | 
     def make(given: Given) -> tuple[Rows, Method]:
         late_ones = tuple(i for i, role in enumerate(given.roles) if role == late)
         return given.everyone, CmLora(given.presence(), dominance, late_ones, order)
+
+    return make
+
+
+def arrow(top: int = 2, pool: str = TOKEN, total: str = TOTALS[0]) -> Make:
+    """Arrow: the ``top`` best LoRAs of each layer and ``pool``, by gates that sum to ``total``."""
+    for value, offered, what in ((pool, POOLS, "pool"), (total, TOTALS, "sum")):
+        if value not in offered:
+            raise KLoraError(f"{what} must be one of {', '.join(offered)}, got {value!r}.")
+    if top < 1:
+        raise KLoraError(f"top must be 1 or more LoRAs, got {top}.")
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        rows, names = given.apart()
+        method = given.cached(
+            ("arrow", top, pool, total), lambda: arrow_routing(rows, names, top, pool, total)
+        )
+        return rows, method
+
+    return make
+
+
+def mole(gate: GateFile | None = None) -> Make:
+    """A trained gate, of the very LoRAs that it was trained on."""
+    if gate is None:
+        raise KLoraError("MoLE needs a trained gate: give the file of one to gate.")
+    if gate.method not in (TrainedGate.name, ArrowRouting.name):
+        raise KLoraError(
+            f"{gate.name}: a gate by {gate.method} is not known here: use a newer version of this pack."
+        )
+    without_training = arrow(gate.top or len(gate.loras), gate.pool, gate.total)
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        rows, names = given.apart()
+        check_loras(gate, names, given.cached("contents", given.contents)[: len(names)])
+        if gate.method == ArrowRouting.name:
+            return without_training(given)
+        return rows, given.cached(("gate", gate.content), lambda: trained_gate(rows, names, gate))
 
     return make
 

@@ -29,7 +29,7 @@ class Method(ABC):
     """A method, with its parameters and evidence: a frozen dataclass that derives from this.
 
     It chooses, for each slot of a plan, one of a few candidates, in one or several passes of the model whose
-    predictions are mixed. Equal methods choose alike; a method holds no tensors.
+    predictions are mixed. Equal methods choose alike; a plan shows nothing of tensors that one may hold.
     """
 
     name: ClassVar[str]
@@ -46,6 +46,23 @@ class Method(ABC):
     def counts_steps(self) -> bool:
         """Whether steps decide, so that the progress alone does not say who works."""
         return False
+
+    @property
+    def by_input(self) -> bool:
+        """Whether what a layer is given decides there how much of each LoRA works."""
+        return False
+
+    @property
+    def undecided(self) -> bool:
+        """Whether who works where shows in a run alone, and none has been seen."""
+        return False
+
+    def mixed(self, columns: Columns) -> np.ndarray | None:
+        """How much of each candidate works in each slot, [candidates, slots, columns], each cell's sum 1.
+
+        None where one candidate works at a time, whom :meth:`who` names.
+        """
+        return None
 
     def candidates(
         self, slot: int, deltas: Sequence[Delta | None], memory: Digests | None = None
@@ -77,7 +94,10 @@ class Method(ABC):
         return ()
 
     def never(self, candidate: int, label: str) -> str:
-        """That a candidate is used nowhere, why, and what to do; continues a line, so without a capital."""
+        """That a candidate is used nowhere, why, and what to do; continues a line, so without a capital.
+
+        Empty where there is nothing to say.
+        """
         return f"the {label} LoRA is used nowhere."
 
     def course(self, columns: Columns) -> tuple[str, ...]:

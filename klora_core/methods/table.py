@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from . import making
 from .b_lora import BLora
+from .gates import ArrowRouting, TrainedGate
 from .klora import KLora
 from .making import Make
 from .method import Method
@@ -29,5 +30,7 @@ METHODS: dict[str, Entry] = {
         Entry(LoraComposite, making.composite),
         Entry(CmLora, making.cm_lora),
         Entry(BLora, making.b_lora),
+        Entry(ArrowRouting, making.arrow),
+        Entry(TrainedGate, making.mole),
     )
 }

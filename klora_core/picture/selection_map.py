@@ -34,7 +34,11 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
     colours = [dark for dark, _ in palette.candidates(len(plan.candidates))]
     image = Image.new("RGB", layout.size, palette.BACKGROUND)
     _header(image, plan, over, colours)
-    _map(image, layout, plan.choices(over), colours)
+    mixed = plan.method.mixed(over)
+    cells = (
+        _striped(layout, plan.choices(over), colours) if mixed is None else _blended(layout, mixed, colours)
+    )
+    _map(image, layout, cells)
     _depth_axis(image, layout)
     if over.are_steps:
         _step_axis(image, layout, len(over))
@@ -84,14 +88,26 @@ def _split(room: int, wanted: Sequence[int]) -> list[int]:
     return rooms
 
 
-def _map(image: Image.Image, layout: Layout, choices: np.ndarray, colours: Sequence[str]) -> None:
-    """Paint the cells; ``choices`` is int8 [passes, slots, columns], -1 for nobody."""
+def _striped(layout: Layout, choices: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """The cells' pixels, uint8 [y, x, 3]; ``choices`` is int8 [passes, slots, columns], -1 for nobody."""
     rows, columns = layout.row_pixels(), layout.column_pixels()
     paint = np.array([palette.rgb(c) for c in (palette.PANEL, *colours)], dtype=np.uint8)
     y, x = np.indices((len(rows), len(columns)))
     # One pass is one colour; several lie in diagonal stripes.
     passes = (x + y) // _STRIPE % len(choices)
-    pixels = paint[choices[passes, rows[:, None], columns[None, :]] + 1]
+    return paint[choices[passes, rows[:, None], columns[None, :]] + 1]
+
+
+def _blended(layout: Layout, mixed: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """The same where candidates work together, ``mixed`` by how much; [candidates, slots, columns]."""
+    paint = np.array([palette.rgb(c) for c in colours], dtype=np.float64)
+    cells = np.rint(np.einsum("csx,cp->sxp", mixed, paint)).astype(np.uint8)
+    return cells[layout.row_pixels()[:, None], layout.column_pixels()[None, :]]
+
+
+def _map(image: Image.Image, layout: Layout, pixels: np.ndarray) -> None:
+    """Paint the cells, and what lies between them."""
+    rows, columns = layout.row_pixels(), layout.column_pixels()
     pixels[rows < 0] = palette.rgb(palette.BACKGROUND)
     pixels[:, columns < 0] = palette.rgb(palette.BACKGROUND)
     image.paste(Image.fromarray(pixels), layout.map[:2])

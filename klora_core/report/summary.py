@@ -12,10 +12,13 @@ from ..plan import Plan
 from ..progress import Columns
 
 _PLACES = 3
+UNDECIDED = "decided by the picture: a run shows it"
 
 
 def sentence(plan: Plan, columns: Columns) -> str:
     """Who leads how much of a run, and which layers a candidate that is used never works in."""
+    if plan.method.undecided:
+        return f"{plan.method.name}: how much of each LoRA works where is {UNDECIDED}."
     chosen = plan.choices(columns)
     parts = [_leads(plan.candidates, plan.shares(columns), columns)]
     names = [slot.name for slot in plan.slots]

@@ -67,14 +67,17 @@ def _lora(lora: LoraInfo) -> str:
 
 
 def _table(plan: Plan, columns: Columns) -> list[str]:
-    if not plan.slots:
+    if not plan.slots or plan.method.undecided:
         return []
-    shares = plan.shares(columns)
+    shares, labels = plan.shares(columns), plan.candidates
+    if plan.method.by_input and not shares[-1].any():
+        # What no layer left open.
+        shares, labels = shares[:-1], labels[:-1]
     unit = "step" if columns.are_steps else "progress"
-    lines = [f"{unit:>9}" + "".join(f"  {label:>7}" for label in plan.candidates)]
+    lines = [f"{unit:>9}" + "".join(f"  {label:>7}" for label in labels)]
     for start, stop in _groups(shares):
         lines.append(_row(_span(start, stop, columns), shares[:, start:stop].mean(axis=1)))
-    legend = ", ".join(f"{mark} {label}" for mark, label in zip(_MARKS, plan.candidates, strict=False))
+    legend = ", ".join(f"{mark} {label}" for mark, label in zip(_MARKS, labels, strict=False))
     lines.append(_row("all", shares.mean(axis=1), bar=False) + f"  (share of the layers; {legend})")
     return lines
 
@@ -121,12 +124,12 @@ def _warnings(plan: Plan, columns: Columns) -> list[str]:
             + (f": {who} mostly change different layers." if elsewhere else ".")
         )
     shares = plan.shares(columns)
-    lines += [
-        f"Warning: {plan.method.never(candidate, label)}"
+    never = (
+        plan.method.never(candidate, label)
         for candidate, label in enumerate(plan.candidates)
         if not shares[candidate].any()
-    ]
-    return lines
+    )
+    return [*lines, *(f"Warning: {said}" for said in never if said)]
 
 
 def _left_out(plan: Plan) -> list[str]:

@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from ..deltas import Delta, Dense, Factor, Hadamard, Kron, LowRank, Remapped, Tiles, spans
+from ..deltas import Delta, Dense, Factor, Gated, Hadamard, Kron, LowRank, Remapped, Tiles, spans
 
 _TILE = 1 << 20
 
@@ -52,12 +52,13 @@ def _row_energies(factor: Factor) -> Tensor:
     return ((up @ (down @ down.T)) * up).sum(1).clamp_min(0)
 
 
-def _tiles(delta: Dense | Hadamard | Remapped) -> Iterator[Tensor]:
+def _tiles(delta: Dense | Hadamard | Remapped | Gated) -> Iterator[Tensor]:
     """dW / scale in float64, some rows at a time."""
     if isinstance(delta, Dense):
         return (_exact(delta.weight.narrow(0, *rows)) for rows in spans(delta.shape, _TILE))
     exact = delta.with_tensors([_exact(t) if t.is_floating_point() else t.cpu() for t in delta.tensors])
-    if isinstance(exact, Hadamard):
+    if isinstance(exact, (Hadamard, Gated)):
+        # What has no matrix says so there.
         return (tile for _, tile in Tiles(exact, _TILE)())
     weight = exact.base.flat("cpu")
     entries = prod(exact.shape) if exact.mixes else _TILE

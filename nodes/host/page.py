@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import numpy as np
 from aiohttp import web
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ...klora_core.page import ForPage, PageStore
 from ...klora_core.plan import Plan
-from ...klora_core.progress import Columns
+from ...klora_core.progress import Columns, in_steps
 
 EVENT = "klora.run"
 UNSEEN = "klora.unseen"
+GATES = "klora.gates"
 SETS = "/klora/sets/{name}"
 # About a thousand sets of an SDXL pair.
 _LIMIT = 16 << 20
@@ -84,6 +87,14 @@ def announce(node: str | None, mode: str, columns: Columns) -> None:
 def announce_unseen(node: str | None, layers: Sequence[str], of: int, whole: bool) -> None:
     """Send to that page which of ``of`` layers did not run: in the first evaluation, or in a whole run."""
     _send(UNSEEN, node, {"layers": list(layers), "of": of, "whole": whole})
+
+
+def announce_gates(node: str | None, plan: Plan, steps: int) -> None:
+    """Send to that page how much of each candidate each slot took in each of a run's ``steps``, in 255ths."""
+    mixed = plan.method.mixed(in_steps(steps))
+    if mixed is not None:
+        rounded = np.rint(mixed.transpose(1, 2, 0) * 255).astype(np.uint8)
+        _send(GATES, node, {"steps": steps, "gates": base64.b64encode(rounded.tobytes()).decode("ascii")})
 
 
 def _send(event: str, node: str | None, detail: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from ...klora_core.errors import KLoraError, printable
 from ...klora_core.files import Left, is_adapter, is_torch_file, read_torch, split, utf8_path
+from ...klora_core.files.learned import is_gate
 from ..host import place_of
 from .proof import Stamp, belong_to, stamp_of
 
@@ -80,7 +81,7 @@ def load(name: str) -> LoraStateDict:
             f"LoRA file {_shown(name)} can't be read ({reason}). It is damaged or no LoRA file: "
             "download it again."
         ) from error
-    if not isinstance(tensors, dict) or not any(_is_lora_key(key) for key in tensors):
+    if not isinstance(tensors, dict) or not (is_gate(tensors) or any(map(_is_lora_key, tensors))):
         raise KLoraError(
             f"{_shown(name)} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
             "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."

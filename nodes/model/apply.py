@@ -15,6 +15,7 @@ from ...klora_core.names import Slot
 from ...klora_core.plan import Plan
 from ..host import announce
 from ..loras import HostLora
+from .gates import run_over
 from .saving import warn_on_save
 from .seen import Seen
 from .side_path import Shared, SidePath
@@ -44,7 +45,9 @@ def to_model(
     dtype = model.model.get_dtype_inference()
     shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device, memory)
     seen = Seen(node, plan, model.model, shared.composition.layers)
-    side = SidePath(shared.composition.of(plan), shared, partial(announce, node), seen)
+    side = SidePath(
+        shared.composition.of(plan), shared, partial(announce, node), seen, partial(run_over, node)
+    )
     side.apply(patched)
     warn_on_save(patched)
     return patched

@@ -8,7 +8,7 @@ clones, delegates and copies on other devices need no care, and nothing can be l
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -23,6 +23,7 @@ from ...klora_core.apply import (
     Buffers,
     Clock,
     Composition,
+    Record,
     Run,
     is_compiled,
     unseen_by_all,
@@ -34,6 +35,7 @@ from .asked import asked, with_callback
 from .seen import Seen
 
 Started = Callable[[str, Columns], None]
+Over = Callable[[Composition, Sequence[Record], int], None]
 
 # A thousand calls of the host's take long enough to be noticed at every turn of a dial. One entry for each
 # model that is loaded, gone with it.
@@ -62,15 +64,18 @@ class Shared:
 class SidePath:
     """One composition on a model; ``started`` is told of each run's columns, as :class:`Clock` does.
 
+    ``over`` of what the gates of a run were, if it has any, and its number of steps, when it is over.
     ``seen`` is told which layers did not run. ``shared`` are its buffers, which other compositions of the
     same targets may have too: one that runs beside another makes its own.
     """
 
-    def __init__(self, composition: Composition, shared: Shared, started: Started, seen: Seen) -> None:
+    def __init__(
+        self, composition: Composition, shared: Shared, started: Started, seen: Seen, over: Over
+    ) -> None:
         self.key = f"klora/{uuid.uuid4().hex}"
         self._composition = composition
         self._shared = shared
-        self._started = started
+        self._tell_start, self._over, self._steps = started, over, 1
         self._seen, self._looked = seen, False
         self._attached: dict[int, Attachment] = {}
         self._clock: Clock | None = None
@@ -103,8 +108,10 @@ class SidePath:
         outside = self._clock, self._asked
         self._clock, self._asked = None, asked(args, kwargs)
         args, kwargs = with_callback(args, kwargs, self._reported)
+        records: list[Record] = []
         try:
-            return executor(*args, **kwargs)
+            output = executor(*args, **kwargs)
+            records += [a.record for a in self._attached.values() if a.record is not None]
         finally:
             # Also for InterruptProcessingException, which is no Exception.
             if self._looked:
@@ -116,6 +123,13 @@ class SidePath:
             self._attached.clear()
             # A sampler may sample within a run of its own.
             self._clock, self._asked = outside
+        if records:
+            self._over(self._composition, records, self._steps)
+        return output
+
+    def _started(self, mode: str, columns: Columns) -> None:
+        self._steps = len(columns) if columns.are_steps else 1
+        self._tell_start(mode, columns)
 
     def _reported(self, index: int) -> None:
         if self._clock is None:
@@ -153,7 +167,7 @@ class SidePath:
 
         weights = method.weights(moment)
         passes = len(weights)
-        return attachment.run(method.who(moment), weights, call)
+        return attachment.run(method.who(moment), weights, call, moment.step)
 
     def _attachment(self, model: Any, device: torch.device, options: dict[str, Any]) -> Attachment:
         attachment = self._attached.get(id(model))
