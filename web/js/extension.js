@@ -1,6 +1,7 @@
 // The page's side of the pack: a live map on every fusing node.
 
 import { readRun } from './decision/columns.js'
+import { readGates } from './decision/gates.js'
 import { readUnseen } from './decision/runs.js'
 import { allNodes, executionIdOf, nodeAt } from './graph/graph.js'
 import { ERROR, sayOn } from './node/line.js'
@@ -19,6 +20,7 @@ import { wordsFor } from './view/words.js'
 const PLAN = 'KLORA_PLAN'
 const RUN = 'klora.run'
 const UNSEEN = 'klora.unseen'
+const GATES = 'klora.gates'
 const SETTLES = 150
 const SUCCEEDS = 2000
 
@@ -42,6 +44,7 @@ const extension = {
     listen('progress_state', (detail) => follow(detail.nodes))
     listen(RUN, (detail) => tell(detail, readRun(detail), (map, run) => map.running(run)))
     listen(UNSEEN, (detail) => tell(detail, readUnseen(detail), (map, unseen) => map.missing(unseen)))
+    listen(GATES, (detail) => tell(detail, readGates(detail), (map, gates) => map.gated(gates)))
     listen('execution_start', (detail) => {
       prompt = detail?.prompt_id
       // Asked for at once: the first steps of a run would else wait for the answer without a mark.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from ...deltas import Delta, Digests, Row, Rows
+from ...deltas import Delta, Digests, Row, Rows, check_ungated
 from ...errors import KLoraError
 from ...files import LoraFile, Settling
 from ...loras import STYLE, SUBJECT
@@ -72,7 +72,9 @@ class _Numbers:
         return [found.top_k for found in self._energies.scores(requests, _energies, self._memory)]
 
     def check(self, lora: LoraFile) -> None:
-        """Raises KLoraError for a LoRA that changes nothing."""
+        """Raises KLoraError for a LoRA that changes nothing, or nothing that has a size."""
+        rows = [Row(slot, (delta,)) for slot, delta in lora.slots.items()]
+        check_ungated(rows, [lora.name], "compared by size")
         if not any(self.energies(list(lora.slots.values()))):
             raise KLoraError(
                 f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing: choose "

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.support.host.gates import MoleOracle, both, trained
+from tests.support.gates.in_host import MoleOracle, both, trained
 from tests.support.host.nodes import UNET_LAYERS, compose, fuse, lora_set, merged, part, relative, unet_pair
 from tests.support.host.reference import PREFIX, random_lora
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.support.host.gates import ArrowOracle, MoleOracle, both, trained
+from tests.support.gates.in_host import ArrowOracle, MoleOracle, both, trained
 from tests.support.host.nodes import compose, relative, unet_pair
 from tests.support.host.reference import random_lora
 

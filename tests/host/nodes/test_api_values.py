@@ -9,7 +9,7 @@ import pytest
 from tests.support.host.http_graphs import Graph, lora_graph
 from tools.host.server import PromptRefused
 
-METHODS = "K-LoRA, LoRA Switch, LoRA Composite, CMLoRA, B-LoRA"
+METHODS = "K-LoRA, LoRA Switch, LoRA Composite, CMLoRA, B-LoRA, Arrow, MoLE"
 MERGES = "Linear, SVD, Magnitude prune, TIES, DARE, DARE-TIES, KnOTS, LoRA-LEGO, NP-LoRA"
 NO_CHOICE = [3, 2.5, True, None, ["s"], {"__value__": ["s", "s*"]}, {}, {"schedule": 3}, "missing"]
 

@@ -3,6 +3,7 @@
 import { columnsFor, joined } from '../../../web/js/decision/columns.js'
 import { sharesOf, stretchesOf } from '../../../web/js/decision/decision.js'
 import { nameInBlock, readDocument, readSent } from '../../../web/js/decision/document.js'
+import { areOf, readGates, withGates } from '../../../web/js/decision/gates.js'
 import { LastDocument } from '../../../web/js/decision/last_document.js'
 import { Runs } from '../../../web/js/decision/runs.js'
 import { deciderOf } from '../../../web/js/methods/index.js'
@@ -31,6 +32,20 @@ const TASKS = {
       asRan: decider.same(settings, decider.settingsOf(plan)),
       facts,
       supposed
+    }
+  },
+  /** The same decision once a run has told what its gates were; null where they are none of the document's. */
+  gated(asked) {
+    const decided = decidedBy(asked)
+    const gates = readGates(asked.gates)
+    if (!decided || !gates || !areOf(gates, decided.plan)) return null
+    const { plan, decision } = decided
+    const found = withGates(decision, gates, plan, columnsFor(asked.known))
+    return {
+      shares: sharesOf(found, plan.candidates.length),
+      leading: found.choices,
+      about: plan.slots.map((_, slot) => found.about(slot, 'en')),
+      count: found.columns.count
     }
   },
   /** The two lines below the map of such a document, or of the cell under its `cursor`, in the page's language. */

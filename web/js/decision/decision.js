@@ -7,13 +7,15 @@ export const NOBODY = -1
 /**
  * `choices` is [slots, columns, passes]: the candidate, or NOBODY. `curve` is the scale that decides, over x,
  * or null. `headline` and `facts` are lines to read; `about(slot, locale)` says more of one slot, or ''. `supposed`:
- * the columns are steps of a run that is only supposed, since the method counts each run's own.
+ * the columns are steps of a run that is only supposed, since the method counts each run's own. `mixed` is
+ * [slots, columns, candidates], how much of each a cell has, where candidates work together there.
  * @typedef {import('./columns.js').Columns} Columns
  * @typedef {import('./document.js').PlanDocument} PlanDocument
  * @typedef {{
  *   columns: Columns,
  *   passes: number,
  *   choices: Int8Array,
+ *   mixed?: Float32Array,
  *   curve: { name: string, at: (x: number) => number } | null,
  *   headline: string,
  *   facts: string[],
@@ -72,11 +74,14 @@ export function stretchesOf(decision, slot) {
  * What they lack to 1 is nobody's.
  * @param {Decision} decision @param {number} candidates
  */
-export function sharesOf({ choices, columns, passes }, candidates) {
+export function sharesOf({ choices, columns, passes, mixed }, candidates) {
   const shares = Array.from({ length: candidates }, () => new Float64Array(columns.count))
   const rows = choices.length / columns.count
   if (!rows) return shares
-  choices.forEach((winner, at) => {
+  mixed?.forEach((share, at) => {
+    shares[at % candidates][Math.floor(at / candidates) % columns.count] += share
+  })
+  if (!mixed) choices.forEach((winner, at) => {
     if (winner !== NOBODY) shares[winner][Math.floor(at / passes) % columns.count] += 1
   })
   return shares.map((counts) => counts.map((count) => count / rows))

@@ -1,6 +1,7 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
 import { columnAt, columnsFor } from '../decision/columns.js'
+import { areOf, withGates } from '../decision/gates.js'
 import { LastDocument } from '../decision/last_document.js'
 import { Runs } from '../decision/runs.js'
 import { asideBy, locatorOf } from '../graph/graph.js'
@@ -21,6 +22,7 @@ const HALF = 0.5
  * @typedef {Promise<PlanDocument | null>} Whole
  * @typedef {import('../decision/columns.js').Run} Run
  * @typedef {import('../decision/columns.js').Columns} Columns
+ * @typedef {import('../decision/gates.js').Gates} Gates
  */
 
 export class LiveMap {
@@ -41,6 +43,8 @@ export class LiveMap {
   #runs = new Runs()
   /** @type {Columns | null} */
   #columns = null
+  /** What the gates of the last run were, and of which document. @type {{ gates: Gates, plan: PlanDocument } | null} */
+  #gates = null
   #seen = ''
   #frame = 0
   #end = new AbortController()
@@ -144,6 +148,14 @@ export class LiveMap {
     this.#view.miss(layers.length ? `${said(layers.length, of)} ${layers.join(', ')}` : '')
   }
 
+  /** A run is over, in which the picture decided. @param {Gates} gates */
+  gated(gates) {
+    const { plan } = this.#last
+    this.#gates = plan && areOf(gates, plan) ? { gates, plan } : null
+    this.#seen = ''
+    this.update()
+  }
+
   /** The sampler of this node's model that the present prompt has come to, by its execution id; or null. */
   get sampler() {
     return this.#runs.sampler
@@ -231,7 +243,9 @@ export class LiveMap {
     const seen = JSON.stringify([settings, asked.kind, [...asked.xs], asked.run, hint])
     if (seen === this.#seen) return
     this.#seen = seen
-    const decision = decider.decide(plan, settings, asked)
+    const decided = decider.decide(plan, settings, asked)
+    const gates = this.#gates?.plan === plan ? this.#gates.gates : null
+    const decision = gates ? withGates(decided, gates, plan, asked) : decided
     this.#columns = decision.columns
     const value = decider.even?.(plan, settings, decision.columns, HALF) ?? null
     const dial = decider.dial ?? ''

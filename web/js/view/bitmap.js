@@ -68,13 +68,18 @@ function hatch(pixels, left, right, paint, phase, stripe) {
 }
 
 /**
- * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column.
+ * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column; or how much.
  * @param {Decision} decision @param {[number, number]} slots first and last
  * @param {number} column @param {number} candidates
  */
-function countsOf({ choices, columns, passes }, [first, last], column, candidates) {
+function countsOf({ choices, columns, passes, mixed }, [first, last], column, candidates) {
   const counts = Array.from({ length: passes }, () => new Array(candidates + 1).fill(0))
   for (let slot = first; slot <= last; slot++) {
+    if (mixed) {
+      const cell = (slot * columns.count + column) * candidates
+      for (let each = 0; each < candidates; each++) counts[0][each] += mixed[cell + each]
+      continue
+    }
     for (let pass = 0; pass < passes; pass++) {
       const winner = choices[(slot * columns.count + column) * passes + pass]
       counts[pass][winner === NOBODY ? candidates : winner] += 1

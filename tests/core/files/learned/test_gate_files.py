@@ -104,7 +104,11 @@ TENSORS = gate_tensors(gate())[0]
         ({"klora_gate.\x1b[2J.e": torch.ones(2, 2)}, None, r"klora_gate.\\x1b\[2J.e is no part"),
         ({"klora_gate.about": None}, None, "does not say which LoRAs the gate is of"),
         ({"klora_gate.about": torch.ones(3)}, None, "klora_gate.about is no text"),
-        ({"klora_gate.about": torch.tensor([255, 0], dtype=torch.uint8)}, None, "what it says of its gate is no JSON object"),
+        (
+            {"klora_gate.about": torch.tensor([255, 0], dtype=torch.uint8)},
+            None,
+            "what it says of its gate is no JSON object",
+        ),
         ({}, {"klora_gate": "[" * 100_000}, "what it says of its gate is no JSON object"),
         ({}, {"klora_gate": "x" * (1 << 21)}, "what it says of its gate is no JSON object"),
         ({}, {"klora_gate": "[]"}, "what it says of its gate is no JSON object"),
