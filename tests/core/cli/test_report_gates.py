@@ -10,7 +10,15 @@ from safetensors.torch import save_file
 
 from klora_core import files
 from klora_core.cli import main
-from klora_core.files.learned import GateFile, LoraMark, SlotGate, content_of_file, save_gate
+from klora_core.files.learned import (
+    GateFile,
+    LoraMark,
+    RanksOf,
+    SlotGate,
+    content_of_file,
+    rank_tensors,
+    save_gate,
+)
 from klora_core.plan_file import from_json
 from tests.support import loras
 
@@ -92,3 +100,16 @@ def test_a_torch_file_is_known_again(pair, gate, tmp_path, capsys):
     save_file(tensors, tmp_path / "renamed.safetensors", {"ss_training_comment": "x"})
     for name in ("cat.pt", "renamed.safetensors"):
         assert main(["report", *roles([tmp_path / name, pair[1]]), "--gate", str(gate)]) == 0
+
+
+def test_a_folder_with_a_gate_and_a_lora_of_chosen_ranks(pair, gate, tmp_path, capsys):
+    """Neither has a size to compare, and each has its line."""
+    (slot, delta), *_ = files.read_all(pair)[0].slots.items()
+    (out, n), generator = delta.shape, torch.Generator().manual_seed(0)
+    factors = (torch.randn(shape, generator=generator) for shape in ((out, 4), (4, n), (4, n), (4,)))
+    save_file(rank_tensors({slot.name: RanksOf(*factors, 2)}), tmp_path / "ranks.safetensors")
+    assert main(["report", "--folder", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "gate.safetensors: is a trained gate and no LoRA" in told
+    assert f"ranks.safetensors: layer {slot.name} is SMoRA, which works by what the picture is" in told
+    assert "cat" in told and "ink" in told
