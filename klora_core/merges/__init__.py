@@ -4,6 +4,7 @@ Read ``merge`` first, then ``method`` (what a merge method is), ``table`` (all o
 files, ``sums`` the shortest. ``low_rank`` is the linear algebra, ``saving`` the file.
 """
 
+from .low_rank import factors
 from .merge import Merged, merge
 from .method import MergeMethod, Parameter, Value
 from .saving import DTYPES, check_suffix, metadata, save, state_dict

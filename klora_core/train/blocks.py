@@ -1,0 +1,190 @@
+"""Blocks of a network whose inner results are made again for the backward pass instead of being held."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import allow_mutation_on_saved_tensors
+
+from ..apply import Swap
+from .layers import Layers
+
+_CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
+# Of a block's layers: where more lie in blocks of its own, these are the ones.
+_MOST = 2 / 3
+
+
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """The modules that a network has in rows, of two layers at least: transformer and ResNet blocks.
+
+    Of blocks within blocks the outer ones, but where nearly all layers lie in inner ones, those.
+    """
+    return list(_below(network))
+
+
+def _below(module: nn.Module) -> Iterator[nn.Module]:
+    in_a_row = isinstance(module, _CONTAINERS)
+    for child in module.children():
+        if not in_a_row or isinstance(child, _CONTAINERS) or _layers(child) < 2:
+            yield from _below(child)
+            continue
+        inner = list(_below(child))
+        if sum(map(_layers, inner)) > _MOST * _layers(child):
+            yield from inner
+        else:
+            yield child
+
+
+def _layers(module: nn.Module) -> int:
+    return sum(getattr(m, "weight", None) is not None and not list(m.children()) for m in module.modules())
+
+
+class Checkpointed:
+    """The blocks of a network under checkpoints; ``close`` takes them off again.
+
+    ``layers`` has the hooks within them: a block that runs again adds what it added the first time. Not by
+    torch's own checkpoint: many networks add to their residual in place where an earlier layer has it for its
+    gradient. Torch refuses the gradient then, but does not notice it in what a checkpoint runs again, and
+    gives a wrong one.
+    """
+
+    def __init__(self, network: nn.Module, layers: Layers) -> None:
+        self.blocks = tuple(blocks(network))
+        with torch.inference_mode(False):
+            # The first block's input has no gradient, while what is added within has.
+            anchor = torch.zeros((), requires_grad=True)
+        with ExitStack() as on:
+            for block in self.blocks:
+                on.callback(Swap(block, _through(block.forward, layers, anchor)).remove)
+            self._on = on.pop_all()
+
+    def close(self) -> None:
+        """Take the checkpoints off. To be called whatever has happened."""
+        self._on.close()
+
+    def __enter__(self) -> Checkpointed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _through(plain: Callable[..., Any], layers: Layers, anchor: Tensor) -> Callable[..., Any]:
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        shown = layers.shown
+        if not torch.is_grad_enabled() or shown is None:
+            return plain(*args, **kwargs)
+        given, form = _Tree((args, kwargs), _has_gradient), list[_Tree]()
+
+        def run(tensors: Sequence[Tensor], again: bool) -> tuple[Tensor, ...]:
+            positional, named = given.filled(tensors, as_it_was=again)
+            with layers.showing(shown):
+                result = _Tree(plain(*positional, **named), _can_have_one)
+            if not again:
+                form.append(result)
+            return result.tensors
+
+        results = _Block.apply(run, anchor, *given.tensors)
+        return form.pop().filled(results)
+
+    return forward
+
+
+class _Block(torch.autograd.Function):
+    """``run`` of tensors without a graph; again, with one, when its gradients are asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Any, anchor: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.run = run
+        ctx.save_for_backward(*tensors)
+        # A block may work in what it gets, and its second run needs it as it was.
+        return run([tensor.clone() for tensor in tensors], again=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        run, ctx.run = ctx.run, None
+        tensors = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
+        with torch.enable_grad(), allow_mutation_on_saved_tensors():
+            results = run([tensor.clone() for tensor in tensors], again=True)
+            pairs = [
+                (result, gradient)
+                for result, gradient in zip(results, gradients, strict=True)
+                if gradient is not None and result.requires_grad
+            ]
+            if pairs:
+                torch.autograd.backward([r for r, _ in pairs], [g for _, g in pairs])
+        return None, None, *(tensor.grad for tensor in tensors)
+
+
+class _Tree:
+    """Arguments or results, and the tensors in them that are ``wanted``."""
+
+    def __init__(self, value: Any, wanted: Callable[[Tensor], bool]) -> None:
+        self._value, self._wanted = value, wanted
+        # Hosts go on to write in the dictionaries that they hand out.
+        self._was = _copied(value)
+        self.tensors = tuple(_leaves(value, wanted))
+
+    def filled(self, tensors: Sequence[Tensor], as_it_was: bool = False) -> Any:
+        """The same with other tensors; ``as_it_was``: with dictionaries as they were in the beginning."""
+        return _put(self._was if as_it_was else self._value, iter(tensors), self._wanted)
+
+
+def _leaves(value: Any, wanted: Callable[[Tensor], bool]) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if wanted(value):
+            yield value
+    else:
+        for each in _inside(value):
+            yield from _leaves(each, wanted)
+
+
+def _put(value: Any, tensors: Iterator[Tensor], wanted: Callable[[Tensor], bool]) -> Any:
+    """``value`` with other tensors; the very object where none in it is wanted."""
+    if isinstance(value, Tensor):
+        return next(tensors) if wanted(value) else value
+    if not any(True for _ in _leaves(value, wanted)):
+        return value
+    return _again(value, [_put(each, tensors, wanted) for each in _inside(value)])
+
+
+def _copied(value: Any) -> Any:
+    inside = _inside(value)
+    return _again(value, map(_copied, inside)) if inside else value
+
+
+def _inside(value: Any) -> Sequence[Any]:
+    """What lies in a container; modulations come as dataclasses."""
+    if isinstance(value, (tuple, list)):
+        return value
+    if type(value) is dict:
+        return list(value.values())
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, each.name) for each in fields(value)]
+    return ()
+
+
+def _again(value: Any, inside: Iterable[Any]) -> Any:
+    """A container of the same kind with other things in it."""
+    if type(value) is dict:
+        return dict(zip(value, inside, strict=True))
+    if isinstance(value, (tuple, list)):
+        return value._make(inside) if hasattr(value, "_make") else type(value)(inside)
+    made = copy.copy(value)
+    for field, each in zip(fields(value), inside, strict=True):
+        object.__setattr__(made, field.name, each)
+    return made
+
+
+def _has_gradient(tensor: Tensor) -> bool:
+    return tensor.requires_grad
+
+
+def _can_have_one(tensor: Tensor) -> bool:
+    return tensor.is_floating_point()
