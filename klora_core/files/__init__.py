@@ -9,7 +9,7 @@ is what is not applied, ``values`` what is wrong with a tensor.
 
 from .change import Change
 from .fused import unfused
-from .header import changes, read_header, trigger_words, utf8_path
+from .header import captions, changes, filed_under, read_header, trigger_words, utf8_path
 from .keys import is_adapter, split
 from .left import MERGE_TEXT_REASON, MISSING_REASON, TEXT_REASON, Left, What, grouped, told_once
 from .lora_file import LoraFile

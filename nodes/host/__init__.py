@@ -6,12 +6,12 @@ them), ``scoring`` (on its device), ``folders`` and ``file_memo`` (which files t
 ``page`` (what the page gets).
 """
 
-from .base_model import of_file, of_model
+from .base_model import known_model, of_file, of_model
 from .file_memo import FileMemo
 from .folders import listed, place_of
 from .names import PREFIX, SUFFIX, HostWeight, Network, row_order
 from .page import announce, announce_gates, announce_unseen, keep_set, serve, serve_sets
 from .rules import RULES
-from .scoring import energies, scores
+from .scoring import energies, kept_folder, scores
 from .text_encoders import TextEncoders
 from .weights import LayerWeights

@@ -36,9 +36,12 @@ _NAMES = {
 def of_model(model: Any) -> str:
     """The base model of a ModelPatcher or of the host's model in it; one that is not known, by its class."""
     inner = getattr(model, "model", model)
-    return of_config(getattr(inner, "model_config", None)) or (
-        f"a model that is not known here ({type(inner).__name__})"
-    )
+    return known_model(model) or f"a model that is not known here ({type(inner).__name__})"
+
+
+def known_model(model: Any) -> str:
+    """The same, empty for one that is not known."""
+    return of_config(getattr(getattr(model, "model", model), "model_config", None))
 
 
 def of_config(config: Any) -> str:

@@ -16,16 +16,23 @@ from ...klora_core.deltas import Delta, Digests
 from ...klora_core.scores import Request, Score, ScoreCache, ScoreFile, energy, score
 
 ON_DISK = "KLORA_SCORES_ON_DISK"
-"""The environment variable that keeps scores out of the user folder where it is 0."""
+"""The environment variable that keeps what was worked out of LoRAs out of the user folder where it is 0."""
 
 
-def _file(kind: str) -> ScoreFile | None:
+def kept_folder() -> Path | None:
+    """The folder for what saves work after a start; None where that is not wanted."""
     if os.environ.get(ON_DISK, "").strip() == "0":
         return None
     # The host shows nobody a folder whose name begins like this.
-    path = Path(folder_paths.get_user_directory(), "__klora", "scores.bin")
+    return Path(folder_paths.get_user_directory(), "__klora")
+
+
+def _file(kind: str) -> ScoreFile | None:
+    folder = kept_folder()
+    if folder is None:
+        return None
     device = comfy.model_management.get_torch_device().type
-    return ScoreFile(path, f"{kind} {torch.__version__} {device}")
+    return ScoreFile(folder / "scores.bin", f"{kind} {torch.__version__} {device}")
 
 
 # Scores outlive the node's calls by design: turning a dial must not score again. Room for sixteen pairs of

@@ -1,3 +1,4 @@
 """Nodes that learn, or find what was learnt: one node a file, all in one folder of the node library."""
 
 from .category import CATEGORY
+from .pick_loras import KLoRAPickLoras

@@ -19,6 +19,7 @@ NODES = (
     "KLoRASet",
     "KLoRACompose",
     "KLoRAMerge",
+    "KLoRAPickLoras",
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from klora_core import kept
 from klora_core.deltas import LowRank, digests
 from klora_core.scores import Request, Score, ScoreCache, ScoreFile
 from klora_core.scores import disk as score_file
@@ -64,8 +65,8 @@ def opened(monkeypatch):
         names.append("replace")
         replace(beside, path)
 
-    monkeypatch.setattr(score_file, "open", opening, raising=False)
-    monkeypatch.setattr(score_file.os, "replace", replacing)
+    monkeypatch.setattr(kept, "open", opening, raising=False)
+    monkeypatch.setattr(kept.os, "replace", replacing)
     return names
 
 
