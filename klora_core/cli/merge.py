@@ -12,10 +12,24 @@ from ..deltas import Row, check_ungated, rows
 from ..errors import KLoraError, printable
 from ..files import MERGE_TEXT_REASON
 from ..loras import ROLES
-from ..merges import DTYPES, METHODS, Value, check_suffix, merge, named, parameters, save
+from ..merges import (
+    COLUMN_METHODS,
+    DTYPES,
+    METHODS,
+    ColumnMethod,
+    MergeMethod,
+    Value,
+    check_suffix,
+    merge,
+    named,
+    parameters,
+    save,
+)
 from ..names import Slot
 from ..report import abbreviated, left_out
 from .terminal import progress, say
+
+_EVERY: tuple[MergeMethod | ColumnMethod, ...] = (*METHODS, *COLUMN_METHODS)
 
 
 def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
@@ -51,12 +65,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "merge",
         help="several LoRAs to one file",
         description="Merge LoRAs of one base model to one ordinary LoRA file.",
-        epilog="methods: " + "; ".join(f"{m.name}: {m.paper}" for m in METHODS),
+        epilog="methods: " + "; ".join(f"{m.name}: {m.paper}" for m in _EVERY),
         allow_abbrev=False,
     )
     add = command.add_argument
     add("loras", type=Path, nargs="+", metavar="LORA.safetensors", help="two or more LoRAs")
-    add("--method", choices=[m.name for m in METHODS], default=METHODS[0].name, help="how (default: linear)")
+    every = [m.name for m in _EVERY]
+    add("--method", choices=every, default=METHODS[0].name, help="how (default: linear)")
     add("--weights", type=float, nargs="+", metavar="W", help="a strength for each LoRA (default: 1)")
     add("--roles", choices=ROLES, nargs="+", help="a role for each LoRA (default: subject, then styles)")
     add("--rank", type=int, help="rank of the result (default: exact, or what the method needs)")
@@ -69,6 +84,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             f"{method.name}: {parameter.help} (default: {parameter.default})" for method, parameter in owners
         )
         add(f"--{name}", type=kind, choices=choices or None, help=words.replace("%", "%%"))
+    for learnt in COLUMN_METHODS:
+        add(f"--{learnt.option}", type=Path, metavar="FILE", help=f"{learnt.name}: {learnt.help}")
     return command
 
 
@@ -77,11 +94,17 @@ def run(options: argparse.Namespace) -> int:
     if len(options.loras) < 2:
         raise KLoraError("merge needs two LoRAs or more.")
     check_suffix(options.output)
-    outputs.check([options.output], options.loras)
-    method = named(options.method)
+    learnt, file = _learnt(options)
+    outputs.check([options.output], [*options.loras, *([file] if file else [])])
     values = _given(options)
+    # Before anything is read.
+    method = named(options.method) if learnt is None else learnt.with_columns(())
     method.values(values)
     loras = files.read_all(options.loras)
+    notes: tuple[str, ...] = ()
+    if learnt is not None and file is not None:
+        found = learnt.read(file, loras)
+        method, notes = learnt.with_columns(found.columns), found.notes
     weights = options.weights or [1.0] * len(loras)
     shown = [lora.name for lora in loras]
     table = rows_of(loras)
@@ -96,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     lines += [
         *merged.facts(),
+        *(f"{printable(file.name)}: {note}." for note in notes if file),
         *(
             note.text
             for lora in loras
@@ -104,6 +128,22 @@ def run(options: argparse.Namespace) -> int:
     ]
     say("\n".join(lines))
     return 0
+
+
+def _learnt(options: argparse.Namespace) -> tuple[ColumnMethod | None, Path | None]:
+    """The method whose coefficients were learnt, and their file, where it is one. Raises KLoraError for one
+    of the two without the other."""
+    for method in COLUMN_METHODS:
+        file = getattr(options, method.option)
+        if options.method == method.name:
+            if file is None:
+                raise KLoraError(f"Give --{method.option} FILE: {method.help}.")
+            return method, file
+        if file is not None:
+            raise KLoraError(
+                f"--{method.option} belongs to --method {method.name}: give that, or leave it out."
+            )
+    return None, None
 
 
 def _check_names(loras: Sequence[files.LoraFile]) -> None:
