@@ -10,11 +10,14 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from ..deltas import LAYERS, Delta, Deltas, Rows, check_ungated, meet, meet_all
 from ..deltas.gates import POOLS, TOKEN, TOTALS
 from ..errors import KLoraError
 from ..files.learned import GateFile
 from ..loras import OTHER, STYLE, SUBJECT
+from ..names import Slot
 from ..scores import score as score_all
 from . import b_lora as block
 from .gates import ArrowRouting, TrainedGate, apart, arrow_routing, check_loras, trained_gate
@@ -155,8 +158,9 @@ def arrow(top: int = 2, pool: str = TOKEN, total: str = TOTALS[0]) -> Make:
 
     def make(given: Given) -> tuple[Rows, Method]:
         rows, names = given.apart()
+        known: dict[Slot, Tensor] = given.cached("directions", dict)
         method = given.cached(
-            ("arrow", top, pool, total), lambda: arrow_routing(rows, names, top, pool, total)
+            ("arrow", top, pool, total), lambda: arrow_routing(rows, names, top, pool, total, known)
         )
         return rows, method
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...deltas import LowRank, Row, Rows
 from ...deltas.gates import Arrow, Gate, leading, owners, total_of
+from ...names import Slot
 from ..method import Fact
 from ..whole import Presence
 from .by_input import ByInput
@@ -43,13 +45,20 @@ class ArrowRouting(ByInput):
         return cls(*shared, document["gate"]["top"], ran=Ran.from_json(document["slots"]))
 
 
-def arrow_routing(rows: Rows, names: Sequence[str], top: int, pool: str, total: str) -> ArrowRouting:
-    """The method over ``rows``; ``names`` are the LoRAs' that take part. Raises KLoraError."""
+def arrow_routing(
+    rows: Rows, names: Sequence[str], top: int, pool: str, total: str, known: dict[Slot, Tensor]
+) -> ArrowRouting:
+    """The method over ``rows``; ``names`` are the LoRAs' that take part. Raises KLoraError.
+
+    ``known`` keeps the directions of each slot's LoRAs, which no setting changes.
+    """
 
     def gate_of(row: Row, there: Sequence[LowRank]) -> Gate:
         ranks = [delta.rank for delta in there]
-        toward = torch.block_diag(*(leading(d.up, d.down).unsqueeze(1) for d in there)).float()
-        return Arrow(toward, owners(ranks), min(top, len(there)), total_of(total, len(there)), pool)
+        if row.slot not in known:
+            along = (leading(delta.up, delta.down).unsqueeze(1) for delta in there)
+            known[row.slot] = torch.block_diag(*along).float()
+        return Arrow(known[row.slot], owners(ranks), min(top, len(there)), total_of(total, len(there)), pool)
 
     parts = parts_of(rows.competing, names, ArrowRouting.name, gate_of)
     gated = tuple(part.gate is not None for part in parts)

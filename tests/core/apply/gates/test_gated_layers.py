@@ -245,3 +245,35 @@ def test_copies_of_a_model_are_heard_together_and_an_empty_record_says_nothing()
         record.keep(0)
     found = mean_gates(records, [0], 1, 1)
     np.testing.assert_allclose(found[0, 0], [0.4, 0.6], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", [nn.Linear(10, 12), nn.Conv1d(10, 12, 1)], ids=["linear", "convolution"])
+def test_compiled_once_whatever_step_it_is(layer):
+    """No step and no choice is in the graph, and what it records is what it gave."""
+    torch._dynamo.reset()
+    net, loras, graphs = Net(layer), (change(12, 10, 3, 1), change(12, 10, 4, 2)), []
+    e = torch.randn(24, 2, generator=torch.Generator().manual_seed(3))
+    plan, rows = gated_plan(loras, e)
+    composition = compose(plan, rows, lambda slot, out: WHOLE)
+
+    def backend(module, _):
+        graphs.append(module)
+        return module.forward
+
+    compiled = torch.compile(net, backend=backend, fullgraph=True)
+    shape = (2, 5, 10) if isinstance(layer, nn.Linear) else (2, 10, 5)
+    xs = [torch.randn(shape, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    plain = Attachment(net, composition, Buffers(composition.targets, torch.float32))
+    with torch.no_grad():
+        wanted = [run(plain, net, x, step) for step, x in enumerate(xs)]
+        plain.remove()
+        whole = Attachment(net, composition, Buffers(composition.targets, torch.float32), compiled=True)
+        found = [run(whole, compiled, x, step) for step, x in enumerate(xs)]
+        whole.remove()
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
+    assert len(graphs) == 1
+    gates = [mean_gates([each.record], [0], 1, 3) for each in (plain, whole)]
+    np.testing.assert_allclose(*gates, rtol=1e-5)
+    torch._dynamo.reset()
