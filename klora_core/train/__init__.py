@@ -2,7 +2,7 @@
 
 Read ``loop`` first (how anything is learned), then ``items`` (from what, and what a model has to do),
 ``chains`` and ``layers`` (how changes with gradients get onto its layers), ``blocks`` (what they cost in
-memory), ``weighted`` (LoRAs side by side, and how they become one).
+memory), ``weighted`` (LoRAs side by side, and how they become one). ``gates`` learn who works by the input.
 """
 
 from .blocks import Checkpointed, blocks
