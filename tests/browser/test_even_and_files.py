@@ -66,3 +66,20 @@ def test_the_loader_says_before_a_run_that_a_file_is_for_another_model(ran):
     shot(ran, "loader-stranger")
     ran.evaluate(CHOOSE, own)
     ran.wait_for_function(f"({SAID}) === undefined")
+
+
+def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
+    shown = "[...document.querySelectorAll('.klora-line')].map((line) => line.textContent).join('|')"
+    changed = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+    said = "SDXL LoRA, but the model is SD1.5: choose another LoRA or another model."
+    ran.evaluate(CHOOSE, "tiny-style-sdxl.safetensors")
+    ran.wait_for_function(f"({shown}) === '{said}'")
+    ran.evaluate(changed)
+    ran.evaluate(f"() => {{ klora.turn('balance', 0.7); {changed} }}")
+    ran.evaluate("window.before = klora.fuse()")
+    ran.locator("canvas#graph-canvas").focus()
+    ran.keyboard.press("Control+z")
+    ran.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
+    ran.wait_for_function(f"({shown}) === '{said}'")
+    ran.evaluate(CHOOSE, "tiny-style.safetensors")
+    ran.wait_for_function(f"({shown}) === ''")

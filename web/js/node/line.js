@@ -1,5 +1,7 @@
 // A line of text on a node that has no map to say it.
 
+import { takePlace } from './place.js'
+
 /** @typedef {{ name: string, height: number, role: string, background: string }} Kind */
 
 /** Why the last run failed at the node. @type {Kind} */
@@ -10,12 +12,12 @@ export const HINT = { name: 'klora_hint', height: 60, role: 'status', background
 /** Puts a line on a node, or takes it off where `text` is ''. @param {any} node @param {Kind} kind @param {string} text */
 export function sayOn(node, { name, height, role, background }, text) {
   const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === name)
-  if (old?.element?.textContent === text || (!old && !text)) return
-  if (old) {
+  if (old) old.element.textContent = old.element.title = text
+  if (old && !text) {
     node.removeWidget(old)
     node.setSize([node.size[0], old.klora_height])
   }
-  if (!text) return
+  if (old || !text) return
   const element = document.createElement('div')
   element.className = 'klora-line'
   element.setAttribute('role', role)
@@ -28,4 +30,5 @@ export function sayOn(node, { name, height, role, background }, text) {
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, getMaxHeight: () => height }
   const widget = node.addDOMWidget(name, name, element, { ...options, getValue: () => '', setValue: () => {} })
   Object.assign(widget, { serialize: false, klora_height: before })
+  requestAnimationFrame(() => takePlace(element, node, name))
 }

@@ -11,6 +11,7 @@ import { deciderOf, fixedBy } from '../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
 import { passGestures } from './gestures.js'
 import { NodeHeight } from './height.js'
+import { takePlace } from './place.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
@@ -226,6 +227,7 @@ export class LiveMap {
     const node = this.#node
     const { rootGraph } = this.#app
     if (!node.graph) return
+    takePlace(this.#view.element, node, WIDGET)
     this.#own = ownSettings(node)
     const { plan } = this.#last
     const decider = plan && deciderOf(plan)

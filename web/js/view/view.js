@@ -140,9 +140,11 @@ export class MapView {
     if (this.#painter.outgrown) this.refresh()
   }
 
+  /** Ends it: nothing is left to read where the page still has its element. */
   destroy() {
     cancelAnimationFrame(this.#frame)
     this.#end.abort()
+    this.#parts.root.replaceChildren()
   }
 
   #listen() {

@@ -1,0 +1,81 @@
+"""Undo makes nodes anew: what the page shows afterwards belongs to the nodes that are there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.browser.live_page import STEPS_NODE, frames, shot
+
+SHARE = "klora.root().querySelector('.klora-share').innerText"
+HINT = "klora.root().querySelector('.klora-hint').textContent"
+# One change of a person's, as the page's history takes it.
+CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+
+
+def change(page, act):
+    page.evaluate(f"() => {{ {act}; {CHANGED} }}")
+    frames(page)
+
+
+def step_back(page, keys="Control+z"):
+    """As a person does it; the page needs a moment to make the graph anew."""
+    before = page.evaluate("(window.before = klora.fuse(), null)")
+    page.locator("canvas#graph-canvas").focus()
+    page.keyboard.press(keys)
+    page.wait_for_function("klora.fuse() && klora.fuse() !== window.before", arg=before)
+    page.wait_for_timeout(400)
+    frames(page)
+
+
+@pytest.fixture
+def moved(ran):
+    """The page with balance turned once and the turn taken back."""
+    ran.evaluate(CHANGED)
+    share = ran.evaluate(SHARE)
+    change(ran, "klora.turn('balance', 0.5)")
+    assert ran.evaluate(SHARE) != share
+    step_back(ran)
+    assert ran.evaluate("klora.widget('balance').value") == 0
+    assert ran.evaluate(SHARE) == share, "the map of before the turn"
+    return ran, share
+
+
+def test_the_map_follows_the_dial_after_undo_and_redo(moved):
+    page, share = moved
+    assert page.evaluate("document.querySelectorAll('.klora-map').length") == 1
+    change(page, "klora.turn('balance', 0.3)")
+    turned = page.evaluate(SHARE)
+    assert turned != share
+    assert page.evaluate(HINT) == "preview, queue to apply"
+    step_back(page)
+    assert page.evaluate(SHARE) == share
+    step_back(page, "Control+y")
+    assert page.evaluate("klora.widget('balance').value") == 0.3
+    assert page.evaluate(SHARE) == turned
+    shot(page, "after-redo")
+
+
+def test_undo_of_another_nodes_move_leaves_the_map_alive(ran):
+    ran.evaluate(CHANGED)
+    share = ran.evaluate(SHARE)
+    change(ran, f"app.rootGraph.getNodeById({STEPS_NODE}).pos[0] += 40")
+    step_back(ran)
+    assert ran.evaluate(SHARE) == share
+    change(ran, "klora.turn('balance', 0.4)")
+    assert ran.evaluate(SHARE) != share
+
+
+def test_the_auto_button_turns_the_dial_that_is_there(moved):
+    page, _ = moved
+    button = page.locator(".klora-even")
+    button.click()
+    frames(page)
+    assert page.evaluate("klora.widget('balance').value") != 0
+    assert page.evaluate(HINT) == "preview, queue to apply"
+
+
+def test_a_removed_node_leaves_nothing_to_read(ran):
+    ran.evaluate("window.old = klora.root(); app.rootGraph.remove(klora.fuse())")
+    frames(ran)
+    assert ran.evaluate("old.textContent") == ""
+
