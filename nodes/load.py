@@ -14,8 +14,11 @@ def _stamps(*names: str | None) -> object:
     return tuple(known) if len(known) == len(names) else float("nan")
 
 
-def _choice(id: str, tooltip: str) -> io.Combo.Input:
-    return io.Combo.Input(id, options=folder_paths.get_filename_list("loras"), tooltip=tooltip)
+def _choice(id: str, tooltip: str, nth: int = 0) -> io.Combo.Input:
+    """A file of the loras folder; a node that is added by hand begins with the nth."""
+    files = folder_paths.get_filename_list("loras")
+    first = files[min(nth, len(files) - 1)] if files else None
+    return io.Combo.Input(id, options=files, default=first, tooltip=tooltip)
 
 
 class KLoRALoadLora(io.ComfyNode):
@@ -65,7 +68,7 @@ class KLoRALoadPair(io.ComfyNode):
             search_aliases=["klora", "character lora", "style lora", "two loras"],
             inputs=[
                 _choice("subject_lora", "The LoRA of your character, person or object."),
-                _choice("style_lora", "The LoRA of the style to show it in, made for the same base model."),
+                _choice("style_lora", "The LoRA of the style to show it in, made for the same base model.", 1),
             ],
             outputs=[
                 io.LoraModel.Output("subject", tooltip="Connect to subject of K-LoRA Fuse."),

@@ -60,7 +60,8 @@ def test_the_loader_says_before_a_run_that_a_file_is_for_another_model(ran):
     assert ran.evaluate(SAID) is None
     ran.evaluate(CHOOSE, "tiny-style-sdxl.safetensors")
     ran.wait_for_function(
-        f"({SAID}) === 'SDXL LoRA, but the model is SD1.5: choose another LoRA or another model.'"
+        f"({SAID}) === 'style: tiny-style-sdxl.safetensors is an SDXL LoRA, the model is SD1.5: '"
+        " + 'choose another LoRA or another model.'"
     )
     ran.wait_for_timeout(400)
     shot(ran, "loader-stranger")
@@ -71,7 +72,8 @@ def test_the_loader_says_before_a_run_that_a_file_is_for_another_model(ran):
 def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
     shown = "[...document.querySelectorAll('.klora-line')].map((line) => line.textContent).join('|')"
     changed = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
-    said = "SDXL LoRA, but the model is SD1.5: choose another LoRA or another model."
+    said = "style: tiny-style-sdxl.safetensors is an SDXL LoRA, the model is SD1.5: "
+    said += "choose another LoRA or another model."
     ran.evaluate(CHOOSE, "tiny-style-sdxl.safetensors")
     ran.wait_for_function(f"({shown}) === '{said}'")
     ran.evaluate(changed)
@@ -81,5 +83,5 @@ def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
     ran.keyboard.press("Control+z")
     ran.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
     ran.wait_for_function(f"({shown}) === '{said}'")
-    ran.evaluate(CHOOSE, "tiny-style.safetensors")
+    ran.evaluate(CHOOSE, "tiny-style-sd15.safetensors")
     ran.wait_for_function(f"({shown}) === ''")

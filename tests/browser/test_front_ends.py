@@ -106,13 +106,13 @@ def test_the_map_follows_what_other_nodes_set(opened):
     link = "klora.fuse().inputs.findIndex((one) => one.name === 'balance')"
     make = "klora.set = LiteGraph.createNode('PrimitiveFloat'); app.rootGraph.add(klora.set)"
     wire = f"klora.set.connect(0, klora.fuse(), {link})"
-    heard(opened, f"{make}; klora.set.widgets[0].value = 0.5; {wire}", "preview, queue to apply")
+    heard(opened, f"{make}; klora.set.widgets[0].value = 0.5; {wire}", "not yet run")
     assert opened.evaluate(SHARE) != share
     heard(opened, "app.rootGraph.remove(klora.set)", "")
     assert opened.evaluate(SHARE) == share
     loader = "app.rootGraph.nodes.find((node) => node.type === 'KLoRALoadPair').widgets"
     swap = f"[{loader}[0].value, {loader}[1].value] = [{loader}[1].value, {loader}[0].value]"
-    heard(opened, swap, "other LoRAs, queue to score")
+    heard(opened, swap, "other LoRAs, not yet run")
     heard(opened, swap, "")
 
 
@@ -132,7 +132,7 @@ def test_the_map_goes_into_a_subgraph_and_out_again(opened, request):
     promote = """const inner = klora.fuse(), slot = inner.inputs.find((one) => one.name === 'balance')
       klora.sub.subgraph.addInput('balance', 'FLOAT').connect(slot, inner)
       klora.sub.widgets.find((widget) => widget.name === 'balance').value = 0.6"""
-    heard(opened, promote, "preview, queue to apply")
+    heard(opened, promote, "not yet run")
     assert opened.evaluate(SHARE) != share
     heard(opened, "klora.sub.mode = 4", "bypassed, not in use")
     heard(

@@ -56,7 +56,11 @@ const extension = {
     })
     listen('execution_error', failed)
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
-      listen(end, () => each((map) => map.sampled()))
+      listen(end, () => each((map) => {
+        map.sampled()
+        // A page that was opened during the run learns at its end what it decided.
+        if (map.waits) restore(map.node, map)
+      }))
     }
     listen('graphChanged', () => {
       each((map) => map.update())
@@ -76,7 +80,7 @@ const extension = {
   /** @param {any} node */
   nodeCreated(node) {
     const words = wordsFor(locale())
-    const look = tellFiles(node, api, app, words.stranger)
+    const look = tellFiles(node, api, app, words)
     if (look) {
       setTimeout(look)
       chain(node, 'onConfigure', () => setTimeout(look))

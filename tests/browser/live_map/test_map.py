@@ -41,7 +41,7 @@ def test_moving_balance_redraws_without_queueing(ran):
     ran.evaluate("for (const value of [0.2, 0.4, 0.6]) klora.turn('balance', value)")
     frames(ran)
     assert draws(ran) == before + 1, "changes within a frame are drawn once"
-    assert ran.evaluate(HINT) == "preview, queue to apply"
+    assert ran.evaluate(HINT) == "not yet run"
     assert ran.evaluate("klora.root().querySelector('.klora-share').innerText") != share
     shot(ran, "preview")
     ran.evaluate("klora.turn('balance', 0)")
@@ -67,7 +67,7 @@ def test_the_real_slider_moves_the_map(ran):
         ran.mouse.click(x, y)
     frames(ran)
     assert ran.evaluate("klora.widget('balance').value") > 0.1
-    assert ran.evaluate(HINT) == "preview, queue to apply"
+    assert ran.evaluate(HINT) == "not yet run"
 
 
 def test_schedule_brings_its_own_widgets(ran):

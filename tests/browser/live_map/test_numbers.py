@@ -99,7 +99,7 @@ def test_an_unknown_method_draws_as_its_document_records_it(opened, steps):
     assert opened.evaluate(STATUS).startswith("In turn")
     opened.evaluate("klora.turn('balance', 0.5)")
     opened.wait_for_function(
-        "klora.root().querySelector('.klora-hint').textContent === 'settings changed, queue to see'"
+        "klora.root().querySelector('.klora-hint').textContent === 'changed, not yet run'"
     )
 
 
@@ -218,7 +218,7 @@ def test_a_setting_that_the_map_cannot_follow_says_so(opened):
     show(opened, sent(made_up(40)))
     opened.evaluate("klora.turn('layers', 'attention')")
     opened.wait_for_function(
-        "klora.root().querySelector('.klora-hint').textContent === 'settings changed, queue to see'"
+        "klora.root().querySelector('.klora-hint').textContent === 'changed, not yet run'"
     )
     opened.evaluate("klora.turn('layers', 'shared')")
     opened.wait_for_function("klora.root().querySelector('.klora-hint').textContent === ''")

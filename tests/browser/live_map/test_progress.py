@@ -130,8 +130,8 @@ def test_the_widget_chooses_how_progress_is_counted(opened):
     hint = "klora.root().querySelector('.klora-hint').textContent"
     for mode, kind, told in (
         ("auto", "progress", ""),
-        ("steps", "steps", "preview, queue to apply"),
-        ("noise level", "progress", "preview, queue to apply"),
+        ("steps", "steps", "not yet run"),
+        ("noise level", "progress", "not yet run"),
     ):
         opened.evaluate("(mode) => klora.turn('progress', mode)", mode)
         opened.wait_for_function(f"{COLUMNS} === '{kind}'")

@@ -23,7 +23,7 @@ from tests.support.browser.live_page import (
 )
 
 HINT = "klora.root().querySelector('.klora-hint').textContent"
-GONE = "no longer on the server, queue to see"
+GONE = "not kept, run again"
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 SETS = "**/klora/sets/*"
 STRENGTH = f"(value) => {{ klora.fuse().widgets[{SUBJECT_STRENGTH}].value = value }}"

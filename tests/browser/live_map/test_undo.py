@@ -46,7 +46,7 @@ def test_the_map_follows_the_dial_after_undo_and_redo(moved):
     change(page, "klora.turn('balance', 0.3)")
     turned = page.evaluate(SHARE)
     assert turned != share
-    assert page.evaluate(HINT) == "preview, queue to apply"
+    assert page.evaluate(HINT) == "not yet run"
     step_back(page)
     assert page.evaluate(SHARE) == share
     step_back(page, "Control+y")
@@ -71,7 +71,7 @@ def test_the_auto_button_turns_the_dial_that_is_there(moved):
     button.click()
     frames(page)
     assert page.evaluate("klora.widget('balance').value") != 0
-    assert page.evaluate(HINT) == "preview, queue to apply"
+    assert page.evaluate(HINT) == "not yet run"
 
 
 def test_a_removed_node_leaves_nothing_to_read(ran):

@@ -69,16 +69,18 @@ export function watchWidgets(node, watched, moved) {
 }
 
 /**
- * Whether the nodes that `node` takes its LoRAs from can still be loading the files that the document is about:
- * each by the input of its role, or all from one set.
+ * Whether the nodes that `node` takes its LoRAs from load the files that the document is about, each by the input of
+ * its role, or all from one set: true, false, or null where the graph does not tell.
  * @param {any} node @param {{ loras: { name: string, role: string }[] }} plan @param {any} rootGraph
  */
 export function loadsFilesOf(node, plan, rootGraph) {
-  return plan.loras.every(({ name, role }) => {
+  const each = plan.loras.map(({ name, role }) => {
     const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === role) ?? -1
     const files = slot < 0 ? filesAbove(node, rootGraph) : filesOf(sourceOf(node, slot, rootGraph))
-    return !files.length || !isFile(name) || files.includes(name)
+    return files.length && isFile(name) ? files.includes(name) : null
   })
+  if (each.includes(false)) return false
+  return each.includes(null) ? null : true
 }
 
 /** @param {any} node @param {any} rootGraph */

@@ -23,7 +23,7 @@ export function sayOn(node, { name, height, role, background }, text) {
   element.setAttribute('role', role)
   element.textContent = element.title = text
   Object.assign(element.style, {
-    boxSizing: 'border-box', overflow: 'hidden', padding: '4px 8px', borderRadius: '5px', background,
+    boxSizing: 'border-box', overflow: 'auto', overflowWrap: 'anywhere', padding: '4px 8px', borderRadius: '5px', background,
     color: '#fff', font: '11px/1.35 Inter, system-ui, sans-serif'
   })
   const before = node.size[1]

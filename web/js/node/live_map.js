@@ -96,10 +96,10 @@ export class LiveMap {
     this.#last.expect({ whole, workflow: rootGraph.id, setTo })
   }
 
-  /** The same of an earlier run, if this node still stands for it. @param {Sent} sent @param {Whole} whole */
+  /** The same of an earlier run, if this node surely stands for it. @param {Sent} sent @param {Whole} whole */
   recall(sent, whole) {
     const { rootGraph } = this.#app
-    if (loadsFilesOf(this.#node, sent, rootGraph)) this.#last.expect({ whole, workflow: rootGraph.id, setTo: null })
+    if (loadsFilesOf(this.#node, sent, rootGraph) === true) this.#last.expect({ whole, workflow: rootGraph.id, setTo: null })
   }
 
   /**
@@ -115,7 +115,9 @@ export class LiveMap {
     })
     const own = ownSettings(this.#node)
     const before = alike.find((map) => map.#own === own) ?? (alike.length === 1 ? alike[0] : null)
-    if (!before) return false
+    // A file that was opened anew is another piece of work, with other files.
+    const plan = before?.#last.plan
+    if (!before || (plan && loadsFilesOf(this.#node, plan, this.#app.rootGraph) === false)) return false
     this.#runs = before.#runs
     this.#last.succeed(before.#last)
     return true
@@ -215,7 +217,7 @@ export class LiveMap {
       getMinHeight: () => height() + 2 * widget.margin,
       getMaxHeight: () => (view.open ? undefined : height() + 2 * widget.margin)
     })
-    widget.serialize = false
+    Object.assign(widget, { serialize: false, label: this.#words.title })
     return view
   }
 
@@ -260,7 +262,7 @@ export class LiveMap {
     const { rootGraph } = this.#app
     const aside = asideBy(this.#node, rootGraph)
     if (aside) return aside
-    if (!loadsFilesOf(this.#node, plan, rootGraph)) return 'stale'
+    if (loadsFilesOf(this.#node, plan, rootGraph) === false) return 'stale'
     const decider = deciderOf(plan)
     if (!decider) return null
     const { setTo } = this.#last

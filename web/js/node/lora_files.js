@@ -21,16 +21,17 @@ const BASE = 'base_model'
 
 /**
  * Keeps a loader telling what its files say: the function that looks again, null for any other node.
- * @param {any} node @param {any} api @param {any} app @param {(lora: string, model: string) => string} hint
+ * @param {any} node @param {any} api @param {any} app @param {import('../view/words.js').Words} words
  */
-export function tellFiles(node, api, app, hint) {
+export function tellFiles(node, api, app, words) {
   const files = LOADERS[node.comfyClass]
   if (!files) return null
   const watched = new WeakSet()
   let seen = ''
   const look = async () => {
     watchWidgets(node, watched, look)
-    const names = Object.keys(files).map((name) => valueOf(node, name))
+    const inputs = Object.keys(files)
+    const names = inputs.map((name) => valueOf(node, name))
     const model = node.graph ? modelFileFor(node, app.rootGraph) : null
     const now = JSON.stringify([names, model])
     if (now === seen) return
@@ -38,8 +39,7 @@ export function tellFiles(node, api, app, hint) {
     const told = await Promise.all(names.map((name) => fileOf(api, name, model)))
     if (now !== seen) return
     if (told.includes(null)) seen = ''
-    const strangers = told.filter((each) => each?.fits === false).map((each) => hint(each.base_model, each.model))
-    sayOn(node, HINT, [...new Set(strangers)].join(' '))
+    sayOn(node, HINT, hints(inputs, names, told, words).join(' '))
     Object.values(files).forEach((output, i) => label(node, output, told[i]?.trigger_words))
     const bases = told.map((each) => each?.base_model).filter(Boolean)
     label(node, BASE, [...new Set(bases)].join(' / '))
@@ -48,6 +48,21 @@ export function tellFiles(node, api, app, hint) {
     app.canvas?.setDirty?.(true, true)
   }
   return look
+}
+
+/**
+ * What would go wrong in a run, a sentence each.
+ * @param {string[]} inputs @param {string[]} names @param {any[]} told @param {import('../view/words.js').Words} words
+ */
+function hints(inputs, names, told, words) {
+  const twice = names.filter((name, i) => name && names.indexOf(name) < i).map(words.twice)
+  const strangers = names.flatMap((name, i) => {
+    const { fits, base_model: base, model } = told[i] ?? {}
+    const role = inputs[i].match(/^(subject|style)_/)?.[1]
+    const file = role ? `${words.candidates[role] ?? role}: ${name}` : name
+    return fits === false ? [words.stranger(file, base, model)] : []
+  })
+  return [...twice, ...strangers]
 }
 
 /** @param {any} node @param {string} name */

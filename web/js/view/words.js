@@ -7,15 +7,18 @@ import { number } from '../decision/decision.js'
  * @typedef {import('../decision/decision.js').Stretch} Stretch
  */
 
+/** The article before a base model's name as it is spoken. @param {string} name */
+const articleOf = (name) => (/^(S\w*D|LTX|[AEIO])/.test(name) ? 'an' : 'a')
+
 const EN = {
   locale: 'en',
   title: 'Selection map',
-  preview: 'preview, queue to apply',
-  stale: 'other LoRAs, queue to score',
+  preview: 'not yet run',
+  stale: 'other LoRAs, not yet run',
   warning: 'warning inside',
   failed: 'the run failed',
-  changed: 'settings changed, queue to see',
-  gone: 'no longer on the server, queue to see',
+  changed: 'changed, not yet run',
+  gone: 'not kept, run again',
   muted: 'muted, not in use',
   bypassed: 'bypassed, not in use',
   /** @param {number} count @param {number} of */
@@ -56,8 +59,11 @@ const EN = {
   keys: 'Arrow keys move over slots and steps, Enter folds the map.',
   map: 'Selection map',
   empty: 'The LoRAs have no layer in common: nothing competes.',
-  /** @param {string} lora @param {string} model */
-  stranger: (lora, model) => `${lora} LoRA, but the model is ${model}: choose another LoRA or another model.`
+  /** @param {string} file @param {string} lora @param {string} model */
+  stranger: (file, lora, model) =>
+    `${file} is ${articleOf(lora)} ${lora} LoRA, the model is ${model}: choose another LoRA or another model.`,
+  /** @param {string} file */
+  twice: (file) => `subject and style are the same file, ${file}: choose another for one of them.`
 }
 
 /** @typedef {typeof EN} Words */
@@ -66,12 +72,12 @@ const EN = {
 const ZH = {
   locale: 'zh',
   title: '选择图',
-  preview: '预览中，运行后生效',
-  stale: 'LoRA 已更换，运行后重新评分',
+  preview: '尚未运行',
+  stale: 'LoRA 已更换，尚未运行',
   warning: '内有警告',
   failed: '运行失败',
-  changed: '设置已更改，运行后更新',
-  gone: '服务器上已没有此图，运行后显示',
+  changed: '已更改，尚未运行',
+  gone: '未保留，请再运行',
   muted: '已静音，不起作用',
   bypassed: '已绕过，不起作用',
   unseen: (count, of) => `被更改的 ${of} 层中有 ${count} 层在首次求值中没有运行，LoRA 在那里没有起作用：`,
@@ -99,19 +105,20 @@ const ZH = {
   keys: '方向键在槽位与步数间移动，回车折叠选择图。',
   map: '选择图',
   empty: '这些 LoRA 没有共同的层，无可竞争。',
-  stranger: (lora, model) => `这是 ${lora} 的 LoRA，而模型是 ${model}：请换一个 LoRA 或模型。`
+  stranger: (file, lora, model) => `${file} 是 ${lora} 的 LoRA，而模型是 ${model}：请换一个 LoRA 或模型。`,
+  twice: (file) => `主体与风格是同一文件 ${file}：请为其中之一另选文件。`
 }
 
 /** @type {Words} */
 const JA = {
   locale: 'ja',
   title: '選択マップ',
-  preview: 'プレビュー中、実行すると反映',
-  stale: 'LoRA が変わりました。実行すると採点します',
+  preview: '未実行',
+  stale: 'LoRA 変更後、未実行',
   warning: '警告あり',
   failed: '実行に失敗しました',
-  changed: '設定が変わりました。実行すると更新します',
-  gone: 'サーバーに残っていません。実行すると表示します',
+  changed: '設定変更後、未実行',
+  gone: '保存なし、再実行で表示',
   muted: 'ミュート中、使われません',
   bypassed: 'バイパス中、使われません',
   unseen: (count, of) => `変更される ${of} レイヤーのうち ${count} が最初の評価で動かず、LoRA が働いていません:`,
@@ -139,7 +146,8 @@ const JA = {
   keys: '矢印キーでスロットとステップを移動、Enter でマップを折りたたみます。',
   map: '選択マップ',
   empty: 'LoRA に共通のレイヤーがなく、競うものがありません。',
-  stranger: (lora, model) => `${lora} 用の LoRA ですが、モデルは ${model} です。LoRA かモデルを選び直してください。`
+  stranger: (file, lora, model) => `${file} は ${lora} 用の LoRA ですが、モデルは ${model} です。LoRA かモデルを選び直してください。`,
+  twice: (file) => `被写体とスタイルが同じファイル ${file} です。どちらかを選び直してください。`
 }
 
 /** @type {Record<string, Words>} */
