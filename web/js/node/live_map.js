@@ -116,7 +116,7 @@ export class LiveMap {
     const own = ownSettings(this.#node)
     const before = alike.find((map) => map.#own === own) ?? (alike.length === 1 ? alike[0] : null)
     // A file that was opened anew is another piece of work, with other files.
-    const plan = before?.#last.plan
+    const plan = before ? before.#last.plan : null
     if (!before || (plan && loadsFilesOf(this.#node, plan, this.#app.rootGraph) === false)) return false
     this.#runs = before.#runs
     this.#last.succeed(before.#last)
