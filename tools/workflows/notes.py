@@ -6,7 +6,7 @@ from .families import Family
 
 DIAL = """**Then one dial: balance**
 
-- subject lost? toward **-1**
+- subject lost? toward **-1**, then **schedule** s\\*
 - style too weak? toward **+1**
 """
 

@@ -40,7 +40,7 @@ Two models: *high noise* makes the movement, *low noise* the detail.
 
 **Then one dial: balance**, in both *K-LoRA Fuse* nodes
 
-- subject lost? toward **-1**
+- subject lost? toward **-1**, then **schedule** s\\*
 - style too weak? toward **+1**
 
 **progress** stays at **auto**: the low noise model goes on where the high noise model ended.

@@ -53,10 +53,7 @@ def _reasons(decided: Decided, loras: Sequence[LoraInfo], role: str, xs: Sequenc
     balance = decided.schedule.balance
     if balance * (1 if role == STYLE else -1) < 0:
         yield f"balance {balance:+g} leans away from it"
-    if role == STYLE and decided.schedule.name == "s*":
-        plain = style_share(decided.rhos, replace(decided.schedule, name="s", beta=DEFAULT_BETA["s"]), xs)
-        if plain > _share(decided, STYLE, xs) + _SHARE:
-            yield f"s* gives it less than s, which would give it {plain:.0%}"
+    yield from _other_schedule(decided, role, xs)
     if abs(here.strength) < _STRENGTH * abs(there.strength):
         yield f"where it works, it works at strength {here.strength:g} against {there.strength:g}"
     if _share(decided, role, xs) < 0.5:
@@ -64,6 +61,17 @@ def _reasons(decided: Decided, loras: Sequence[LoraInfo], role: str, xs: Sequenc
     if lacking := len(set(there.alone) - set(here.alone)):
         plural = "" if lacking == 1 else "s"
         yield f"the {_other(role)} also changes {lacking:,} layer{plural} that this LoRA lacks"
+
+
+def _other_schedule(decided: Decided, role: str, xs: Sequence[float]) -> Iterator[str]:
+    now = decided.schedule
+    name = "s" if now.name == "s*" else "s*"
+    if now.alpha == 0:
+        # S* wraps at alpha: there is none.
+        return
+    there = decided._replace(schedule=replace(now, name=name, beta=DEFAULT_BETA[name]))
+    if (share := _share(there, role, xs)) > _share(decided, role, xs) + _SHARE:
+        yield f"schedule {now.name} gives it less than {name}, which would give it {share:.0%}"
 
 
 def _concentration(decided: Decided, here: LoraInfo, there: LoraInfo, mine: int, other: int) -> Iterator[str]:

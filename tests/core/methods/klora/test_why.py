@@ -111,11 +111,6 @@ def test_the_reasons_for_a_weak_style():
     )
 
 
-def test_s_star_gives_the_style_less_and_says_how_much():
-    weak, _ = answers([1.2] * 10, schedule=make_schedule("s*"))
-    assert "s* gives it less than s, which would give it 53%" in weak and "balance" in weak
-
-
 def test_the_rank_is_named_where_kinds_are_alike():
     weak, _ = answers([3.0] * 5, l1=(10.0, 10.0), ranks=(4, 64))
     assert "(rank 4 against 64)" in weak
@@ -133,3 +128,15 @@ def test_the_balance_that_is_named_evens_the_shares():
 def test_other_methods_and_several_loras_have_no_answers():
     plan = klora_plan([evidence(1.0, 1.0)])
     assert replace(plan.method, roles=("subject", "style", "style")).answers(plan.loras, XS) == ()
+
+
+@pytest.mark.parametrize(("place", "now", "other", "share"), [(0, "s*", "s", "53%"), (1, "s", "s*", "80%")])
+def test_the_other_schedule_is_named_where_it_gives_more(place, now, other, share):
+    line = answers([1.2] * 10, schedule=make_schedule(now))[place]
+    assert f"schedule {now} gives it less than {other}, which would give it {share}" in line
+    assert "balance" in line
+
+
+def test_without_a_slope_there_is_no_other_schedule_to_name():
+    found = answers([1.2] * 10, schedule=make_schedule("s", alpha=0.0))
+    assert not any("gives it less than" in line for line in found)
