@@ -30,6 +30,8 @@ def opened_with(page, file):
             node["widgets_values"][1] = file
             node.pop("widgets_values_named", None)
     page.evaluate("app.loadGraphData({ nodes: [], links: [], version: 0.4 })")
+    # No node of before may be taken for what became of it.
+    page.wait_for_timeout(2500)
     page.evaluate(FORGET)
     load(page, graph)
 
