@@ -32,7 +32,8 @@ def told() -> dict[str, list[str]]:
     found = {name: lines(path.read_text(encoding="utf-8")) for name, path in TEXTS.items()}
     found["notes"] = lines(DIAL)
     words = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
-    found |= {f"notes {lang}": [each[lang] for line, each in words.items() if LOST.search(line)] for lang in ("zh", "ja")}
+    for language in ("zh", "ja"):
+        found[f"notes {language}"] = [each[language] for line, each in words.items() if LOST.search(line)]
     for name in SHIPPED:
         nodes = json.loads(path_of(name).read_text(encoding="utf-8"))["nodes"]
         notes = [node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote"]

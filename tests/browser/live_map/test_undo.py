@@ -78,4 +78,3 @@ def test_a_removed_node_leaves_nothing_to_read(ran):
     ran.evaluate("window.old = klora.root(); app.rootGraph.remove(klora.fuse())")
     frames(ran)
     assert ran.evaluate("old.textContent") == ""
-
