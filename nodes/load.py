@@ -68,7 +68,9 @@ class KLoRALoadPair(io.ComfyNode):
             search_aliases=["klora", "character lora", "style lora", "two loras"],
             inputs=[
                 _choice("subject_lora", "The LoRA of your character, person or object."),
-                _choice("style_lora", "The LoRA of the style to show it in, for the same base model.", 1),
+                _choice(
+                    "style_lora", "The LoRA of the style to show it in, made for the same base model.", nth=1
+                ),
             ],
             outputs=[
                 io.LoraModel.Output("subject", tooltip="Connect to subject of K-LoRA Fuse."),
