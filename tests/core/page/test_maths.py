@@ -67,6 +67,7 @@ def check(plan: Plan, found: dict[str, Any], over: Columns) -> None:
         assert mine == pytest.approx(theirs, abs=1e-12)
     rhos, xs = plan.method.rhos, [moment.x for moment in over.moments]
     assert found["even"] == [balance_for(rhos, plan.method.schedule, xs, share) for share in (0.3, 0.5, 0.7)]
+    assert found["course"] == plan.method.course(over)[0].split(";")[0]
     scales = [plan.method.scale(moment.x) for moment in over.moments]
     assert found["scales"] == pytest.approx(scales, rel=1e-12, abs=0)
 

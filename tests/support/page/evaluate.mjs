@@ -31,7 +31,9 @@ const TASKS = {
       even: decider.even ? [0.3, 0.5, 0.7].map((share) => decider.even?.(plan, settings, columns, share)) : null,
       asRan: decider.same(settings, decider.settingsOf(plan)),
       facts,
-      supposed
+      supposed,
+      course: decision.course?.('en') ?? null,
+      mends: decider.mends?.(plan, settings, columns) ?? null
     }
   },
   /** The same decision once a run has told what its gates were; null where they are none of the document's. */

@@ -6,9 +6,10 @@ export const NOBODY = -1
 
 /**
  * `choices` is [slots, columns, passes]: the candidate, or NOBODY. `curve` is the scale that decides, over x,
- * or null. `headline` and `facts` are lines to read; `about(slot, locale)` says more of one slot, or ''. `supposed`:
- * the columns are steps of a run that is only supposed, since the method counts each run's own. `mixed` is
- * [slots, columns, candidates], how much of each a cell has, where candidates work together there.
+ * or null. `headline` and `facts` are lines to read, `course(locale)` what happens over the run; `about(slot, locale)`
+ * says more of one slot, or ''. `supposed`: the columns are steps of a run that is only supposed, since the method
+ * counts each run's own. `mixed` is [slots, columns, candidates], how much of each a cell has, where candidates work
+ * together there.
  * @typedef {import('./columns.js').Columns} Columns
  * @typedef {import('./document.js').PlanDocument} PlanDocument
  * @typedef {{
@@ -20,6 +21,7 @@ export const NOBODY = -1
  *   headline: string,
  *   facts: string[],
  *   supposed: boolean,
+ *   course?: (locale: string) => string,
  *   about: (slot: number, locale: string) => string
  * }} Decision
  * @typedef {{ winners: number[], first: number, last: number }} Stretch
@@ -27,7 +29,9 @@ export const NOBODY = -1
  * `settingsOf(document)` the ones the document was made with, `same` whether two decide alike. `fixed` names
  * the widgets that decide too and can't be followed; without it no widget can. `even` is the value of the
  * widget `dial` that gives the second candidate a share of the layers.
+ * `mends` says for a candidate of too little what gives it more: its share of the layers, and a dial's value.
  * @typedef {(name: string, otherwise: any) => any} Read
+ * @typedef {{ candidate: number, share: number, dial: string, value: number | string }} Mend
  * @typedef {{
  *   fixed?: string[],
  *   accepts: (document: PlanDocument) => boolean,
@@ -36,7 +40,8 @@ export const NOBODY = -1
  *   same: (one: any, other: any) => boolean,
  *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,
  *   dial?: string,
- *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null
+ *   even?: (document: PlanDocument, settings: any, columns: Columns, share: number) => number | null,
+ *   mends?: (document: PlanDocument, settings: any, columns: Columns) => Mend[]
  * }} Decider
  */
 

@@ -1,11 +1,13 @@
 // K-LoRA (arXiv 2502.18461, section 3.2) on the scores of its document, for the settings on the node now. The
 // same arithmetic, in the same order, as the Python side; gamma of each mode comes with the document.
 
-import { number } from '../decision/decision.js'
+import { mean, number } from '../decision/decision.js'
+import { courseOf, handover } from './handover.js'
 import { wordsFor } from './words.js'
 
 const SUBJECT = 0
 const STYLE = 1
+const [HALF, NEAR, STEP, FAR] = [0.5, 0.05, 0.3, 0.6]
 
 /**
  * @typedef {{ name: string, alpha: number, beta: number, balance: number }} Schedule
@@ -92,21 +94,54 @@ export const klora = {
   dial: 'balance',
   even: (document, { schedule, gammaMode }, columns, share) =>
     balanceFor(rhos(document.slots, gammaOf(document, gammaMode)), schedule, columns.xs, share),
+  mends: (document, { schedule, gammaMode }, columns) =>
+    mends(rhos(document.slots, gammaOf(document, gammaMode)), schedule, columns.xs),
   decide(document, { schedule, gammaMode }, columns) {
     const gamma = gammaOf(document, gammaMode)
     const rho = rhos(document.slots, gamma)
+    const chosen = choices(rho, columns.xs.map((x) => scale(schedule, x)))
+    const takenOver = handover(chosen, columns.count, STYLE)
     return {
       columns,
       passes: 1,
-      choices: choices(rho, columns.xs.map((x) => scale(schedule, x))),
+      choices: chosen,
       curve: { name: nameOf(schedule), at: (x) => scale(schedule, x) },
       headline: formulaOf(schedule),
       facts: [`gamma ${number(gamma)} (${gammaMode})`],
       supposed: false,
+      course: (locale) => courseOf(takenOver, columns, locale),
       about: (slot, locale) => rhoOf(rho[slot], wordsFor(locale))
     }
   }
 }
+
+/**
+ * What mends a lost subject and a weak style: the balance of equal shares where the role has less, else a step
+ * toward it; where the balance is far there already, the other schedule.
+ * @param {Float64Array} rho @param {Schedule} schedule @param {Float64Array} xs
+ * @returns {import('../decision/decision.js').Mend[]}
+ */
+function mends(rho, schedule, xs) {
+  const even = balanceFor(rho, schedule, xs, 0.5)
+  if (even === null) return []
+  const style = mean(choices(rho, xs.map((x) => scale(schedule, x))))
+  const now = schedule.balance
+  /** @type {import('../decision/decision.js').Mend[]} */
+  const found = []
+  for (const { candidate, sign, share, other } of [
+    { candidate: STYLE, sign: 1, share: style, other: 's' },
+    { candidate: SUBJECT, sign: -1, share: 1 - style, other: 's*' }
+  ]) {
+    const helps = share < HALF - NEAR && (even - now) * sign > 0
+    const value = helps ? even : Math.max(-1, Math.min(1, hundredths(now + sign * STEP)))
+    if (now * sign < FAR) found.push({ candidate, share, dial: 'balance', value })
+    else if (other !== schedule.name && schedule.alpha > 0) found.push({ candidate, share, dial: 'schedule', value: other })
+  }
+  return found
+}
+
+/** @param {number} value */
+const hundredths = (value) => Math.round(value * 100) / 100
 
 /** @param {PlanDocument} document */
 function accepts({ schedule, gamma, gammas, page, candidates, passes, slots }) {

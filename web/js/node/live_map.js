@@ -198,7 +198,7 @@ export class LiveMap {
         const difference = Math.max(view.element.offsetHeight, OPEN_HEIGHT) - FOLDED_HEIGHT
         this.#height.fold(open, open ? OPEN_HEIGHT - FOLDED_HEIGHT : difference, change)
       },
-      onEven: ({ dial, value }) => {
+      onSet: ({ dial, value }) => {
         setWidget(node, dial, value, this.#app)
         this.update()
       }
@@ -254,7 +254,8 @@ export class LiveMap {
     const value = decider.even?.(plan, settings, decision.columns, HALF) ?? null
     const dial = decider.dial ?? ''
     const even = value === null ? null : { dial, label: labelOf(node, dial), value }
-    this.#view.show({ plan, decision, hint, even })
+    const mends = decider.mends?.(plan, settings, decision.columns).map((mend) => ({ ...mend, label: labelOf(node, mend.dial) }))
+    this.#view.show({ plan, decision, hint, even, mends })
   }
 
   /** @param {PlanDocument} plan @param {any} settings @param {string} mode */

@@ -34,9 +34,10 @@ export function build() {
   const when = element('div', 'klora-when')
   const even = element('button', 'klora-even')
   even.type = 'button'
-  status.append(where, when, even)
+  const mends = element('div', 'klora-mends')
+  status.append(where, when, even, mends)
   root.append(stylesheet(), header, error, warning, place, canvas, status)
-  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even }
+  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends }
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */

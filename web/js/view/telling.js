@@ -13,7 +13,8 @@ import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
  *   plan: import('../decision/document.js').PlanDocument,
  *   decision: import('../decision/decision.js').Decision,
  *   hint: Hint | null,
- *   even?: Even | null
+ *   even?: Even | null,
+ *   mends?: (import('../decision/decision.js').Mend & { label: string })[]
  * }} Shown
  * The same with each candidate's shares and name.
  * @typedef {Shown & { shares: Float64Array[], names: string[] }} State
@@ -33,7 +34,9 @@ export function tell(state, cursor, words) {
   const count = plan.slots.length
   const columns = columnsIn(decision.columns, words)
   const facts = decision.supposed ? [...decision.facts, words.supposed] : decision.facts
-  let lines = [decision.headline, [words.slots(count), columns, ...facts].join(' · ')]
+  const course = decision.course?.(words.locale)
+  const counted = [words.slots(count), columns, ...(course ? [decision.headline] : []), ...facts]
+  let lines = [course ?? decision.headline, counted.join(' · ')]
   if (!count) lines = ['', words.empty]
   else if (cursor) lines = cell(state, cursor, words)
   const told = cursor ? lines.join('. ') : `${words.summary(count, columns, leading(state, words))} ${words.keys}`

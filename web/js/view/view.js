@@ -7,6 +7,7 @@ import { walked } from './keys.js'
 import { cellAt } from './layout.js'
 import { Painter } from './painter.js'
 import { coloursNow, watchTheme } from './theme.js'
+import { showMends } from './mends.js'
 import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
@@ -24,7 +25,7 @@ export class MapView {
   #parts = build()
   #words
   #onFold
-  #onEven
+  #onSet
   /** @type {State | null} */
   #state = null
   /** @type {Hint | null} */
@@ -44,16 +45,16 @@ export class MapView {
 
   /**
    * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`; when they ask for
-   * equal shares, `onEven` with the setting that gives them.
+   * a setting that a button names, `onSet` with it.
    * @param {{
    *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void,
-   *   onEven?: (even: import('./telling.js').Even) => void
+   *   onSet?: (set: { dial: string, value: number | string }) => void
    * }} asked
    */
-  constructor({ words, open, onFold, onEven = () => {} }) {
+  constructor({ words, open, onFold, onSet = () => {} }) {
     this.#words = words
     this.#onFold = onFold
-    this.#onEven = onEven
+    this.#onSet = onSet
     const { place } = this.#parts
     place.append(...[words.place, words.placeMore].map((text) => {
       const line = document.createElement('p')
@@ -148,7 +149,7 @@ export class MapView {
   }
 
   #listen() {
-    const { root, header, warning, canvas, even } = this.#parts
+    const { root, header, warning, canvas, even, mends } = this.#parts
     const { signal } = this.#end
     const unfold = () => {
       this.#unfolded = !this.#unfolded
@@ -162,8 +163,15 @@ export class MapView {
       unfold()
     }, { signal })
     header.addEventListener('click', () => this.#toggle(), { signal })
-    even.addEventListener('click', () => this.#state?.even && this.#onEven(this.#state.even), { signal })
-    even.addEventListener('keydown', (event) => event.stopPropagation(), { signal })
+    even.addEventListener('click', () => this.#state?.even && this.#onSet(this.#state.even), { signal })
+    mends.addEventListener('click', ({ target }) => {
+      const at = target instanceof HTMLElement ? [...mends.children].indexOf(target) : -1
+      const mend = this.#state?.mends?.[at]
+      if (mend) this.#onSet(mend)
+    }, { signal })
+    for (const buttons of [even, mends]) {
+      buttons.addEventListener('keydown', (event) => event.stopPropagation(), { signal })
+    }
     header.addEventListener('keydown', (event) => {
       // Else the page's own shortcuts hear Space and Enter too.
       if (event.key === ' ' || event.key === 'Enter') event.stopPropagation()
@@ -259,11 +267,12 @@ export class MapView {
   /** The two lines below the map, and the same for those who can't see it. */
   #tell() {
     if (!this.#state) return
-    const { where, when, canvas, even } = this.#parts
+    const { where, when, canvas, even, mends } = this.#parts
     const { lines, told } = tell(this.#state, this.#cursor, this.#words)
     const half = this.#state.even
     even.textContent = half ? this.#words.even(half.label, half.value) : ''
     even.title = this.#words.evenMore
+    showMends(mends, this.#state, this.#words)
     where.textContent = lines[0]
     when.textContent = lines[1]
     canvas.setAttribute('aria-label', told)

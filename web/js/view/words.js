@@ -29,6 +29,10 @@ const EN = {
   /** @param {string} dial @param {number} value */
   even: (dial, value) => `auto: ${dial} ${number(value)}`,
   evenMore: 'Sets it so that each has half of the layers over the run.',
+  /** @param {string} role @param {string} dial @param {number | string} value */
+  mend: (role, dial, value) => `${role} ${role === 'style' ? 'weak' : 'lost'}? ${dial} ${value}`,
+  /** @param {number} percent */
+  mendMore: (percent) => `It has ${percent} % of the layers over the run now.`,
   placeMore: 'Rows: layers, from input to output. Columns: steps. It then follows the settings at once.',
   step: 'step',
   x: 'x',
@@ -85,6 +89,8 @@ const ZH = {
   place: '运行一次后，这里显示每一层在每一步用哪个 LoRA。',
   even: (dial, value) => `自动：${dial} ${number(value)}`,
   evenMore: '设为让两者在整个运行中各占一半的层的值。',
+  mend: (role, dial, value) => `${role === 'style' ? '风格太弱' : '主体丢了'}？${dial} ${value}`,
+  mendMore: (percent) => `现在它在整个运行中占 ${percent}% 的层。`,
   placeMore: '行是层，从输入到输出；列是步数。之后改设置，图立即跟着变。',
   step: '步',
   x: 'x',
@@ -125,6 +131,8 @@ const JA = {
   unseenWhole: (count, of) => `変更される ${of} レイヤーのうち ${count} が前回の実行で動かず、LoRA が働いていません:`,
   even: (dial, value) => `自動: ${dial} ${number(value)}`,
   evenMore: '実行全体でレイヤーを半分ずつ取る値にします。',
+  mend: (role, dial, value) => `${role === 'style' ? 'スタイルが弱い' : '被写体が失われる'}？ ${dial} ${value}`,
+  mendMore: (percent) => `今は実行全体でレイヤーの ${percent}% です。`,
   place: '実行すると、各レイヤーが各ステップでどの LoRA を使うかをここに表示します。',
   placeMore: '行はレイヤー(入力から出力へ)、列はステップ。その後は設定の変更にすぐ追従します。',
   step: 'ステップ',
