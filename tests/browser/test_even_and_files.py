@@ -85,3 +85,33 @@ def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
     ran.wait_for_function(f"({shown}) === '{said}'")
     ran.evaluate(CHOOSE, "tiny-style-sd15.safetensors")
     ran.wait_for_function(f"({shown}) === ''")
+
+
+MENDS = "[...klora.root().querySelectorAll('.klora-mends button')].map((button) => button.textContent)"
+
+
+def test_the_two_questions_are_buttons_that_mend(ran):
+    ran.evaluate("klora.turn('balance', 0)")
+    frames(ran)
+    style, subject = ran.evaluate(MENDS)
+    assert style.startswith("style weak? balance ") and subject.startswith("subject lost? balance -")
+    share = ran.evaluate("parseInt(klora.root().querySelector('.klora-share').innerText)")
+    ran.locator(".klora-mends button").nth(1).click()
+    frames(ran)
+    assert ran.evaluate("klora.widget('balance').value") == float(subject.rsplit(" ", 1)[1])
+    assert ran.evaluate("parseInt(klora.root().querySelector('.klora-share').innerText)") > share
+    ran.evaluate("klora.turn('balance', -0.7)")
+    frames(ran)
+    assert ran.evaluate(MENDS)[1] == "subject lost? schedule s*"
+    ran.locator(".klora-mends button").nth(1).click()
+    frames(ran)
+    assert ran.evaluate("klora.widget('schedule').value") == "s*"
+    covered = ran.evaluate(
+        """() => {
+          const box = (kind) => klora.root().querySelector(kind).getBoundingClientRect()
+          const [button, where] = [box('.klora-even'), box('.klora-where')]
+          return button.top < where.bottom && button.bottom > where.top
+        }"""
+    )
+    assert not covered
+    shot(ran, "mends")

@@ -73,12 +73,12 @@ def test_the_real_slider_moves_the_map(ran):
 def test_schedule_brings_its_own_widgets(ran):
     ran.evaluate("klora.turn('schedule', 's*')")
     frames(ran)
-    assert ran.evaluate(STATUS).startswith("S* = (1.5 x + 1.3) mod 1.5")
+    assert " · S* = (1.5 x + 1.3) mod 1.5 · " in ran.evaluate(STATUS)
     before = draws(ran)
     ran.evaluate("klora.turn('schedule.beta', 0.9)")
     frames(ran)
     assert draws(ran) == before + 1
-    assert ran.evaluate(STATUS).startswith("S* = (1.5 x + 0.9) mod 1.5")
+    assert " · S* = (1.5 x + 0.9) mod 1.5 · " in ran.evaluate(STATUS)
     ran.evaluate("klora.turn('gamma', 'none')")
     frames(ran)
     assert "gamma 1 (none)" in ran.evaluate(STATUS)

@@ -34,8 +34,10 @@ export function build() {
   const when = element('div', 'klora-when')
   const even = element('button', 'klora-even')
   even.type = 'button'
-  const mends = element('div', 'klora-mends')
-  status.append(where, when, even, mends)
+  const mends = element('span', 'klora-mends')
+  const buttons = element('p', 'klora-buttons')
+  buttons.append(even, mends)
+  status.append(where, when, buttons)
   root.append(stylesheet(), header, error, warning, place, canvas, status)
   return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends }
 }
