@@ -42,6 +42,21 @@ export function build() {
   return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends }
 }
 
+/**
+ * A button for each mend of the state, as many as there are; those that are there keep the focus.
+ * @param {HTMLElement} place @param {import('./telling.js').State} state @param {import('./words.js').Words} words
+ */
+export function showMends(place, { mends = [], plan }, words) {
+  while (place.children.length > mends.length) place.lastChild?.remove()
+  mends.forEach(({ candidate, share, label, value }, at) => {
+    const button = place.children[at] ?? place.appendChild(document.createElement('button'))
+    if (!(button instanceof HTMLButtonElement)) return
+    button.type = 'button'
+    button.textContent = words.mend(plan.candidates[candidate].label, label, value)
+    button.title = words.mendMore(Math.round(share * 100))
+  })
+}
+
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */
 function element(tag, className = '') {
   const made = document.createElement(tag)

@@ -2,12 +2,11 @@
 // Knows nothing of ComfyUI, nor of any method.
 
 import { mean, sharesOf } from '../decision/decision.js'
-import { build } from './dom.js'
+import { build, showMends } from './dom.js'
 import { walked } from './keys.js'
 import { cellAt } from './layout.js'
 import { Painter } from './painter.js'
 import { coloursNow, watchTheme } from './theme.js'
-import { showMends } from './mends.js'
 import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
