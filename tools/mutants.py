@@ -1,9 +1,12 @@
-"""`python -m tools.mutants [--living] [--seconds S] [MUTANT...]`: runs mutants of klora_core.
+"""`python -m tools.mutants [--living] [--seconds S] [--tests TESTS] [MUTANT...]`: runs mutants of klora_core.
 
 mutmut makes the mutants, into mutants/, and notes which tests reach them. They run here: all tests are
 collected once, each mutant is a process forked from that one, the tests that killed others of its function go
-first, the quick ones next, and the first that fails ends it. That is several mutants a second on an idle
-core. `tools.mutation` prints what was found.
+first, then those of its module, of its room and all others, the quick ones first, and one that fails ends it.
+That is several mutants a second on an idle core. `tools.mutation` prints what was found.
+
+A function that fills a table on import has run before a mutant can be switched on: no test reaches it. With
+`--anew --tests tests/core/names` such mutants run in processes that import klora_core with them.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from .host.find import REPO
 from .mutation import FOLDER
 
 KILLED, SURVIVED, LATE, UNTESTED = 1, 0, 36, 33
-# Seconds that a mutant may take, beside ten times the processor's time of its tests without it.
-PATIENCE = 30
+# Seconds of the processor that a mutant may take, beside ten times those of its tests without it; and how
+# many times as long by the clock.
+PATIENCE, BUSY = 10, 20
 FRONT = 6
 MAKE = """
 from mutmut import __main__ as mutmut
@@ -41,7 +45,7 @@ class Loop:
     """A pytest plugin: in the place of the tests themselves, the tests for every mutant."""
 
     def __init__(self, names: Sequence[str], living: bool, limit: float) -> None:
-        self.names, self.living, self.limit = names or ["*"], living, limit
+        self.names, self.living, self.limit = names, living, limit
 
     def pytest_runtestloop(self, session: Any) -> bool:
         """Runs the mutants and writes what became of each."""
@@ -50,12 +54,12 @@ class Loop:
         found: Counter[int] = Counter()
         # Nothing of this is garbage: children would copy what the collector touches.
         gc.freeze()
-        for meta, mutant in self._todo():
+        for meta, mutant in _todo(self.names, (SURVIVED, UNTESTED, LATE, None) if self.living else None):
             function = mutant.rsplit("__mutmut_", 1)[0]
             front = killers[function]
-            quick = sorted(reached.get(function, ()), key=lambda test: seconds[test])
+            near = {test: (_distance(function, test), seconds[test]) for test in reached.get(function, ())}
             tests, total = [], 0.0
-            for test in [*front, *(test for test in quick if test not in front)]:
+            for test in dict.fromkeys([*front, *sorted(near, key=near.__getitem__)]):
                 if total < self.limit:
                     tests.append(test)
                     total += seconds[test]
@@ -64,19 +68,33 @@ class Loop:
                 front[:] = [tests[killer], *(test for test in front if test != tests[killer])][:FRONT]
             _write(meta, mutant, code)
             found[code] += 1
-            if code in (SURVIVED, LATE, UNTESTED):
-                print({SURVIVED: "alive", LATE: "late", UNTESTED: "no test"}[code], mutant, flush=True)
+            _say(mutant, code)
         print(dict(found))
         return True
 
-    def _todo(self) -> list[tuple[Path, str]]:
-        return [
-            (meta, mutant)
-            for meta in sorted((FOLDER / "klora_core").rglob("*.meta"))
-            for mutant, code in json.loads(meta.read_text())["exit_code_by_key"].items()
-            if any(fnmatch.fnmatch(mutant, name) for name in self.names)
-            and (not self.living or code in (SURVIVED, UNTESTED, LATE, None))
-        ]
+
+def _distance(function: str, test: str) -> int:
+    """0 for a test of a function's module, 1 for one of its room, 2 for others: tests mirror the rooms."""
+    _, room, *inner = function.split(".")[:-1]
+    if not test.startswith(f"tests/core/{room}/"):
+        return 2
+    return 0 if inner and f"/test_{inner[-1]}.py" in test else 1
+
+
+def _todo(names: Sequence[str], codes: Sequence[int | None] | None) -> list[tuple[Path, str]]:
+    """The mutants of these names and exit statuses, all where None, with the files that tell of them."""
+    return [
+        (meta, mutant)
+        for meta in sorted((FOLDER / "klora_core").rglob("*.meta"))
+        for mutant, code in json.loads(meta.read_text())["exit_code_by_key"].items()
+        if any(fnmatch.fnmatch(mutant, name) for name in names or ["*"]) and (codes is None or code in codes)
+    ]
+
+
+def _say(mutant: str, code: int) -> None:
+    words = {SURVIVED: "alive", LATE: "late", UNTESTED: "no test"}.get(code)
+    if words is not None:
+        print(words, mutant, flush=True)
 
 
 def _write(meta: Path, mutant: str, code: int) -> None:
@@ -136,8 +154,10 @@ def _outcome(mutant: str, items: Sequence[Any], seconds: float) -> tuple[int, in
         try:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 1), os.dup2(null, 2)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(int(PATIENCE + 10 * seconds))
+            for signalled in (signal.SIGPROF, signal.SIGALRM):
+                signal.signal(signalled, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, PATIENCE + 10 * seconds)
+            signal.alarm(int(BUSY * (PATIENCE + 10 * seconds)))
             set_mutant_under_test(mutant)
             for i, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True)):
                 if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
@@ -150,7 +170,31 @@ def _outcome(mutant: str, items: Sequence[Any], seconds: float) -> tuple[int, in
     with os.fdopen(reading, "rb") as pipe:
         killer = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return LATE if code == -signal.SIGALRM else abs(code), int(killer) if killer else None
+    return LATE if code in (-signal.SIGPROF, -signal.SIGALRM) else abs(code), int(killer) if killer else None
+
+
+def _anew(names: Sequence[str], arguments: Sequence[str]) -> int:
+    """Runs mutants that no test reached, each in a process that has imported nothing of klora_core yet."""
+    import numpy  # noqa: F401
+    import pytest
+    import torch  # noqa: F401
+
+    def fails(mutant: str) -> bool:
+        child = os.fork()
+        if not child:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, 1), os.dup2(null, 2)
+            os.environ["MUTANT_UNDER_TEST"] = mutant
+            os._exit(bool(pytest.main(["-x", *arguments])))
+        return bool(os.waitpid(child, 0)[1])
+
+    if fails(""):
+        raise SystemExit("the tests fail without a mutant")
+    for meta, mutant in _todo(names, (UNTESTED,)):
+        code = KILLED if fails(mutant) else SURVIVED
+        _write(meta, mutant, code)
+        _say(mutant, code)
+    return 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -167,10 +211,13 @@ def main(arguments: Sequence[str]) -> int:
         default=math.inf,
         help="of tests for a mutant, the quickest first; default all",
     )
+    parser.add_argument("--tests", action="append", help="run these alone of the tests")
+    parser.add_argument("--anew", action="store_true", help="only those that no test reached, on import")
     parser.add_argument("mutants", nargs="*", metavar="MUTANT")
     wanted = parser.parse_args(arguments)
     subprocess.run([sys.executable, "-c", MAKE], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
-    chosen = [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
+    selection = wanted.tests or config().pytest_add_cli_args_test_selection
+    chosen = ["--rootdir=.", "-q", "--tb=no", *config().pytest_add_cli_args, *selection]
     os.environ["MUTANT_UNDER_TEST"] = ""
     os.chdir(FOLDER)
     sys.path[:] = [str(FOLDER), *(path for path in sys.path if Path(path or REPO).resolve() != REPO)]
@@ -183,12 +230,9 @@ def main(arguments: Sequence[str]) -> int:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutants")
-    return int(
-        pytest.main(
-            ["--rootdir=.", "-q", "-s", "--tb=no", *chosen],
-            plugins=[Loop(wanted.mutants, wanted.living, wanted.seconds)],
-        )
-    )
+    if wanted.anew:
+        return _anew(wanted.mutants, chosen)
+    return int(pytest.main(["-s", *chosen], plugins=[Loop(wanted.mutants, wanted.living, wanted.seconds)]))
 
 
 if __name__ == "__main__":

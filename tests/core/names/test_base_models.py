@@ -80,6 +80,15 @@ LAYERS = {
             "down_blocks.1.attentions.0.transformer_blocks.1.attn1.to_q": (640, 640),
         },
     ),
+    # SSD-1B and Vega have one such block in the middle, not two.
+    "a U-Net's middle": (
+        "SDXL",
+        {
+            "mid_block.resnets.0.conv1": (1280, 9 * 1280),
+            "mid_block.resnets.1.conv1": (1280, 9 * 1280),
+            "down_blocks.1.attentions.1.transformer_blocks.1.attn1.to_q": (640, 640),
+        },
+    ),
     "cascade": ("Stable Cascade", {"down_blocks.0.2.attention.attn.to_q": (1536, 1536)}),
     "flux": (FLUX, flux(H, 4 * H, 4 * H, 19, 38)),
     "flux, attention": (FLUX, flux(H, 4 * H, 4 * H, 19, 0, attention_only=True)),

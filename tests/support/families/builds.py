@@ -58,6 +58,12 @@ _SD2 = SD15 | {
     "num_head_channels": 64,
     "num_heads": -1,
 }
+_UPSCALER = _SD2 | {
+    "model_channels": 256,
+    "in_channels": 7,
+    "channel_mult": [1, 2, 2, 4],
+    "num_classes": 1000,
+}
 _OVER_TIME = {
     "extra_ff_mix_layer": True,
     "use_spatial_context": True,
@@ -104,6 +110,10 @@ BUILDS: dict[str, tuple[str, Config]] = {
     "sd2 unclip": ("SD21UnclipH", _SD2 | {"num_classes": "sequential", "adm_in_channels": 2048}),
     "sd2-xs": _unet(
         "SD20", _SD2, [1, 1, 1], [1] * 6, -2, **_SMALL, disable_self_attentions=[True, False, False]
+    ),
+    "sd2 upscaler": _unet(
+        *("SD_X4Upscaler", _UPSCALER, [0, 0, 1, 1, 1, 1, 1, 1], [0, 0, 0, *[1] * 9], 1),
+        disable_self_attentions=[True, True, True, False],
     ),
     "svd": (
         "SVD_img2vid",

@@ -20,8 +20,8 @@ _BLOCK = (
 @dataclass(frozen=True)
 class UNet:
     """A published U-Net by ``width`` of its first level and ``levels`` (times as wide), ``res`` blocks in
-    each, transformer blocks behind each of them on the way down and up, in the ``middle`` (-1 for no
-    transformer, -2 for no middle), and the text's width ``context``.
+    each, transformer blocks behind each of them on the way down and up, in the ``middle`` (-1 for one ``res``
+    block alone, -2 for no middle), and the text's width ``context``.
 
     ``over_time``: with a second transformer in each, over the frames of a video. ``crossed`` are levels whose
     first attention looks at the text too.
@@ -82,13 +82,9 @@ class UNet:
                 at += 1
         if self.middle > -2:
             yield from self._res("middle_block.0", "mid_block.resnets.0", channels, channels)
-            yield from self._res(
-                f"middle_block.{1 + (self.middle >= 0)}", "mid_block.resnets.1", channels, channels
-            )
-            if self.middle > 0:
-                yield from self._transformer(
-                    "middle_block.1", "mid_block.attentions.0", channels, self.middle
-                )
+        if self.middle > 0:
+            yield from self._transformer("middle_block.1", "mid_block.attentions.0", channels, self.middle)
+            yield from self._res("middle_block.2", "mid_block.resnets.1", channels, channels)
         at, depths = 0, list(self.up)
         for block, times in enumerate(reversed(self.levels)):
             for i in range(self.res + 1):
