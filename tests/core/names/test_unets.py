@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from klora_core.names.bases.builds.unet import UNETS as BUILDS
-from tests.support.unets import UNETS, summary
+from tests.support.names.unets import UNETS, summary
 
 BY_BUILD = dict(zip(UNETS, BUILDS, strict=True))
 

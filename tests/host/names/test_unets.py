@@ -11,7 +11,7 @@ import pytest
 from klora_core.names.bases.builds.unet import UNETS as BUILDS_OF_CORE
 from tests.support.families.builds import BUILDS
 from tests.support.host.nodes import part
-from tests.support.unets import UNETS, summary
+from tests.support.names.unets import UNETS, summary
 
 # What the table leaves out: the ends, what differs between inpainting and other models of one build, an
 # embedding of classes, and what Stable Video Diffusion has over time beside attention.
