@@ -80,7 +80,11 @@ def _through(plain: Callable[..., Any], layers: Layers, anchor: Tensor) -> Calla
         shown = layers.shown
         if not torch.is_grad_enabled() or shown is None:
             return plain(*args, **kwargs)
-        given, form = _Tree((args, kwargs), _has_gradient), list[_Tree]()
+        # A block may work in what it gets, and its second run needs that as it was, also where no gradient
+        # goes to it: the picture, before the first layer that learns.
+        own = {id(each) for each in (*args, *kwargs.values()) if isinstance(each, Tensor)}
+        given = _Tree((args, kwargs), lambda tensor: _has_gradient(tensor) or id(tensor) in own)
+        form = list[_Tree]()
 
         def run(tensors: Sequence[Tensor], again: bool) -> tuple[Tensor, ...]:
             positional, named = given.filled(tensors, as_it_was=again)
@@ -103,13 +107,15 @@ class _Block(torch.autograd.Function):
     def forward(ctx: Any, run: Any, anchor: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.run = run
         ctx.save_for_backward(*tensors)
-        # A block may work in what it gets, and its second run needs it as it was.
         return run([tensor.clone() for tensor in tensors], again=False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         run, ctx.run = ctx.run, None
-        tensors = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
+        learns = ctx.needs_input_grad[2:]
+        tensors = [
+            t.detach().requires_grad_(needed) for t, needed in zip(ctx.saved_tensors, learns, strict=True)
+        ]
         with torch.enable_grad(), allow_mutation_on_saved_tensors():
             results = run([tensor.clone() for tensor in tensors], again=True)
             pairs = [
@@ -126,32 +132,34 @@ class _Tree:
     """Arguments or results, and the tensors in them that are ``wanted``."""
 
     def __init__(self, value: Any, wanted: Callable[[Tensor], bool]) -> None:
-        self._value, self._wanted = value, wanted
+        self._value = value
+        # Said now: what a block has worked in has a gradient afterwards.
+        self._wanted = [wanted(tensor) for tensor in _leaves(value)]
         # Hosts go on to write in the dictionaries that they hand out.
         self._was = _copied(value)
-        self.tensors = tuple(_leaves(value, wanted))
+        self.tensors = tuple(t for t, meant in zip(_leaves(value), self._wanted, strict=True) if meant)
 
     def filled(self, tensors: Sequence[Tensor], as_it_was: bool = False) -> Any:
         """The same with other tensors; ``as_it_was``: with dictionaries as they were in the beginning."""
-        return _put(self._was if as_it_was else self._value, iter(tensors), self._wanted)
+        return _put(self._was if as_it_was else self._value, iter(tensors), iter(self._wanted))
 
 
-def _leaves(value: Any, wanted: Callable[[Tensor], bool]) -> Iterator[Tensor]:
+def _leaves(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        if wanted(value):
-            yield value
+        yield value
     else:
         for each in _inside(value):
-            yield from _leaves(each, wanted)
+            yield from _leaves(each)
 
 
-def _put(value: Any, tensors: Iterator[Tensor], wanted: Callable[[Tensor], bool]) -> Any:
+def _put(value: Any, tensors: Iterator[Tensor], wanted: Iterator[bool]) -> Any:
     """``value`` with other tensors; the very object where none in it is wanted."""
     if isinstance(value, Tensor):
-        return next(tensors) if wanted(value) else value
-    if not any(True for _ in _leaves(value, wanted)):
-        return value
-    return _again(value, [_put(each, tensors, wanted) for each in _inside(value)])
+        return next(tensors) if next(wanted) else value
+    inside = list(_inside(value))
+    others = [_put(each, tensors, wanted) for each in inside]
+    same = all(one is other for one, other in zip(inside, others, strict=True))
+    return value if same else _again(value, others)
 
 
 def _copied(value: Any) -> Any:
