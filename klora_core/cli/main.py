@@ -39,10 +39,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     # Here, because they take torch with them, which takes seconds to import: Ctrl-C counts then too.
-    from . import merge, report
+    from . import merge, report, unziplora
 
     parser = _Parser(prog="python -m klora_core", description="K-LoRA without a host.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    for command in (report, merge):
+    for command in (report, merge, unziplora):
         command.add_parser(commands).set_defaults(run=command.run)
     return parser

@@ -14,6 +14,6 @@ from .layout import Layout, layout_of
 from .networks import TABLES, is_numbered, numbered
 from .prefixes import unwrapped
 from .sign_table import OTHER, UNET
-from .slots import Slot, block, depth_key, is_attention
+from .slots import Slot, block, depth_key, is_attention, reads_text, transformer_block
 from .table import Placed, flat
 from .text import TextModule, is_text_encoder, text_module

@@ -51,6 +51,13 @@ _STAGE = re.compile(
 )
 _LAST = ("final_layer", "out", "head", "proj_out", "norm_out", "final_proj")
 _NUMBER = re.compile(r"(\d+)")
+# The innermost of blocks in blocks.
+_BLOCK = re.compile(r"(.*?(?:\w*blocks|\w*layers)\.\d+(?:\..*(?:\w*blocks|\w*layers)\.\d+)?)\.")
+# Projections whose input is the text alone: keys and values of cross-attention.
+_TEXT = re.compile(
+    r"\.(attn2\.(to_[kv]|kv_proj)|cross_attn\.([kv]|[kv]_proj|to_[kv]|kv_linear)"
+    r"|cross_attention\.to_(key|value))$"
+)
 _ATTENTION = re.compile(
     r"(^|\.)(?!\w*modulation|compress_to_|expand_from_)(\w*attn\d*|(self_|cross_)?attention)(_\w+)?(\.|\[|$)"
 )
@@ -87,6 +94,20 @@ def block(name: str) -> tuple[str, str]:
         return "other", name.split("[", 1)[0].split(".")[0]
     group = _STAGES[stage - 1][1]
     return group, group if group == "mid" or number is None else f"{group} {number}"
+
+
+def transformer_block(name: str) -> str:
+    """The transformer block that a slot lies in, by the head of its name; of none its first part alone."""
+    found = _BLOCK.match(name)
+    return found[1] if found else name.split("[", 1)[0].split(".")[0]
+
+
+def reads_text(name: str) -> bool:
+    """Whether a slot is a key or value projection of cross-attention, whose input is the text and no more.
+
+    Where text and picture are tokens of one attention there is no such slot.
+    """
+    return _TEXT.search(name) is not None
 
 
 def is_attention(name: str) -> bool:

@@ -42,15 +42,27 @@ def ziplora(shapes: Shapes, seed: int) -> Published:
 
 
 def unziplora(shapes: Shapes, seed: int) -> Published:
-    """changLiu77/UnZipLoRA: one of its two files, the column weights already in ``up``; diffusers 0.25."""
+    """changLiu77/UnZipLoRA: one of its two files, the mask of its columns already in ``up``; diffusers 0.25.
+
+    The learned weights of the columns are not in it, see :func:`mergers`.
+    """
     rng, tensors, dense = torch.Generator().manual_seed(seed), {}, {}
     for name, shape in shapes.items():
         up, down = _factors(shape, 4, rng)
-        up = up * torch.rand(shape[0], 1, generator=rng)
+        up = up * torch.randint(0, 2, (shape[0], 1), generator=rng)
         tensors[f"unet.unet.{name}.lora.up.weight"] = up
         tensors[f"unet.unet.{name}.lora.down.weight"] = down
         dense[name] = up.double() @ down.double()
     return Published(tensors, dense)
+
+
+def mergers(shapes: Shapes, half: str, seed: int) -> dict[str, Tensor]:
+    """What ``torch.save`` is given beside a half: by ``unet_unziplora_state_dict``, one a layer."""
+    rng = torch.Generator().manual_seed(seed)
+    return {
+        f"unet.{name}.lora.merge_{half}": torch.nn.Parameter(torch.rand(shape[0], generator=rng))
+        for name, shape in shapes.items()
+    }
 
 
 def coto(shapes: Shapes, seed: int) -> Published:
