@@ -7,7 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
 from .host import serve_sets
-from .learn import KLoRAPickLoras
+from .learn import KLoRAPickLoras, KLoRATrainLora
 from .load import KLoRALoadLora, KLoRALoadPair
 from .lora_set import KLoRASet
 from .loras import serve_info
@@ -33,4 +33,5 @@ class KLoRAExtension(ComfyExtension):
             KLoRACompose,
             KLoRAMerge,
             KLoRAPickLoras,
+            KLoRATrainLora,
         ]

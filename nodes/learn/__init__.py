@@ -2,3 +2,4 @@
 
 from .category import CATEGORY
 from .pick_loras import KLoRAPickLoras
+from .train_lora import KLoRATrainLora

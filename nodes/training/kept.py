@@ -1,0 +1,112 @@
+"""What a training was and gave, in the host's temporary folder: an equal Run goes on, or is done at once.
+
+The host empties that folder when it starts and when it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+from torch import Tensor
+
+from ...klora_core import __version__
+
+_LOG = logging.getLogger("klora")
+_FOLDER, _SUFFIX = "klora_training", ".pt"
+# The newest are kept: so many, and so many bytes of them together.
+_MOST, _MOST_BYTES = 8, 8 * 2**30
+
+
+def digest(model: Any, *decides: Any) -> str:
+    """A name for all that decides on a training's result: the model's file and patches, and ``decides``:
+    numbers, texts, tensors by their content, and what is made of them."""
+    hashed = hashlib.sha256(__version__.encode())
+    _add(hashed, _model(model))
+    for each in decides:
+        _add(hashed, each)
+    return hashed.hexdigest()[:32]
+
+
+def _model(model: Any) -> list[Any]:
+    made: Any = model.cached_patcher_init or ()
+    told: list[Any] = [type(model.model).__name__, str(model.model_dtype())]
+    for argument in made[1] if len(made) > 1 else ():
+        told.append(repr(argument) if not isinstance(argument, (dict, list)) else None)
+        if isinstance(argument, str) and os.path.isfile(argument):
+            file = os.stat(argument)
+            told += [file.st_size, file.st_mtime_ns]
+    # Patches have no content that is cheap to read; an equal Run has the very same.
+    return [*told, str(model.patches_uuid) if model.patches else None]
+
+
+def _add(hashed: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        plain = value.detach().cpu().contiguous()
+        hashed.update(f"tensor {plain.dtype} {tuple(plain.shape)}".encode())
+        hashed.update(plain.flatten().view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, Mapping):
+        hashed.update(f"map {len(value)}".encode())
+        for key in sorted(value, key=str):
+            hashed.update(repr(key).encode())
+            _add(hashed, value[key])
+    elif isinstance(value, (list, tuple)):
+        hashed.update(f"list {len(value)}".encode())
+        for each in value:
+            _add(hashed, each)
+    elif is_dataclass(value) and not isinstance(value, type):
+        hashed.update(type(value).__name__.encode())
+        for field in fields(value):
+            _add(hashed, getattr(value, field.name))
+    elif value is None or isinstance(value, (str, int, float, bool)):
+        hashed.update(f"{type(value).__name__} {value!r};".encode())
+    else:
+        # Nothing that is told by its content: never the same again.
+        hashed.update(f"{type(value).__name__} {id(value)};".encode())
+
+
+def take(name: str) -> dict[str, Any] | None:
+    """What was kept under ``name``, None where nothing is, or nothing that can be read any more."""
+    path = _path(name)
+    if not path.is_file():
+        return None
+    try:
+        with torch.inference_mode(False):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        _LOG.warning("The kept state of a training can't be read (%s): it begins anew.", error)
+        return None
+
+
+def keep(name: str, state: Mapping[str, Any]) -> None:
+    """Keep ``state``: tensors, numbers, texts, lists and maps of them. A full disk is said, and no error."""
+    path = _path(name)
+    beside = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(state), beside)
+        os.replace(beside, path)
+        _bound(path.parent, path)
+    except (OSError, RuntimeError) as error:
+        _LOG.warning("The state of a training can't be kept (%s): an equal Run begins anew.", error)
+        beside.unlink(missing_ok=True)
+
+
+def _bound(folder: Path, newest: Path) -> None:
+    files = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    held = 0
+    for count, path in enumerate(files):
+        held += path.stat().st_size
+        if path != newest and (count >= _MOST or held > _MOST_BYTES):
+            path.unlink(missing_ok=True)
+
+
+def _path(name: str) -> Path:
+    return Path(folder_paths.get_temp_directory()) / _FOLDER / f"{name}{_SUFFIX}"

@@ -1,0 +1,19 @@
+"""What a training keeps goes to a folder of the test's own, empty at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def temp(tmp_path: Path) -> Iterator[Path]:
+    """The host's temporary folder."""
+    import folder_paths
+
+    before = folder_paths.get_temp_directory()
+    folder_paths.set_temp_directory(str(tmp_path / "temp"))
+    yield tmp_path / "temp"
+    folder_paths.set_temp_directory(before)
