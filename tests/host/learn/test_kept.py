@@ -11,7 +11,7 @@ from tests.support.families.again import loadable
 from tests.support.families.inputs import conditioning
 from tests.support.families.nets import sample
 from tests.support.host.nodes import part
-from tests.support.host.training import pictures, train
+from tests.support.learning.node import pictures, train
 
 STEPS = 16
 INTERRUPT = comfy.model_management.InterruptProcessingException

@@ -12,7 +12,7 @@ from tests.support.families.again import latent, loadable
 from tests.support.families.inputs import conditioning
 from tests.support.families.nets import sample
 from tests.support.host.nodes import fuse, part, relative
-from tests.support.host.training import pictures, train
+from tests.support.learning.node import pictures, train
 
 # UNets, joint and single streams, cross-attention; pictures and videos; eps, v and flow.
 FAMILIES = {

@@ -11,7 +11,7 @@ from klora_core.train import Noised
 from klora_core.train.fusable.halves import UnZip
 from klora_core.train.fusable.training import Plan, Shown, terms
 from klora_core.train.loop import Loop, Pace
-from tests.support.learning import TEXT, WORDS, Network, Small, dense, items, merged, sizes
+from tests.support.learning.small import TEXT, WORDS, Network, Small, dense, items, merged, sizes
 
 PLAN = Plan(steps=9, rate=0.01, rank=4, seed=3)
 

@@ -10,7 +10,7 @@ from klora_core.train.fusable.beams import BeamLora
 from klora_core.train.fusable.coto import CoTo
 from klora_core.train.fusable.training import Plain, Plan, copies_of, terms
 from klora_core.train.loop import Loop, Pace
-from tests.support.learning import Network, Small, dense, items, merged, sizes
+from tests.support.learning.small import Network, Small, dense, items, merged, sizes
 
 PLAN = Plan(steps=24, rate=0.05, rank=4, seed=3)
 METHODS = {"plain": Plain, "coto": CoTo, "beamlora": BeamLora}
