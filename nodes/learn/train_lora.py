@@ -11,12 +11,19 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ...klora_core.errors import KLoraError
+from ...klora_core.files.learned import rank_tensors
+from ...klora_core.loras import SUBJECT
 from ...klora_core.merges import state_dict
+from ...klora_core.methods import LoraSwitch
+from ...klora_core.plan import KEEP
+from ...klora_core.progress import AUTO
 from ...klora_core.train.fusable import METHODS, Plan, TrainMethod
+from ..composing import Member, compose
 from ..dials import advanced
 from ..host import of_model
 from ..inputs import checked, shown
 from ..loras import LoraStateDict
+from ..methods import of_value
 from ..training import LAYERS, Course, Learned, Steps, caption, has_masks, items, kernels, learn, sizes
 from .category import CATEGORY
 
@@ -52,7 +59,8 @@ class KLoRATrainLora(io.ComfyNode):
                     "method",
                     options=[io.DynamicCombo.Option(row.label, _own(row)) for row in METHODS],
                     tooltip="plain: nothing special. CoTo: blocks of the model are off at random at first. "
-                    "BeamLoRA: weak ranks become copies of strong ones. UnZipLoRA: two LoRAs of one picture.",
+                    "BeamLoRA: weak ranks become copies of strong ones. SMoRA: ranks are chosen by the "
+                    "picture. UnZipLoRA: two LoRAs of one picture.",
                 ),
                 io.Int.Input(
                     "batch",
@@ -142,9 +150,6 @@ def _train(
         Steps(plan.steps),
     )
     loras = [_stored(model, row, plan, lora, i) for i, lora in enumerate(learned.loras)]
-    trained = model
-    for lora in loras:
-        trained = comfy.sd.load_lora_for_models(trained, None, lora, 1.0, 0)[0]
     style = (
         loras[1]
         if len(loras) > 1
@@ -153,7 +158,7 @@ def _train(
         )
     )
     report = _report(row, plan, learned, len(pictures), has_masks(latents))
-    return io.NodeOutput(loras[0], style, trained, report, {"loss": list(learned.losses)})
+    return io.NodeOutput(loras[0], style, _with(model, row, loras), report, {"loss": list(learned.losses)})
 
 
 def _own(row: TrainMethod) -> list[io.Input]:
@@ -196,7 +201,7 @@ def _chosen(value: Mapping[str, Any]) -> tuple[TrainMethod, dict[str, Any]]:
 
 
 def _stored(model: Any, row: TrainMethod, plan: Plan, lora: Any, index: int) -> LoraStateDict:
-    """A trained LoRA as an ordinary one, by kohya's names, with what its header says."""
+    """A trained LoRA as a file has it, ordinary ones by kohya's names, with what its header says."""
     half = row.halves[index] if row.halves else ""
     about = {
         "method": row.label,
@@ -214,7 +219,23 @@ def _stored(model: Any, row: TrainMethod, plan: Plan, lora: Any, index: int) -> 
         "klora_training": json.dumps({**about, **({"half": half} if half else {})}),
     }
     name = f"{row.label} {half or 'LoRA'}, {plan.steps} steps"
-    return LoraStateDict(state_dict(lora, shapes=kernels(model)), name, header)
+    if row.by_input:
+        tensors = rank_tensors({slot.name: change for slot, change in lora.items()})
+    else:
+        tensors = state_dict(lora, shapes=kernels(model))
+    return LoraStateDict(tensors, name, header)
+
+
+def _with(model: Any, row: TrainMethod, loras: Sequence[LoraStateDict]) -> Any:
+    """The model with what was trained at strength 1: by ordinary patches, or on hooks where those can't."""
+    if row.by_input:
+        members = [Member(lora, lora.file, SUBJECT) for lora in loras]
+        return compose(model, None, members, of_value({"method": LoraSwitch.name}), KEEP, AUTO, None).result[
+            0
+        ]
+    for lora in loras:
+        model = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0)[0]
+    return model
 
 
 def _report(row: TrainMethod, plan: Plan, learned: Learned, pictures: int, masked: bool) -> str:

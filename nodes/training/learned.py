@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...klora_core.deltas import LowRank
+from ...klora_core.files.learned import RanksOf
 from ...klora_core.names import Slot
 from ...klora_core.train import Changes, Item, Loop, Model, Pace, noised, together
 from ...klora_core.train.fusable import Method, Plan, Sizes, TrainMethod, copies_of, error, terms
@@ -36,7 +37,7 @@ class Learned:
     """What a training gave: its LoRAs by slot, each step's loss, the loss on copies that were not trained on
     before and after, the layers that never ran, and the method's own sentences."""
 
-    loras: tuple[dict[Slot, LowRank], ...]
+    loras: tuple[dict[Slot, Any], ...]
     losses: tuple[float, ...]
     before: float
     after: float
@@ -114,9 +115,7 @@ def _learned(
 def _plain(learned: Learned, slots: Sequence[Slot]) -> dict[str, Any]:
     """What was learned as tensors, numbers and texts; a slot by its place among ``slots``."""
     places = {slot: i for i, slot in enumerate(slots)}
-    loras = [
-        {places[slot]: [change.up, change.down] for slot, change in lora.items()} for lora in learned.loras
-    ]
+    loras = [{places[slot]: _numbers(change) for slot, change in lora.items()} for lora in learned.loras]
     return {
         "loras": loras,
         "losses": list(learned.losses),
@@ -126,8 +125,20 @@ def _plain(learned: Learned, slots: Sequence[Slot]) -> dict[str, Any]:
     }
 
 
+def _numbers(change: LowRank | RanksOf) -> list[Any]:
+    if isinstance(change, RanksOf):
+        return [change.up, change.down, change.router, change.bias, change.k]
+    return [change.up, change.down]
+
+
+def _change(numbers: Sequence[Any]) -> LowRank | RanksOf:
+    return LowRank(*numbers) if len(numbers) == 2 else RanksOf(*numbers)
+
+
 def _finished(state: dict[str, Any], slots: Sequence[Slot]) -> Learned:
-    loras = tuple({slots[place]: LowRank(*pair) for place, pair in lora.items()} for lora in state["loras"])
+    loras = tuple(
+        {slots[place]: _change(numbers) for place, numbers in lora.items()} for lora in state["loras"]
+    )
     before, after = state["ends"]
     return Learned(
         loras, tuple(state["losses"]), before, after, tuple(state["unseen"]), tuple(state["facts"])

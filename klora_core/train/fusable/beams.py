@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...deltas import LowRank
 from ...names import Slot
 from ..chains import added
 from ..items import Model, Noised
@@ -156,7 +156,7 @@ class BeamLora(Plain):
     def resume(self, state: State) -> None:
         self._then, self._turns, self._copied = state["then"], state["turns"], state["copied"]
 
-    def results(self) -> tuple[dict[Slot, LowRank], ...]:
+    def results(self) -> tuple[dict[Slot, Any], ...]:
         with torch.no_grad():
             return (
                 {

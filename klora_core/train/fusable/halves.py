@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...deltas import LowRank
 from ...errors import KLoraError
 from ...names import Slot, reads_text
 from ..chains import added
@@ -115,7 +114,7 @@ class UnZip:
         for half, masks in zip(self.masks, state["masks"], strict=True):
             half.update(zip(half, (mask.to(self.plan.device) for mask in masks), strict=True))
 
-    def results(self) -> tuple[dict[Slot, LowRank], ...]:
+    def results(self) -> tuple[dict[Slot, Any], ...]:
         with torch.no_grad():
             return tuple(
                 {

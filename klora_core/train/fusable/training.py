@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -71,8 +71,9 @@ class Method(Protocol):
         """Go on from a state."""
         ...
 
-    def results(self) -> tuple[dict[Slot, LowRank], ...]:
-        """The LoRAs as they are now, ordinary ones: one, or the content's and the style's."""
+    def results(self) -> tuple[dict[Slot, Any], ...]:
+        """The LoRAs as they are now, on the CPU: one, or the content's and the style's. By slot
+        ``LowRank``, or ``RanksOf`` where ranks are chosen."""
         ...
 
     def facts(self) -> list[str]:
@@ -103,7 +104,7 @@ class Plain:
     def resume(self, state: State) -> None:
         pass
 
-    def results(self) -> tuple[dict[Slot, LowRank], ...]:
+    def results(self) -> tuple[dict[Slot, Any], ...]:
         return ({slot: own.stored() for slot, own in self.factors.items()},)
 
     def facts(self) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from tests.support.families.again import latent, loadable
 from tests.support.families.inputs import conditioning
 from tests.support.families.nets import sample
-from tests.support.host.nodes import fuse, part, relative
+from tests.support.host.nodes import compose, fuse, lora_set, part, relative
 from tests.support.learning.node import pictures, train
 
 # UNets, joint and single streams, cross-attention; pictures and videos; eps, v and flow.
@@ -148,6 +148,17 @@ def test_it_goes_into_the_other_nodes(pack, small):
         made.lora.metadata["ss_network_dim"] == "4" and made.lora.metadata["ss_base_model_version"] == "Wan"
     )
     assert "UnZipLoRA" in made.style_lora.message
+
+
+def test_a_lora_whose_ranks_are_chosen_works_in_compose_loras(pack, small):
+    made = train(pack, small, [pictures(small, "wan", 1)], [conditioning("wan", 1)], "SMoRA", rank=12)
+    assert "Compose LoRAs" in made.report and all(key.startswith("klora_ranks.") for key in made.lora)
+    base, tried = sample(small, "wan"), sample(made.model, "wan")
+    composed = compose(pack, small, lora_set(pack, (made.lora, "subject", 1.0)), {"method": "LoRA Switch"})
+    assert relative(tried, base) > 1e-4 and torch.equal(tried, sample(composed.model, "wan"))
+    # From what was kept it is the same.
+    again = train(pack, small, [pictures(small, "wan", 1)], [conditioning("wan", 1)], "SMoRA", rank=12)
+    assert all(torch.equal(made.lora[key], again.lora[key]) for key in made.lora)
 
 
 def test_masks_of_latents_are_said_not_to_count(pack, small):
