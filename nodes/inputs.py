@@ -85,6 +85,10 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
+
+
 def _values(inputs: Sequence[io.Input], given: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Of each of ``inputs`` its value in ``given``, where it is there and not None."""
     found = {}
@@ -111,7 +115,8 @@ def _value(each: io.Input, value: Any, name: str) -> Any:
     if isinstance(each, io.Combo.Input) and not isinstance(value, str):
         raise KLoraError(f"{name} must be one of {', '.join(each.options)}, got {shown(value)}.")
     wire = _WIRES.get(each.get_io_type())
-    if wire is not None and not wire.fits(value):
+    # To a node that takes lists the host sends what came by the wire as one.
+    if wire is not None and not (wire.fits(value) or (_is_list(value) and all(map(wire.fits, value)))):
         raise KLoraError(f"{name} must be {wire.what}, got {shown(value)}: connect {wire.source}.")
     return value
 

@@ -172,7 +172,8 @@ def test_masks_of_latents_are_said_not_to_count(pack, small):
         (lambda d: d.update(positive=[conditioning("wan", 1)] * 3), "3 prompts in positive and 1 pictures"),
         (lambda d: d.update(latents=[{"samples": torch.zeros(1, 4, 8, 8)}]), "the VAE of this model"),
         (lambda d: d.update(latents=[{"samples": torch.zeros(0, 16, 1, 8, 8)}]), "at least one picture"),
-        (lambda d: d.update(latents=[{}]), "Encode the pictures with VAE Encode"),
+        (lambda d: d.update(latents=[{}]), "latents must be a latent"),
+        (lambda d: d.update(latents=[{"samples": 1}]), "Encode the pictures with VAE Encode"),
         (lambda d: d.update(method="LoHa"), "method must be one of plain, CoTo, BeamLoRA"),
         (lambda d: d.update(method="UnZipLoRA", prompts=[]), "Connect a prompt to content"),
         (
