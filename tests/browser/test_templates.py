@@ -21,7 +21,7 @@ OPEN = """async ([graph, name]) => {
   await app.loadGraphData(graph, true, true, name, { openSource: 'template' })
   const { ds, low_quality } = app.canvas
   const note = app.rootGraph.nodes.find((node) => node.type === 'MarkdownNote')
-  const fuse = klora.fuse()
+  const fuse = klora.fuse() ?? app.rootGraph.nodes.find((node) => node.type.startsWith('KLoRATrain'))
   const on = (x, y) => app.canvas.ds.convertOffsetToCanvas([x, y])
   const box = ({ pos, size }) => [...on(pos[0], pos[1]), ...on(pos[0] + size[0], pos[1] + size[1])]
   return { zoom: ds.scale, low: low_quality, note: box(note), fuse: box(fuse) }

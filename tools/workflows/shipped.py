@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..host.find import REPO
-from . import several, sheets, single, two_parts
+from . import several, sheets, single, train_lora, two_parts
 from .editor.canvas import Json
 from .editor.host_nodes import HostNodes
 
@@ -45,6 +45,7 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-methods": Shipped("12 All methods on one sheet", sheets.methods),
     "k-lora-many-styles": Shipped("13 Two styles merged, one subject (many-styles)", several.many_styles),
     "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
+    "k-lora-train-lora": Shipped("16 Train LoRA for fusion", train_lora.build),
 }
 
 

@@ -12,11 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from klora_core import palette
 from tools.host.server import Server
 from tools.workflows.shipped import path_of
+from world.draw.scenes import draw, random_scene
 from world.pictures import layouts
+from world.pictures.board import BADGE, GAP, LARGE, Board
 from world.pictures.cast import LEAN, PAIR, Cast, serving_world
 from world.pictures.files import save
 from world.pictures.shots import take
@@ -57,6 +61,27 @@ THUMBNAILS = {
 """One noise for all, the workflows' own seed; settings that differ from the workflow's are written in too."""
 
 
+_SIDE, _ACROSS, _DOWN = 2 * 96, 3, 2
+
+
+def train_lora() -> Image.Image:
+    """Six pictures of one subject, and what becomes of them in words."""
+    board, rng = Board(), np.random.default_rng(20250218)
+    for at in range(_ACROSS * _DOWN):
+        row, column = divmod(at, _ACROSS)
+        pixels = np.rint(draw(random_scene(rng, ("fish",))) * 255).astype(np.uint8)
+        place = GAP + column * (_SIDE + GAP), BADGE + row * (_SIDE + GAP)
+        board.picture(Image.fromarray(pixels), place, _SIDE)
+    top = BADGE + _DOWN * (_SIDE + GAP)
+    board.text("Train a LoRA for fusion", (GAP, top), LARGE, palette.TEXT)
+    board.text("your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA", (GAP, top + 56))
+    return board.image
+
+
+# Those of workflows that train: what is learned from, drawn by the world without a model.
+DRAWN = {"k-lora-train-lora": train_lora}
+
+
 def thumbnail(server: Server, name: str) -> Image.Image:
     """Run one workflow on the world and lay its pictures out."""
     wanted = THUMBNAILS[name]
@@ -65,8 +90,14 @@ def thumbnail(server: Server, name: str) -> Image.Image:
 
 def main(names: list[str]) -> None:
     """One JPEG a workflow."""
+    chosen = names or [*THUMBNAILS, *DRAWN]
+    for name in filter(DRAWN.__contains__, chosen):
+        save(DRAWN[name](), path_of(name, "jpg"))
+    rest = [name for name in chosen if name not in DRAWN]
+    if not rest:
+        return
     with serving_world() as server:
-        for name in names or THUMBNAILS:
+        for name in rest:
             save(thumbnail(server, name), path_of(name, "jpg"))
 
 

@@ -54,6 +54,7 @@ SMALL = """(steps) => {
     else if (widget.name === 'seed' || (title === 'Seed' && widget.name === 'value'))
       widget.value = Math.floor(Math.random() * 2 ** 32)
     else if (title === 'Steps' && widget.name === 'value') widget.value = steps
+    else if (widget.name === 'method.steps') widget.value = steps
     else if (title.endsWith(' from') && widget.name === 'value') widget.value = steps / 2
   }
 }"""

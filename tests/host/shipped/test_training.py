@@ -1,0 +1,17 @@
+"""The template that trains a LoRA, executed by the real server: trained, saved, and a picture by it."""
+
+from __future__ import annotations
+
+from tests.support.host.shipped_runs import STEPS, execute, picture
+
+
+def test_train_lora(served):
+    prompt, node_of, run = execute(served, "k-lora-train-lora")
+    assert run.error is None
+    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    assert f"CoTo (CoTo, arXiv 2506.05713): 56 layers of rank 16, {STEPS} steps" in texts
+    assert "before" in texts and "after" in texts
+    image = picture(served, run, node_of["SaveImage"])
+    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    # The loss as a picture.
+    assert run.images(node_of["LossGraphNode"])
