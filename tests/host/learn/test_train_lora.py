@@ -227,3 +227,21 @@ def test_layers_by_kind(pack):
     assert relative(answer(pack, model, "sd15", [made.lora]), answer(pack, made.model, "sd15")) < 1e-5
     shapes = {made.lora[key].ndim for key in made.lora if key.endswith("down.weight")}
     assert shapes == {2, 4}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_bases_of_fewer_bits_are_trained_through(pack, dtype):
+    model = loadable("z_image", dtype)
+    weights = {name: weight.dtype for name, weight in model.model.named_parameters()}
+    made = train(pack, model, [pictures(model, "z_image", 1)], [conditioning("z_image", 1)], steps=6)
+    before, after = map(float, re.search(r"([\d.]+) before, ([\d.]+) after", made.report).groups())
+    assert after < before and all(tensor.dtype == torch.float32 for tensor in made.lora.values())
+    assert weights == {name: weight.dtype for name, weight in model.model.named_parameters()}
+
+
+def test_a_model_that_cannot_be_loaded_again_gets_the_remedy(pack):
+    model = loadable("wan")
+    model.cached_patcher_init = None
+    error = part(pack, "klora_core.errors").KLoraError
+    with pytest.raises(error, match="Load the checkpoint with Load Checkpoint"):
+        train(pack, model, [pictures(model, "wan", 1)], [conditioning("wan", 1)])
