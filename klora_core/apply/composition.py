@@ -132,19 +132,8 @@ class Attachment:
                 self.buffers.show(target, int(who[slot]))
         self._shown = who
 
-    def run(
-        self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor], step: int = 0
-    ) -> Tensor:
-        """The mixture of the passes ``who`` [passes, slots] by ``weights``; ``call(pass)`` runs the model.
-
-        ``step`` is the run's, for what is recorded of it.
-        """
-        output = self._mixed(who, weights, call)
-        if self.record is not None:
-            self.record.keep(step)
-        return output
-
-    def _mixed(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:
+    def run(self, who: np.ndarray, weights: Sequence[float], call: Callable[[int], Tensor]) -> Tensor:
+        """The mixture of the passes ``who`` [passes, slots] by ``weights``; ``call(pass)`` runs the model."""
         if len(weights) == 1:
             return self._pass(who[0], 0, call)
         mixed: Tensor | None = None
@@ -153,6 +142,11 @@ class Attachment:
             mixed = output if mixed is None else mixed + output
         assert mixed is not None, "a method has passes"
         return mixed
+
+    def keep(self, step: int) -> None:
+        """An evaluation of ``step`` is over: what its gates gave is the step's."""
+        if self.record is not None:
+            self.record.keep(step)
 
     def _pass(self, who: np.ndarray, index: int, call: Callable[[int], Tensor]) -> Tensor:
         self.show(who)

@@ -167,7 +167,9 @@ class SidePath:
 
         weights = method.weights(moment)
         passes = len(weights)
-        return attachment.run(method.who(moment), weights, call, moment.step)
+        output = attachment.run(method.who(moment), weights, call)
+        attachment.keep(moment.step)
+        return output
 
     def _attachment(self, model: Any, device: torch.device, options: dict[str, Any]) -> Attachment:
         attachment = self._attached.get(id(model))

@@ -188,6 +188,12 @@ COMPOSE = """(method) => {
   wire(compose, 'report', find('PreviewAny'), 'source')
 }"""
 
+OWN_WIDGETS = """() => app.rootGraph.nodes.find((node) => node.type === 'KLoRACompose').widgets
+  .filter((widget) => widget.name.startsWith('method.')).map((widget) => widget.name.slice(7))"""
+INPUTS = (
+    """() => app.rootGraph.nodes.find((node) => node.type === 'KLoRACompose').inputs.map((one) => one.name)"""
+)
+
 
 @pytest.mark.parametrize("method", ["LoRA Switch", "K-LoRA"])
 def test_other_methods_and_nodes_get_their_map_too(opened, method):
@@ -211,6 +217,24 @@ def test_other_methods_and_nodes_get_their_map_too(opened, method):
         assert all("choice" not in slot and len(slot["loras"]) == 2 for slot in plan["slots"])
         turns = [colours[letter] for letter in "cccccc" + "sssss" + "c"]
         assert shown(opened, plan, steps) == [turns] * len(plan["slots"])
+
+
+def test_what_the_gates_of_a_run_gave_is_mixed_into_its_cells(opened):
+    load(opened, fresh(5))
+    opened.evaluate(COMPOSE, "Arrow")
+    assert {"top", "pool", "sum"} <= set(opened.evaluate(OWN_WIDGETS))
+    run(opened)
+    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    plan = opened.evaluate("klora.plan()")
+    undecided = plan["candidates"][-1]
+    assert undecided["label"] == "decided by the picture"
+    found = {colour for row in shown(opened, plan, 5) for colour in row}
+    assert undecided["dark"] not in found and len(found) > 5, "every layer has mixtures of its own"
+    assert "the 5 steps of the last run" in opened.evaluate(STATUS)
+    # A gate is wired into the method that has one.
+    opened.evaluate("klora.turn('method', 'MoLE')")
+    frames(opened)
+    assert "gate" in [name.rpartition(".")[2] for name in opened.evaluate(INPUTS)]
 
 
 def test_a_setting_that_the_map_cannot_follow_says_so(opened):

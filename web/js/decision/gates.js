@@ -30,6 +30,9 @@ export function readGates(value) {
 export const areOf = ({ steps, gates }, { slots, candidates }) =>
   gates.length === slots.length * steps * candidates.length
 
+/** What tells decisions of one document from another's. @param {PlanDocument} document */
+export const decidedBy = ({ set, slots, loras, gate }) => JSON.stringify([set ?? slots.length, loras, gate])
+
 /**
  * A decision with what the gates of its run were: whoever has most leads a cell, and `mixed` says how much each has.
  * @param {Decision} decision @param {Gates} gates @param {PlanDocument} document

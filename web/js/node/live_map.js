@@ -1,7 +1,7 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
 import { columnAt, columnsFor } from '../decision/columns.js'
-import { areOf, withGates } from '../decision/gates.js'
+import { areOf, decidedBy, withGates } from '../decision/gates.js'
 import { LastDocument } from '../decision/last_document.js'
 import { Runs } from '../decision/runs.js'
 import { asideBy, locatorOf } from '../graph/graph.js'
@@ -44,7 +44,7 @@ export class LiveMap {
   #runs = new Runs()
   /** @type {Columns | null} */
   #columns = null
-  /** What the gates of the last run were, and of which document. @type {{ gates: Gates, plan: PlanDocument } | null} */
+  /** What the gates of the last run were, and of which decisions. @type {{ gates: Gates, of: string | null } | null} */
   #gates = null
   #seen = ''
   #frame = 0
@@ -154,7 +154,8 @@ export class LiveMap {
   /** A run is over, in which the picture decided. @param {Gates} gates */
   gated(gates) {
     const { plan } = this.#last
-    this.#gates = plan && areOf(gates, plan) ? { gates, plan } : null
+    // The document may still be on its way, and may come again.
+    this.#gates = { gates, of: plan && decidedBy(plan) }
     this.#seen = ''
     this.update()
   }
@@ -248,8 +249,9 @@ export class LiveMap {
     if (seen === this.#seen) return
     this.#seen = seen
     const decided = decider.decide(plan, settings, asked)
-    const gates = this.#gates?.plan === plan ? this.#gates.gates : null
-    const decision = gates ? withGates(decided, gates, plan, asked) : decided
+    const { gates, of } = this.#gates ?? {}
+    const isOf = gates && areOf(gates, plan) && (of ?? decidedBy(plan)) === decidedBy(plan)
+    const decision = isOf ? withGates(decided, gates, plan, asked) : decided
     this.#columns = decision.columns
     const value = decider.even?.(plan, settings, decision.columns, HALF) ?? null
     const dial = decider.dial ?? ''

@@ -56,7 +56,9 @@ def attached(net, plan, rows, spots=WHOLE, dtype=torch.float32):
 
 def run(attachment, net, x, step=0):
     plan_who = np.full((1, 1), 2, dtype=np.int8)
-    return attachment.run(plan_who, (1.0,), lambda index: net(x), step)
+    output = attachment.run(plan_who, (1.0,), lambda index: net(x))
+    attachment.keep(step)
+    return output
 
 
 def weighed(tokens, loras, e, tau, pool, total, strengths):
