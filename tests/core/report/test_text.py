@@ -51,7 +51,8 @@ def test_names_counts_and_shares():
 def test_many_steps_stay_readable(steps):
     lines = text_of(plan(MIXED), steps).splitlines()
     assert len(lines) < 50
-    assert all(len(line) < 200 for line in lines)
+    # What answers a question is a sentence or two, and told as such.
+    assert all(len(line) < 200 for line in lines if not line.startswith("Why "))
     last = [line.split()[0] for line in lines if line.rstrip().endswith(("#", ".."))][-1]
     assert last.split("-")[-1] == str(steps)
 
@@ -193,8 +194,9 @@ COURSE = [
 ]
 ANSWERS = [
     "Why is my style weak? It has 42% of the layers over a run. With balance +0.02 both would have half.",
-    "Why is my subject lost? It has 58% of the layers over a run; where it works, it works at strength 0.5 "
-    "against 1. If it is still too little, use a more negative balance.",
+    "Why is my subject lost? It has 58% of the layers over a run; schedule s gives it less than s*, which "
+    "would give it 67%; where it works, it works at strength 0.5 against 1. If it is still too little, use a "
+    "more negative balance.",
     "",
 ]
 HEAD = [
