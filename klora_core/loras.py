@@ -16,7 +16,8 @@ class LoraInfo:
     """A LoRA of the plan. ``slots`` counts what it changes in the diffusion model.
 
     ``alone`` names the slots among these that do not compete; ``kind`` is what most of them are (``LoHa``),
-    ``base`` the base model that it was trained on, in words, where its file tells.
+    ``base`` the base model that it was trained on, in words, where its file tells. ``blocks`` says how
+    strongly it works in which blocks, as a person wrote it; empty: alike in all.
     """
 
     name: str
@@ -26,6 +27,7 @@ class LoraInfo:
     alone: tuple[str, ...] = ()
     kind: str = LORA
     base: str | None = None
+    blocks: str = ""
 
 
 def labels_of(roles: Sequence[str]) -> tuple[str, ...]:

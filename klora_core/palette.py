@@ -6,6 +6,8 @@ style and the page's ground has a contrast of 3 : 1 or more (WCAG 1.4.11), on da
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SUBJECT_COLOUR = "#fbc14e"
 STYLE_COLOUR = "#2b6ab3"
 SUBJECT_ON_LIGHT = "#b87012"
@@ -31,6 +33,9 @@ THEMES = {
     },
 }
 
+# How much of its colour the weakest of a family has.
+_PALEST = 0.3
+
 Rgb = tuple[int, int, int]
 
 
@@ -38,6 +43,23 @@ def candidates(count: int) -> list[tuple[str, str]]:
     """The colours of ``count`` candidates, each for a dark and for a light page; they repeat after eight."""
     dark, light = (SUBJECT_COLOUR, STYLE_COLOUR, *_MORE), (SUBJECT_ON_LIGHT, STYLE_ON_LIGHT, *_MORE_ON_LIGHT)
     return [(dark[i % len(dark)], light[i % len(light)]) for i in range(count)]
+
+
+def shaded(families: Sequence[int], depths: Sequence[float] = ()) -> list[tuple[str, str]]:
+    """The colours of candidates, for a dark and for a light page: those of their families, the paler the less
+    their depth, within 0 and 1; none: all whole."""
+    own, grounds = candidates(max(families, default=-1) + 1), (PANEL, THEMES["light"]["panel"])
+    found = []
+    for i, family in enumerate(families):
+        share = _PALEST + (1 - _PALEST) * depths[i] if depths else 1.0
+        dark, light = (_mixed(c, ground, share) for c, ground in zip(own[family], grounds, strict=True))
+        found.append((dark, light))
+    return found
+
+
+def _mixed(colour: str, ground: str, share: float) -> str:
+    pairs = zip(rgb(colour), rgb(ground), strict=True)
+    return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in pairs)
 
 
 def rgb(colour: str) -> Rgb:

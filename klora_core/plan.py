@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from string import ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from .deltas import Delta, Rows
 from .errors import KLoraError
 from .loras import LORA, OTHER, STYLE, SUBJECT, LoraInfo, labels_of
 from .methods import Method
-from .names import block
+from .names import block, strengths_of
 from .progress import Columns, Moment, Progress
 
 OTHER_LAYERS = KEEP, DROP = ("keep", "drop")
 SCHEMA = "klora-plan/1"
-_LETTERS = "csabdefghijklmnopqrtuvwxyz"
+_LETTERS = "csabdefghijklmnopqrtuvwxyz" + ascii_uppercase + digits
 _NOBODY = "-"
 
 
@@ -87,6 +88,11 @@ class Plan:
         """Whether the slots of a LoRA that do not compete are applied."""
         return self.other_layers == KEEP or lora.role == OTHER
 
+    def strength(self, lora: int, slot: str) -> float:
+        """How strongly a LoRA, by its number, works in a slot where and when it works."""
+        info = self.loras[lora]
+        return info.strength * strengths_of(info.blocks).of(slot)
+
     def first(self, role: str) -> LoraInfo | None:
         """The first LoRA of a role."""
         return next((lora for lora in self.loras if lora.role == role), None)
@@ -108,6 +114,42 @@ class Plan:
         if not chosen.size:
             return np.zeros((len(self.candidates), len(columns)))
         return np.stack([(chosen == c).mean(axis=(0, 1)) for c in range(len(self.candidates))])
+
+    @property
+    def taking_part(self) -> tuple[str, ...]:
+        """What the LoRAs are called that the method chooses from."""
+        return tuple(label for label, lora in zip(self.labels, self.loras, strict=True) if lora.role != OTHER)
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """What each candidate is called together with others of its kind."""
+        return self.method.families(self.taking_part) or self.candidates
+
+    @cached_property
+    def family_names(self) -> tuple[str, ...]:
+        """Each of them once."""
+        return tuple(dict.fromkeys(self.families))
+
+    @cached_property
+    def family_places(self) -> tuple[int, ...]:
+        """A place among the colours for each of them: a LoRA alone has its own, whatever else there is."""
+        further = len(self.taking_part)
+        own = {label: place for place, label in enumerate(self.taking_part)}
+        more = [name for name in self.family_names if name not in own]
+        return tuple(own[n] if n in own else further + more.index(n) for n in self.family_names)
+
+    @property
+    def colour_places(self) -> tuple[int, ...]:
+        """The same for each candidate."""
+        return tuple(self.family_places[self.family_names.index(family)] for family in self.families)
+
+    def family_shares(self, columns: Columns) -> np.ndarray:
+        """:meth:`shares` of each family's candidates together, float64 [families, columns]."""
+        shares = self.shares(columns)
+        found = np.zeros((len(self.family_names), len(columns)))
+        for share, family in zip(shares, self.families, strict=True):
+            found[self.family_names.index(family)] += share
+        return found
 
     @property
     def not_applied(self) -> tuple[str, ...]:
@@ -146,7 +188,7 @@ def make_plan(
     notes: Sequence[Note] = (),
     warnings: Sequence[str] = (),
 ) -> Plan:
-    """The plan of a method over ``rows``; of ``loras`` name, role and strength count, the rest is filled in.
+    """The plan of a method over ``rows``; of ``loras`` all but name, role, strength and blocks is filled in.
 
     Raises KLoraError for another ``other_layers``, ValueError where LoRAs of the role ``other`` are not last.
     """
@@ -163,6 +205,7 @@ def make_plan(
             tuple(slot.name for slot in rows.alone[i]),
             _kind([row.deltas[i] for row in rows.competing]),
             lora.base,
+            lora.blocks,
         )
         for i, lora in enumerate(loras)
     )
@@ -224,7 +267,8 @@ def head(plan: Plan, columns: Columns) -> dict[str, Any]:
 def _info(info: LoraInfo) -> dict[str, Any]:
     kind = {} if info.kind == LORA else {"kind": info.kind}
     base = {} if info.base is None else {"base": info.base}
-    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind, **base}
+    blocks = {"blocks": info.blocks} if info.blocks else {}
+    return {"name": info.name, "slots": info.slots, "strength": info.strength, **kind, **base, **blocks}
 
 
 def choice_words(plan: Plan, columns: Columns) -> list[str]:

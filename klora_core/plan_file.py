@@ -69,6 +69,7 @@ def _lora_of(lora: Mapping[str, Any], unmatched: Mapping[str, Any]) -> LoraInfo:
         tuple(alone),
         lora.get("kind", LORA),
         lora.get("base"),
+        lora.get("blocks", ""),
     )
 
 

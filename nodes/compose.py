@@ -55,8 +55,10 @@ class KLoRACompose(io.ComfyNode):
                     options=methods.options(),
                     tooltip="K-LoRA: in each layer and step the subject or the style. LoRA Switch: one whole "
                     "LoRA at a time. LoRA Composite: one run of the model for each, their mean. CMLoRA: the "
-                    "same, in turns one counts for more. B-LoRA: one block of SDXL each. Arrow: in each "
-                    "layer the picture itself weighs the LoRAs. MoLE: a trained gate weighs them.",
+                    "same, in turns one counts for more. B-LoRA: one block of SDXL each, or half of FLUX's "
+                    "single blocks. Arrow: in each layer the picture itself weighs the LoRAs. MoLE: a "
+                    "trained gate weighs them. As scheduled: each when, where and as strongly as its LoRA "
+                    "Set says. NP-LoRA: both all the time, the subject kept out of what the style looks at.",
                 ),
                 advanced("other_layers", OTHER_LAYERS, OTHER_LAYERS_TOOLTIP),
                 advanced("progress", MODES, PROGRESS_TOOLTIP),

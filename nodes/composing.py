@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..klora_core import report
-from ..klora_core.deltas import Digests
+from ..klora_core.deltas import Deltas, Digests
+from ..klora_core.errors import KLoraError, naming
 from ..klora_core.files.learned import content_of
 from ..klora_core.loras import OTHER, LoraInfo, labels_of
 from ..klora_core.memo import Memo
-from ..klora_core.methods import Given, Make
-from ..klora_core.names import words_of
+from ..klora_core.methods import ALWAYS, Given, Make, When
+from ..klora_core.names import in_blocks, words_of
 from ..klora_core.page import for_page
 from ..klora_core.plan import KEEP, Plan, make_plan
 from ..klora_core.progress import AUTO, Columns, Progress, in_steps, over_progress
-from .host import energies, keep_set, scores
-from .loras import notes, read
+from ..klora_core.report import not_followed
+from .host import energies, keep_set, layers_of, scores
+from .loras import HostLora, notes, read
 from .model import NOT_SAVED, levels_of, to_clip, to_model, unseen_before, warnings_for, with_run
 
 KLoraPlan = io.Custom("KLORA_PLAN")
@@ -60,6 +63,9 @@ class Member:
     strength: float = 1.0
     clip_strength: float | None = None
     """That of its text-encoder part; None, the same."""
+    blocks: str = ""
+    """How strongly it works in which blocks; empty: alike in all."""
+    when: When = ALWAYS
 
     @property
     def on_clip(self) -> float:
@@ -95,15 +101,24 @@ def compose(
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
     loras = [read(member.tensors, member.name, model, clip) for member in members]
-    remembered = SETS.of(loras, (roles, names), _Remembered)
+    blocks = tuple(member.blocks for member in members)
+    remembered = SETS.of(loras, (roles, names, blocks), _Remembered)
     labels = labels_of(roles)
-    slots = tuple(lora.slots for lora in loras)
+    slots = at_work(model, loras, blocks)
     score, measure = partial(scores, memory=remembered.digests), partial(energies, memory=remembered.digests)
+    when = tuple(member.when for member in members)
+    contents = partial(_contents, members)
     rows, method = make(
-        Given(slots, roles, names, score, measure, remembered.memo, contents=partial(_contents, members))
+        Given(slots, roles, names, score, measure, remembered.memo, contents=contents, when=when)
     )
     infos = [
-        LoraInfo(member.name, member.role, strength=member.strength, base=words_of(lora.base_model))
+        LoraInfo(
+            member.name,
+            member.role,
+            strength=member.strength,
+            base=words_of(lora.base_model),
+            blocks=member.blocks,
+        )
         for member, lora in zip(members, loras, strict=True)
     ]
     plan = make_plan(
@@ -113,18 +128,22 @@ def compose(
         Progress(progress, levels_of(model.get_model_object("model_sampling"))),
         other_layers,
         [
-            note
-            for label, lora, member, info in zip(labels, loras, members, infos, strict=True)
-            for note in notes(
-                label,
-                lora,
-                member.strength,
-                keep=other_layers == KEEP or info.role == OTHER,
-                clip=clip is not None,
-                clip_strength=member.on_clip,
-            )
+            *not_followed(method, labels, roles, when),
+            *(
+                note
+                for label, lora, member, info in zip(labels, loras, members, infos, strict=True)
+                for note in notes(
+                    label,
+                    lora,
+                    member.strength,
+                    keep=other_layers == KEEP or info.role == OTHER,
+                    clip=clip is not None,
+                    clip_strength=member.on_clip,
+                    blocks=member.blocks,
+                )
+            ),
         ],
-        warnings_for(model, loras, names, labels),
+        [*warnings_for(model, loras, names, labels, method.adds), *_idle(labels, slots)],
     )
     patched = to_model(model, plan, rows, loras, node, remembered.digests)
     return io.NodeOutput(
@@ -139,6 +158,26 @@ def compose(
 def _contents(members: Sequence[Member]) -> list[str]:
     """What the LoRAs hold that take part, for what was trained on these very ones."""
     return [content_of(member.tensors) for member in members if member.role != OTHER]
+
+
+def at_work(model: Any, loras: Sequence[HostLora], blocks: Sequence[str]) -> tuple[Deltas, ...]:
+    """The slots that their ``blocks`` leave to LoRAs on ``model``. Raises KLoraError."""
+    # A block that one LoRA of the set has, or the model, is there for all of them.
+    elsewhere = [slot.name for lora in loras for slot in lora.slots]
+    found = []
+    for lora, own in zip(loras, blocks, strict=True):
+        with naming(lora.name):
+            found.append(in_blocks(lora.slots, own, chain(elsewhere, layers_of(model))))
+    if not any(found):
+        raise KLoraError("blocks leave no LoRA of the set a layer to work in: give one of them a strength.")
+    return tuple(found)
+
+
+def _idle(labels: Sequence[str], slots: Sequence[Deltas]) -> Iterator[str]:
+    """A line for each LoRA that works nowhere in the diffusion model."""
+    for label, own in zip(labels, slots, strict=True):
+        if not own:
+            yield f"the {label} LoRA works nowhere: its blocks leave it none of the layers that it changes."
 
 
 def report_of(plan: Plan, columns: Columns) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..klora_core.deltas import LAYERS
-from ..klora_core.methods import Make, making
+from ..klora_core.methods import DEFAULT_MU, Make, making
 from ..klora_core.methods.klora import (
     DEFAULT_ALPHA,
     DEFAULT_BETA,
@@ -40,16 +40,40 @@ def balance(optional: bool = False) -> io.Float.Input:
     )
 
 
-def schedule(optional: bool = False) -> io.DynamicCombo.Input:
+_SCHEDULE = (
+    "s: subject first, then style. s*: a short style lead for its colours and composition first; recommended "
+    "for FLUX."
+)
+STATIC = "np-lora"
+"""Among the schedules of a node: no schedule, both LoRAs all the time."""
+
+
+def schedule(optional: bool = False, static: bool = False) -> io.DynamicCombo.Input:
+    """K-LoRA's schedules; with ``static`` NP-LoRA beside them."""
+    options = [
+        _schedule_option("s", "s: the subject leads first, the style takes over."),
+        _schedule_option("s*", "s*: the style leads for the first steps, then as s."),
+    ]
+    more = " np-lora: both work all the time, the subject kept out of what the style looks at."
     return io.DynamicCombo.Input(
         "schedule",
         optional=optional,
-        options=[
-            _schedule_option("s", "s: the subject leads first, the style takes over."),
-            _schedule_option("s*", "s*: the style leads for the first steps, then as s."),
-        ],
-        tooltip="s: subject first, then style. s*: a short style lead for its colours and "
-        "composition first; recommended for FLUX.",
+        options=[*options, io.DynamicCombo.Option(STATIC, [mu()])] if static else options,
+        tooltip=_SCHEDULE + more if static else _SCHEDULE,
+    )
+
+
+def mu() -> io.Float.Input:
+    return io.Float.Input(
+        "mu",
+        optional=True,
+        default=DEFAULT_MU,
+        min=0.0,
+        max=20.0,
+        step=0.05,
+        display_mode=io.NumberDisplay.slider,
+        tooltip="How firmly NP-LoRA keeps the subject out of what the style looks at. 0: the plain sum. "
+        "Large: the style alone where they meet. The paper: 0.5.",
     )
 
 
@@ -134,9 +158,11 @@ def outside() -> io.Float.Input:
 
 
 def make_klora(schedule: Any = SCHEDULES[0], **dials: Any) -> Make:
-    """:func:`making.klora` at these dials.
+    """:func:`making.klora` at these dials, or what stands among its schedules.
 
     ``schedule`` is the checked value of the node's dynamic combo, or a bare name.
     """
     chosen: Any = {"schedule": schedule} if isinstance(schedule, str) else schedule
+    if chosen["schedule"] == STATIC:
+        return making.np_lora(chosen.get("mu", DEFAULT_MU), dials.get("layers", LAYERS[0]))
     return making.klora(chosen["schedule"], chosen.get("alpha"), chosen.get("beta"), **dials)

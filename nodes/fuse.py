@@ -56,7 +56,7 @@ class KLoRAFuse(io.ComfyNode):
                     tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
                 ),
                 dials.balance(),
-                dials.schedule(),
+                dials.schedule(static=True),
                 _strength("subject"),
                 _strength("style"),
                 dials.gamma(),

@@ -114,6 +114,8 @@ def _value(each: io.Input, value: Any, name: str) -> Any:
     # Which texts there are is checked behind every door alike.
     if isinstance(each, io.Combo.Input) and not isinstance(value, str):
         raise KLoraError(f"{name} must be one of {', '.join(each.options)}, got {shown(value)}.")
+    if isinstance(each, io.String.Input) and not isinstance(value, str):
+        raise KLoraError(f"{name} must be a text, got {shown(value)}: put it in quotation marks.")
     wire = _WIRES.get(each.get_io_type())
     # To a node that takes lists the host sends what came by the wire as one.
     if wire is not None and not (wire.fits(value) or (_is_list(value) and all(map(wire.fits, value)))):

@@ -9,6 +9,8 @@ from comfy_api.latest import io
 
 from ..klora_core.errors import KLoraError
 from ..klora_core.loras import OTHER, ROLES, STYLE, SUBJECT
+from ..klora_core.methods import ALWAYS, When
+from ..klora_core.names import strengths_of
 from .composing import LoraSet, LoraStack, Member
 from .dials import advanced
 from .inputs import check_number, checked
@@ -23,6 +25,10 @@ STACK_ROLES = {
 }
 _FIRST = next(iter(STACK_ROLES))
 _NO_FILE = ("", "None")
+
+
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, optional=True, tooltip=tooltip)
 
 
 class KLoRASet(io.ComfyNode):
@@ -66,6 +72,23 @@ class KLoRASet(io.ComfyNode):
                     tuple(STACK_ROLES),
                     "What the stack's LoRAs are. By default the first is the subject, the others are styles.",
                 ),
+                _share("start", 0.0, "From which share of the run on this LoRA works, with As scheduled."),
+                _share("end", 1.0, "Until which share of the run this LoRA works, with As scheduled."),
+                io.String.Input(
+                    "curve",
+                    default="",
+                    optional=True,
+                    tooltip="How strongly this LoRA works over the run, with As scheduled: shares of the run "
+                    "and strengths, linear between them, such as 0:1, 0.4:0.6, 1:0. Empty: 1 throughout.",
+                ),
+                io.String.Input(
+                    "blocks",
+                    default="",
+                    optional=True,
+                    tooltip="How strongly this LoRA works in which blocks, by their names on the map: "
+                    "down 1-3: 0, mid: 0.5, up: 1. Or content or style, for SDXL and FLUX. Empty: alike. A "
+                    "layer at 0 does not compete.",
+                ),
             ],
             outputs=[LoraSet.Output("set", tooltip="The LoRAs, none of them applied yet.")],
         )
@@ -80,12 +103,21 @@ class KLoRASet(io.ComfyNode):
         set: Sequence[Member] | None = None,
         lora_stack: Sequence[Any] | None = None,
         stack_roles: str = _FIRST,
+        start: float = 0.0,
+        end: float = 1.0,
+        curve: str = "",
+        blocks: str = "",
     ) -> io.NodeOutput:
         if role not in ROLES:
             raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
-        members = list(set or ())
+        members, blocks, when = list(set or ()), strengths_of(blocks).text, When(start, end, curve)
         if lora is not None:
-            members.append(Member(lora, name_of(lora, role), role, strength))
+            members.append(Member(lora, name_of(lora, role), role, strength, blocks=blocks, when=when))
+        elif blocks or when != ALWAYS:
+            raise KLoraError(
+                "start, end, curve and blocks are those of lora, and no LoRA is connected there: connect "
+                "one, or leave them at 0, 1 and empty."
+            )
         members += _of_stack(lora_stack or (), stack_roles)
         if not members:
             raise KLoraError("The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.")

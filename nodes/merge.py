@@ -23,8 +23,9 @@ from ..klora_core.merges import (
     metadata,
     state_dict,
 )
+from ..klora_core.methods import ALWAYS
 from ..klora_core.report import left_out
-from .composing import LoraSet, Member
+from .composing import LoraSet, Member, at_work
 from .dials import advanced
 from .host import PREFIX, SUFFIX
 from .inputs import checked, shown
@@ -91,8 +92,8 @@ class KLoRAMerge(io.ComfyNode):
         if precision not in PRECISIONS:
             raise KLoraError(f"Unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}.")
         loras = [read(member.tensors, member.name, model, None) for member in set]
-        roles = [member.role for member in set]
-        table = rows([lora.slots for lora in loras], labels_of(roles))
+        roles, blocks = [member.role for member in set], [member.blocks for member in set]
+        table = rows(at_work(model, loras, blocks), labels_of(roles))
         check_ungated(table, [lora.name for lora in loras], "merged")
         merged = merge(
             table,
@@ -101,6 +102,7 @@ class KLoRAMerge(io.ComfyNode):
             roles,
             rank or None,
             values=values,
+            blocks=blocks,
             progress=_bar(),
             device=comfy.model_management.get_torch_device(),
         )
@@ -168,10 +170,18 @@ def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
     }
 
 
+def _part(member: Member) -> list[str]:
+    return [member.role, f"blocks {member.blocks}"] if member.blocks else [member.role]
+
+
 def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]) -> str:
     lines = [*merged.facts()]
-    lines += [f"  {member.strength:g} x {member.name} ({member.role})" for member in members]
+    lines += [f"  {member.strength:g} x {member.name} ({', '.join(_part(member))})" for member in members]
     for member, lora in zip(members, loras, strict=True):
+        if member.when != ALWAYS:
+            lines.append(
+                f"{member.name}: start, end and curve, NOT merged: a merged LoRA works all the time."
+            )
         lines += [f"{member.name}: {note}." for note in lora.notes]
         more = len(lora.vectors) + len(lora.before)
         if more:

@@ -12,7 +12,7 @@ from ..klora_core.deltas.gates import PICTURE, TOKEN, TOTALS
 from ..klora_core.errors import KLoraError
 from ..klora_core.files.learned import gate_of
 from ..klora_core.loras import STYLE, SUBJECT
-from ..klora_core.methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, LoraSwitch, Make, making
+from ..klora_core.methods import DEFAULT_TAU, METHODS, ORDERS, CmLora, LoraSwitch, Make, NpLora, making
 from ..klora_core.methods.gates import ArrowRouting, TrainedGate
 from ..klora_core.methods.klora import KLora
 from . import dials
@@ -190,5 +190,6 @@ _DIALS = {
     LoraSwitch.name: Dials((_turn, _switch_order, _reserve), _switch),
     ArrowRouting.name: Dials((_top, _pool, _sum), _arrow),
     TrainedGate.name: Dials((_gate,), _mole),
+    NpLora.name: Dials((dials.mu, dials.layers), making.np_lora),
     CmLora.name: Dials((_late, _late_order, _dominance), _cm_lora),
 }

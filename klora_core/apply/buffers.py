@@ -122,7 +122,7 @@ def state_of(i: int, target: Target) -> State:
     templates: dict[Hashable, Delta] = {}
     for key, delta in zip(keys, target.candidates, strict=True):
         if delta is not None and (key not in templates or delta.rank > templates[key].rank):
-            templates[key] = delta
+            templates[key] = delta.outline()
     at = {key: form for form, key in enumerate(templates)}
     names = (
         tuple(f"target_{i}_{form}_{n}" for n in range(len(template.tensors)))

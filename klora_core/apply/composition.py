@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..deltas import Delta, Digests, Rows
+from ..deltas import Candidate, Delta, Digests, Rows, lanes
 from ..names import Slot
 from ..plan import Plan
 from .buffers import Buffers
@@ -27,7 +27,8 @@ class Composition:
     """What a plan adds to a model: the targets of its slots, in its order, then those that never change.
 
     ``owners`` gives for each target its slot's index in the plan, ALWAYS for one that never changes. A slot
-    has several targets where the model keeps apart what the plan does not.
+    has several targets where the model keeps apart what the plan does not, and where changes of several kinds
+    work in it at once.
     """
 
     plan: Plan
@@ -56,22 +57,23 @@ def compose(plan: Plan, rows: Rows, where: Where, memory: Digests | None = None)
 
     ``memory`` has the contents of deltas that rest.
     """
-    strengths = [lora.strength for lora in plan.loras]
     targets: list[Target] = []
     owners: list[int] = []
 
-    def add(owner: int, slot: Slot, out: int, deltas: Sequence[Delta | None]) -> None:
-        for spot in where(slot, out):
-            targets.append(Target(spot.layer, spot.rows, _part(deltas, spot.part)))
-            owners.append(owner)
+    def add(owner: int, slot: Slot, out: int, candidates: Sequence[Candidate]) -> None:
+        for deltas in lanes(candidates):
+            for spot in where(slot, out):
+                targets.append(Target(spot.layer, spot.rows, _part(deltas, spot.part)))
+                owners.append(owner)
 
     for index, row in enumerate(rows.competing):
-        candidates = plan.method.candidates(index, _scaled(row.deltas, strengths), memory)
+        own = [plan.strength(lora, row.slot.name) for lora in range(len(row.deltas))]
+        candidates = plan.method.candidates(index, _scaled(row.deltas, own), memory)
         add(index, row.slot, row.shape[0], candidates)
-    for lora, alone in zip(plan.loras, rows.alone, strict=True):
-        if plan.keeps(lora):
+    for lora, alone in enumerate(rows.alone):
+        if plan.keeps(plan.loras[lora]):
             for slot, delta in alone.items():
-                add(ALWAYS, slot, delta.shape[0], _scaled((delta,), (lora.strength,)))
+                add(ALWAYS, slot, delta.shape[0], _scaled((delta,), [plan.strength(lora, slot.name)]))
     return Composition(plan, tuple(targets), tuple(owners))
 
 

@@ -27,13 +27,14 @@ from ..merges import (
 )
 from ..names import Slot
 from ..report import abbreviated, left_out
+from .by_hand import BLOCKS_HELP, at_work
 from .terminal import progress, say
 
 _EVERY: tuple[MergeMethod | ColumnMethod, ...] = (*METHODS, *COLUMN_METHODS)
 
 
-def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
-    """The finest slots that N LoRAs share or change alone, in order of depth.
+def rows_of(loras: Sequence[files.LoraFile], blocks: Sequence[str] | None = None) -> tuple[Row, ...]:
+    """The finest slots that N LoRAs share or change alone, in order of depth; what ``blocks`` leave of them.
 
     Raises KLoraError for a layer of two sizes, and for a LoRA that has not even a block in common with the
     others. LoRAs that share no layer but a block may be of one base model: B-LoRAs are.
@@ -45,7 +46,7 @@ def rows_of(loras: Sequence[files.LoraFile]) -> tuple[Row, ...]:
                 f"{lora.name} shares no layer with the other LoRAs, it changes "
                 f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
             )
-    table = rows([lora.slots for lora in loras], [lora.name for lora in loras])
+    table = rows(at_work(loras, blocks), [lora.name for lora in loras])
     check_ungated(table, [lora.name for lora in loras], "merged")
     return table
 
@@ -74,6 +75,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--method", choices=every, default=METHODS[0].name, help="how (default: linear)")
     add("--weights", type=float, nargs="+", metavar="W", help="a strength for each LoRA (default: 1)")
     add("--roles", choices=ROLES, nargs="+", help="a role for each LoRA (default: subject, then styles)")
+    add("--blocks", nargs="+", metavar="TEXT", help=BLOCKS_HELP)
     add("--rank", type=int, help="rank of the result (default: exact, or what the method needs)")
     add("--dtype", choices=tuple(DTYPES), default="fp16", help="of the file (default: fp16)")
     add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors", help="the file to write")
@@ -107,10 +109,19 @@ def run(options: argparse.Namespace) -> int:
         method, notes = learnt.with_columns(found.columns), found.notes
     weights = options.weights or [1.0] * len(loras)
     shown = [lora.name for lora in loras]
-    table = rows_of(loras)
+    table = rows_of(loras, options.blocks)
     _check_names(loras)
     with progress("merging") as step:
-        merged = merge(table, method, weights, options.roles, options.rank, values=values, progress=step)
+        merged = merge(
+            table,
+            method,
+            weights,
+            options.roles,
+            options.rank,
+            values=values,
+            blocks=options.blocks,
+            progress=step,
+        )
     shapes = {**_heights(loras), **kernel_shapes(loras)}
     save(options.output, merged, shown, options.dtype, shapes, [lora.metadata for lora in loras])
     lines = [

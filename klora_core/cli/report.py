@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from ..deltas import LAYERS
 from ..deltas.gates import POOLS, TOTALS
 from ..errors import KLoraError
 from ..files.learned import content_of_file, open_gate
-from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo
-from ..methods import METHODS, ORDERS, CmLora, Entry, Given, LoraSwitch
+from ..loras import OTHER, ROLES, STYLE, SUBJECT, LoraInfo, labels_of
+from ..methods import DEFAULT_MU, METHODS, ORDERS, CmLora, Entry, Given, LoraSwitch, NpLora
 from ..methods.gates import ArrowRouting, TrainedGate
 from ..methods.klora import GAMMA_MODES, SCHEDULES, SCORES, KLora
-from ..names import words_of
+from ..names import strengths_of, words_of
 from ..plan import Note, Plan, make_plan
 from ..progress import check_steps, in_steps
 from . import folder
+from .by_hand import add_when, at_work, when_of
 from .saving import plot, write
 from .terminal import say
 
@@ -65,6 +67,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     routed("--top", type=int, help="so many LoRAs work together (default: 2)")
     routed("--pool", choices=POOLS, help="one set of weights for each of these (default: token)")
     routed("--sum", dest="total", choices=TOTALS, help="what the weights sum to (default: 1)")
+    add("--mu", type=float, help=f"{NpLora.name}: 0 is the plain sum (default: {DEFAULT_MU:g})")
+    add_when(command.add_argument_group("each LoRA by hand").add_argument)
     add("--json", type=Path, default=None, metavar="FILE", help="write the plan, or the pairs, as JSON")
     add("--plot", type=Path, default=None, metavar="FILE.png", help="draw the plan, or the pairs")
     add(
@@ -146,7 +150,8 @@ def _planned(given: Mapping[str, Any]) -> Plan:
     make = entry.make(**dials)
     roles, paths = _by_role(given.get("pair", ()), given.get("loras", ()))
     loras = files.read_all(paths)
-    slots, names = tuple(lora.slots for lora in loras), tuple(lora.name for lora in loras)
+    names, when, blocks = tuple(lora.name for lora in loras), when_of(given, len(loras)), given.get("blocks")
+    slots = tuple(at_work(loras, blocks))
     taking_part = [path for role, path in zip(roles, paths, strict=True) if role != OTHER]
     rows, method = make(
         Given(
@@ -154,19 +159,23 @@ def _planned(given: Mapping[str, Any]) -> Plan:
             roles,
             names,
             give_role="name one by --{role} FILE",
+            when=when,
             contents=lambda: [content_of_file(path) for path in taking_part],
         )
     )
     infos = [
-        LoraInfo(lora.name, role, base=words_of(lora.base_model))
-        for lora, role in zip(loras, roles, strict=True)
+        LoraInfo(lora.name, role, base=words_of(lora.base_model), blocks=strengths_of(text).text)
+        for lora, role, text in zip(loras, roles, blocks or [""] * len(loras), strict=True)
     ]
-    return make_plan(rows, infos, method, notes=[note for lora in loras for note in _notes(lora)])
+    notes = [*report.not_followed(method, labels_of(roles), roles, when), *chain(*map(_notes, loras))]
+    return make_plan(rows, infos, method, notes=notes)
 
 
 def _read_back(given: Mapping[str, Any]) -> tuple[Plan, int]:
     """The plan of --plan, and the steps that it was written for."""
-    settings = {"pair", "loras", "method"}.union(*map(_dials, METHODS.values()))
+    settings = {"pair", "loras", "method", "start", "end", "curve", "blocks"}.union(
+        *map(_dials, METHODS.values())
+    )
     beside = [name for name in given if name in settings]
     if beside:
         raise KLoraError(f"--plan has its LoRAs and settings in it: leave out {', '.join(beside)}.")

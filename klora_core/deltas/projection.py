@@ -28,6 +28,15 @@ def read_by(down: Tensor, winner: Tensor) -> Tensor:
     return found @ vectors[:, there].T / size.T
 
 
+def off_inputs(down: Tensor, winner: Tensor, shared: Tensor, share: float = 1.0) -> Tensor:
+    """``down`` (I - ``share`` Q Q^T), float32 [r, n], Q of ``winner`` [r_w, n].
+
+    ``shared`` is :func:`read_by` of the two.
+    """
+    off = down.to(torch.float64) - share * (shared @ winner.to(torch.float64))
+    return off.to(torch.float32)
+
+
 def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = None) -> LowRank:
     """What ``delta`` does to inputs that ``winner`` does not read: dW (I - Q Q^T); only ``down`` changes.
 
@@ -36,8 +45,7 @@ def project_off_inputs(delta: LowRank, winner: LowRank, shared: Tensor | None = 
     """
     if shared is None:
         shared = read_by(delta.down, winner.down)
-    down = delta.down.to(torch.float64) - shared @ winner.down.to(torch.float64)
-    return LowRank(delta.up, down.to(torch.float32), delta.scale)
+    return LowRank(delta.up, off_inputs(delta.down, winner.down, shared), delta.scale)
 
 
 class SharedInputs:
@@ -55,6 +63,11 @@ class SharedInputs:
     def held(self) -> int:
         """Bytes."""
         return self._pairs.size
+
+    def of(self, down: Tensor, winner: Tensor, memory: Digests | None = None) -> Tensor:
+        """read_by(down, winner); contents are read where ``memory`` has them not."""
+        memory = Digests() if memory is None else memory
+        return self._of((memory.of(down), memory.of(winner)), down, winner)
 
     def both(self, one: Tensor, other: Tensor, memory: Digests | None = None) -> tuple[Tensor, Tensor]:
         """read_by(one, other) and read_by(other, one); contents are read where ``memory`` has them not."""

@@ -104,6 +104,10 @@ class Scaled(Held, ABC):
         """strength * dW: only ``scale`` changes."""
         return self._with(scale=self.scale * strength)
 
+    def outline(self: S) -> S:
+        """One of the same kind and sizes, whatever its numbers."""
+        return self
+
     def dense(self, device: torch.device | str = "cpu") -> Tensor:
         """dW as a float32 matrix [out, n] of its own."""
         return self.with_tensors(as_float32(self.tensors, device)).product().mul_(self.scale)

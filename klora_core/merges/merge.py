@@ -13,7 +13,7 @@ from torch import Tensor
 from ..deltas import LowRank, Row
 from ..errors import KLoraError
 from ..loras import OTHER, ROLES, STYLE, SUBJECT
-from ..names import Slot
+from ..names import BlockStrengths, Slot, strengths_of
 from ..progress import Callback
 from .low_rank import cut, cut_matrix, norm
 from .method import LARGEST, MergeMethod, Settings, Term, Value, check_sizes, sum_of_ranks
@@ -24,7 +24,8 @@ class Merged:
     """A merged LoRA: its changes by slot, float32 factors of scale 1, and how it was made.
 
     ``kept`` is each cut slot's share of the energy (||.||_F^2) of the method's result; a slot that is
-    exact as it came is not in it. ``energy`` is ||dW||_F^2 of each slot of the result.
+    exact as it came is not in it. ``energy`` is ||dW||_F^2 of each slot of the result. ``blocks`` says how
+    strongly each LoRA works in which blocks, as a person wrote it.
     """
 
     deltas: dict[Slot, LowRank]
@@ -34,6 +35,7 @@ class Merged:
     roles: tuple[str, ...]
     kept: Mapping[Slot, float]
     energy: Mapping[Slot, float]
+    blocks: tuple[str, ...] = ()
 
     def facts(self) -> tuple[str, ...]:
         """Lines for a report: method, source, parameters, ranks, what the cut to a rank lost."""
@@ -73,6 +75,7 @@ def merge(
     rank: int | None = None,
     *,
     values: Mapping[str, Value] | None = None,
+    blocks: Sequence[str] | None = None,
     progress: Callback | None = None,
     device: torch.device | str = "cpu",
 ) -> Merged:
@@ -80,18 +83,29 @@ def merge(
 
     ``roles`` None means :func:`default_roles`; ``rank`` None what the method says: exact where its result is
     of low rank, else the rank that its row names. A LoRA of weight 0 takes no part, and slots that only such
-    LoRAs change are left out. ``progress`` (done, of how many: slots of all LoRAs, times passes) is called as
-    the work goes on, within a slot too where that takes long; an exception from it stops the merge. The work
-    is done on ``device``, the result is on the CPU.
+    LoRAs change are left out. ``blocks`` weighs each LoRA in its blocks too (``up 1-3: 0.5``), and 0
+    counts there as it does for all of it; None: alike in all. ``progress`` (done, of how many: slots of all
+    LoRAs, times passes) is called as the work goes on, within a slot too where that takes long; an exception
+    from it stops the merge. The work is done on ``device``, the result is on the CPU.
 
     Raises KLoraError for arguments that do not fit, for deltas of different shapes in one slot, for more
     memory than any network's layers explain, and for values that overflow, naming the layer.
     """
     roles = _checked(rows, weights, roles, rank)
+    blocks = tuple(blocks or [""] * len(weights))
     settings = Settings(Slot(""), method.values(values or {}), rank)
-    terms = {row.slot: found for row in rows if (found := _terms(row, weights, roles, device))}
+    within = [strengths_of(text) for text in blocks]
+    terms = {
+        row.slot: found
+        for row in rows
+        if (found := _terms(row, _in_slot(row, weights, within), roles, device))
+    }
     if not terms:
-        raise KLoraError("There is nothing to merge: every LoRA has strength 0. Set one to another value.")
+        raise KLoraError(
+            "There is nothing to merge: every LoRA has strength 0"
+            + (", or has it in all of its blocks" if any(blocks) else "")
+            + ". Set one to another value."
+        )
     check_sizes(terms, method, rank)
     once = sum(map(len, terms.values()))
     counter = _Counter(progress, once * (method.passes + 1))
@@ -107,8 +121,8 @@ def merge(
     size: dict[Slot, float] = {}
     for slot, found in terms.items():
         try:
-            within = partial(counter.within, len(found))
-            result = method.merge_slot(found, replace(settings, slot=slot, step=within))
+            step = partial(counter.within, len(found))
+            result = method.merge_slot(found, replace(settings, slot=slot, step=step))
             change, share = _to_rank(result, found, method, rank)
         except (torch.linalg.LinAlgError, OverflowError) as error:
             raise _overflow(slot) from error
@@ -118,7 +132,7 @@ def merge(
             kept[slot] = share
         counter.step(len(found))
     energy = {slot: each**2 for slot, each in size.items()}
-    return Merged(deltas, method, settings.values, tuple(weights), roles, kept, energy)
+    return Merged(deltas, method, settings.values, tuple(weights), roles, kept, energy, blocks)
 
 
 def _to_rank(
@@ -132,6 +146,11 @@ def _to_rank(
     if rank is None or result.rank <= rank:
         return result, None
     return cut(result, rank)
+
+
+def _in_slot(row: Row, weights: Sequence[float], within: Sequence[BlockStrengths]) -> list[float]:
+    """The LoRAs' weights in a row's slot."""
+    return [weight * own.of(row.slot.name) for weight, own in zip(weights, within, strict=True)]
 
 
 def _terms(

@@ -99,8 +99,10 @@ def metadata(
         "paper": merged.method.paper,
         "parameters": dict(merged.values),
         "loras": [
-            {"name": name, "strength": weight, "role": role}
-            for name, weight, role in zip(sources, merged.weights, merged.roles, strict=True)
+            {"name": name, "strength": weight, "role": role, **({"blocks": blocks} if blocks else {})}
+            for name, weight, role, blocks in zip(
+                sources, merged.weights, merged.roles, merged.blocks or [""] * len(sources), strict=True
+            )
         ],
         "kept_energy": round(merged.kept_energy(), 6),
     }

@@ -21,6 +21,8 @@ from ..names import Slot
 from ..scores import score as score_all
 from . import b_lora as block
 from .gates import ArrowRouting, TrainedGate, apart, arrow_routing, check_loras, trained_gate
+from .hand import When
+from .hand import as_scheduled as scheduled
 from .klora import (
     DEFAULT_OUTSIDE,
     ENERGY,
@@ -35,6 +37,8 @@ from .klora import (
     make_schedule,
 )
 from .method import Method
+from .np_lora import DEFAULT_MU
+from .np_lora import np_lora as null_space
 from .passes import CmLora, LoraComposite
 from .turns import DEFAULT_TAU, ORDERS, LoraSwitch, Turns
 from .whole import Presence
@@ -48,7 +52,8 @@ class Given:
 
     ``memo`` is what was worked out of these very LoRAs, under these roles and names, before; ``give_role``
     how this door gives a LoRA the role ``{role}``; ``contents`` tells what each LoRA's file holds
-    (:func:`klora_core.files.learned.content_of`), the LoRAs that take part at the least.
+    (:func:`klora_core.files.learned.content_of`), the LoRAs that take part at the least; ``when`` when each
+    works, none: always.
     """
 
     slots: tuple[Deltas, ...]
@@ -59,6 +64,7 @@ class Given:
     memo: dict[Hashable, Any] = field(default_factory=dict)
     give_role: str = "set roles"
     contents: Callable[[], Sequence[str]] = tuple
+    when: tuple[When, ...] = ()
 
     def cached(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for these LoRAs; nothing but them and ``key`` may decide on it."""
@@ -78,7 +84,12 @@ class Given:
 
     def presence(self) -> Presence:
         """Which LoRAs that take part change which of these rows."""
-        return Presence.of(self.everyone.competing, sum(role != OTHER for role in self.roles))
+        return Presence.of(self.everyone.competing, self.taking_part)
+
+    @property
+    def taking_part(self) -> int:
+        """How many LoRAs do, all but those of the role ``other``."""
+        return sum(role != OTHER for role in self.roles)
 
 
 Make = Callable[[Given], tuple[Rows, Method]]
@@ -190,3 +201,22 @@ def mole(gate: GateFile | None = None) -> Make:
 def b_lora() -> Make:
     """B-LoRA."""
     return lambda given: (given.everyone, block.b_lora(given.everyone.competing, given.roles))
+
+
+def as_scheduled() -> Make:
+    """As scheduled."""
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        return given.everyone, scheduled(given.everyone.competing, given.when, given.taking_part)
+
+    return make
+
+
+def np_lora(mu: float = DEFAULT_MU, layers: str = LAYERS[0]) -> Make:
+    """NP-LoRA on the model itself."""
+
+    def make(given: Given) -> tuple[Rows, Method]:
+        rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
+        return rows, null_space(rows.competing, given.roles, mu)
+
+    return make

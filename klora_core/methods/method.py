@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..deltas import Delta, Digests
+from ..deltas import Candidate, Delta, Digests
 from ..progress import Columns, Moment
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class Method(ABC):
     paper: ClassVar[str]
     summary: ClassVar[str]
     """One sentence: what works where."""
+    follows_when: ClassVar[bool] = False
+    """Whether LoRAs work when their own start, end and curve say."""
+    adds: ClassVar[bool] = False
+    """Whether several LoRAs can work in a slot at once."""
 
     @property
     def live(self) -> bool:
@@ -66,7 +70,7 @@ class Method(ABC):
 
     def candidates(
         self, slot: int, deltas: Sequence[Delta | None], memory: Digests | None = None
-    ) -> tuple[Delta | None, ...]:
+    ) -> tuple[Candidate, ...]:
         """What slot ``slot`` may use: the very deltas of its LoRAs, None where one lacks it.
 
         ``memory`` has the contents of deltas that rest, for what is worked out once for contents.
@@ -80,6 +84,14 @@ class Method(ABC):
     def labels(self, loras: Sequence[str]) -> tuple[str, ...]:
         """What the candidates are called, of what the LoRAs are called."""
         return tuple(loras)
+
+    def families(self, loras: Sequence[str]) -> tuple[str, ...]:
+        """For each candidate what it is called together with others of its kind; empty: each is by itself."""
+        return ()
+
+    def depths(self) -> tuple[float, ...]:
+        """How strong each candidate is in its family, from 0 to 1; empty: all alike."""
+        return ()
 
     @abstractmethod
     def who(self, moment: Moment) -> np.ndarray:
@@ -103,6 +115,14 @@ class Method(ABC):
     def course(self, columns: Columns) -> tuple[str, ...]:
         """A sentence each on how it goes over a run's columns, beside who leads how many of them."""
         return ()
+
+    def idle(self, used: Sequence[bool], labels: Sequence[str], loras: Sequence[str]) -> tuple[str, ...]:
+        """A line as of :meth:`never` for each of what is used nowhere; ``labels`` are the candidates'."""
+        return tuple(
+            self.never(candidate, label)
+            for candidate, (label, is_used) in enumerate(zip(labels, used, strict=True))
+            if not is_used
+        )
 
     def answers(self, loras: Sequence[LoraInfo], xs: Sequence[float]) -> tuple[str, ...]:
         """A line each for what people ask of a result ("Why is my style weak?"), from the numbers.

@@ -8,9 +8,11 @@ from typing import NamedTuple
 from . import making
 from .b_lora import BLora
 from .gates import ArrowRouting, TrainedGate
+from .hand import AsScheduled
 from .klora import KLora
 from .making import Make
 from .method import Method
+from .np_lora import NpLora
 from .passes import CmLora, LoraComposite
 from .turns import LoraSwitch
 
@@ -32,5 +34,7 @@ METHODS: dict[str, Entry] = {
         Entry(BLora, making.b_lora),
         Entry(ArrowRouting, making.arrow),
         Entry(TrainedGate, making.mole),
+        Entry(AsScheduled, making.as_scheduled),
+        Entry(NpLora, making.np_lora),
     )
 }

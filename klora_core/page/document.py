@@ -54,12 +54,14 @@ def for_page(plan: Plan, steps: int) -> ForPage:
 
 def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, Any]:
     """What the method's dials leave alone, beside the slots: names (maybe many), long words, constants."""
-    colours = palette.candidates(len(plan.candidates))
+    colours = palette.shaded(plan.colour_places, plan.method.depths())
+    # What is in one family has one place in the legend.
+    of = [{"family": family} for family in plan.families] if plan.families != plan.candidates else None
     return {
         "schema": SET_SCHEMA,
         "candidates": [
-            {**candidate, "dark": dark, "light": light}
-            for candidate, (dark, light) in zip(head["candidates"], colours, strict=True)
+            {**candidate, "dark": dark, "light": light, **(of[i] if of else {})}
+            for i, (candidate, (dark, light)) in enumerate(zip(head["candidates"], colours, strict=True))
         ],
         "unmatched": {label: list(lora.alone) for label, lora in zip(plan.labels, plan.loras, strict=True)},
         "notes": head["notes"],

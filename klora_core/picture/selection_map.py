@@ -31,9 +31,10 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
             "Use LoRAs of the same base model."
         )
     layout = lay_out(plan, over)
-    colours = [dark for dark, _ in palette.candidates(len(plan.candidates))]
+    of_families = [dark for dark, _ in palette.shaded(plan.family_places)]
+    colours = [dark for dark, _ in palette.shaded(plan.colour_places, plan.method.depths())]
     image = Image.new("RGB", layout.size, palette.BACKGROUND)
-    _header(image, plan, over, colours)
+    _header(image, plan, over, of_families)
     mixed = plan.method.mixed(over)
     cells = (
         _striped(layout, plan.choices(over), colours) if mixed is None else _blended(layout, mixed, colours)
@@ -44,7 +45,7 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
         _step_axis(image, layout, len(over))
     else:
         progress_axis(image, layout, layout.map)
-    shares(image, layout, plan.shares(over), plan.candidates, colours)
+    shares(image, layout, plan.family_shares(over), plan.family_names, of_families)
     curve(image, layout, plan.method, over)
     return image
 
@@ -53,7 +54,8 @@ def _header(image: Image.Image, plan: Plan, over: Columns, colours: Sequence[str
     pen = Pen(image)
     names = {lora: lora_info.name for lora, lora_info in zip(plan.labels, plan.loras, strict=True)}
     entries = [
-        (label, names.get(label, ""), colour) for label, colour in zip(plan.candidates, colours, strict=True)
+        (label, names.get(label, ""), colour)
+        for label, colour in zip(plan.family_names, colours, strict=True)
     ]
     lead = [10 + 8 + width(label, _SUB) + 8 for label, _, _ in entries]
     room = image.width - 2 * MARGIN - sum(lead) - 32 * (len(entries) - 1)

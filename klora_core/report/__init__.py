@@ -3,6 +3,6 @@
 ``unseen`` tells of a run which of the layers did not run in it.
 """
 
-from .left_out import abbreviated, left_out
+from .left_out import abbreviated, left_out, not_followed
 from .text import text
 from .unseen import unseen

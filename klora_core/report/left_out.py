@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..files import Left, What, grouped
+from ..loras import OTHER, STYLE, SUBJECT
+from ..methods import ALWAYS, METHODS, Method, When
 from ..plan import Note
 
 _NAMES = 4
@@ -33,6 +35,20 @@ def left_out(
             parts.append(abbreviated(names))
         notes.append(Note(": ".join(parts) + ("." if is_text and not text_names else ""), applied=False))
     return notes
+
+
+def not_followed(
+    method: Method, labels: Sequence[str], roles: Sequence[str], when: Sequence[When]
+) -> Iterator[Note]:
+    """A sentence for each LoRA whose start, end and curve a plan does not follow."""
+    by_hand = " or ".join(name for name, entry in METHODS.items() if entry.method.follows_when)
+    for label, role, own in zip(labels, roles, when, strict=True):
+        if own == ALWAYS or (method.follows_when and role != OTHER):
+            continue
+        reason = f"{method.name} says when a LoRA works: choose the method {by_hand}"
+        if method.follows_when:
+            reason = f"a LoRA of the role {OTHER} works all the time: give it the role {SUBJECT} or {STYLE}"
+        yield Note(f"{label}: start, end and curve, NOT applied: {reason}.", applied=False)
 
 
 def abbreviated(names: Sequence[str]) -> str:

@@ -20,9 +20,10 @@ def sentence(plan: Plan, columns: Columns) -> str:
     if plan.method.undecided:
         return f"{plan.method.name}: how much of each LoRA works where is {UNDECIDED}."
     chosen = plan.choices(columns)
-    parts = [_leads(plan.candidates, plan.shares(columns), columns)]
+    parts = [_leads(plan.family_names, plan.family_shares(columns), columns)]
     names = [slot.name for slot in plan.slots]
-    for candidate, label in enumerate(plan.candidates):
+    # A LoRA that never works alone somewhere may work there with others.
+    for candidate, label in enumerate(() if plan.method.adds else plan.candidates):
         used = (chosen == candidate).any(axis=(0, 2))
         if used.any() and not used.all():
             never = [name for name, is_used in zip(names, used, strict=True) if not is_used]

@@ -63,13 +63,14 @@ def _lora(lora: LoraInfo) -> str:
     parts = [f"{lora.base} LoRA"] if lora.base else []
     parts += [f"changes {_count(lora.slots, 'layer')}"] if lora.slots else []
     parts += [f"strength {lora.strength:g}"] if lora.strength != 1 else []
+    parts += [f"blocks {lora.blocks}"] if lora.blocks else []
     return f"{lora.name} ({', '.join(parts)})" if parts else lora.name
 
 
 def _table(plan: Plan, columns: Columns) -> list[str]:
     if not plan.slots or plan.method.undecided:
         return []
-    shares, labels = plan.shares(columns), plan.candidates
+    shares, labels = plan.family_shares(columns), plan.family_names
     if plan.method.by_input and not shares[-1].any():
         # What no layer left open.
         shares, labels = shares[:-1], labels[:-1]
@@ -123,13 +124,9 @@ def _warnings(plan: Plan, columns: Columns) -> list[str]:
             f"Warning: only {_count(count, 'layer')} compete{'s' if count == 1 else ''}"
             + (f": {who} mostly change different layers." if elsewhere else ".")
         )
-    shares = plan.shares(columns)
-    never = (
-        plan.method.never(candidate, label)
-        for candidate, label in enumerate(plan.candidates)
-        if not shares[candidate].any()
-    )
-    return [*lines, *(f"Warning: {said}" for said in never if said)]
+    used = [bool(share.any()) for share in plan.shares(columns)]
+    idle = plan.method.idle(used, plan.candidates, plan.taking_part)
+    return [*lines, *(f"Warning: {said}" for said in idle if said)]
 
 
 def _left_out(plan: Plan) -> list[str]:

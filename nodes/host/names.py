@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,13 @@ class Network:
     def runs_before_sampling(self, weight: str) -> bool:
         """Whether the host runs a layer while it prepares the conditioning, not in the sampling call."""
         return weight.removeprefix(PREFIX).startswith(self._before)
+
+
+def layers_of(model: Any) -> Iterator[str]:
+    """The linear and convolution layers of a ModelPatcher's diffusion model, by canonical name."""
+    for name, module in model.model.diffusion_model.named_modules():
+        if layer_shape(module) is not None:
+            yield name
 
 
 def layer_shape(module: Any) -> tuple[int, int] | None:

@@ -19,13 +19,15 @@ def notes(
     keep: bool,
     clip: bool,
     clip_strength: float | None = None,
+    blocks: str = "",
 ) -> tuple[Note, ...]:
     """Sentences about all that a LoRA does outside its slots, and all of it that is not applied.
 
     ``keep`` says whether layers that do not compete are applied, ``clip`` whether a CLIP is connected;
-    ``clip_strength`` is the LoRA's there, ``strength`` where it is None.
+    ``clip_strength`` is the LoRA's there, ``strength`` where it is None; ``blocks`` its blocks' strengths.
     """
-    fate = f"applied as usual at strength {strength:g}" if keep else "dropped (other_layers is drop)"
+    at = f"at strength {strength:g}" + (" times their block's" if blocks else "")
+    fate = f"applied as usual {at}" if keep else "dropped (other_layers is drop)"
     on_clip = strength if clip_strength is None else clip_strength
     lines = [f"{role}: {note}." for note in lora.notes]
     matrices = [key for key, patch in lora.vectors.items() if not _is_vector(patch)]
@@ -38,7 +40,7 @@ def notes(
             f"transposed convolutions), {fate}: {abbreviated([_shown(key) for key in matrices])}"
         )
     if lora.before:
-        fate = f"applied as an ordinary patch at strength {strength:g}" if keep else fate
+        fate = f"applied as an ordinary patch {at}" if keep else fate
         lines.append(
             f"{role}: {_count(lora.before, 'patch')} of layers that run before sampling and so can't be "
             f"switched over time, {fate}: {abbreviated([_shown(key) for key in lora.before])}"

@@ -11,9 +11,10 @@ import torch
 
 from ...klora_core.apply import Spot, compose
 from ...klora_core.deltas import Digests, Rows
-from ...klora_core.names import Slot
+from ...klora_core.loras import LoraInfo
+from ...klora_core.names import Slot, strengths_of
 from ...klora_core.plan import Plan
-from ..host import announce
+from ..host import PREFIX, announce
 from ..loras import HostLora
 from .gates import run_over
 from .saving import warn_on_save
@@ -41,7 +42,7 @@ def to_model(
         return patched
     for lora, info in zip(loras, plan.loras, strict=True):
         if plan.keeps(info):
-            _patch(patched, {**lora.vectors, **lora.before}, info.strength)
+            _patch_by_block(patched, {**lora.vectors, **lora.before}, info)
     dtype = model.model.get_dtype_inference()
     shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device, memory)
     seen = Seen(node, plan, model.model, shared.composition.layers)
@@ -59,7 +60,7 @@ _shared: WeakValueDictionary[Hashable, Shared] = WeakValueDictionary()
 
 def _shared_by(plan: Plan, rows: Rows, dtype: torch.dtype, device: Any, memory: Digests | None) -> Shared:
     """A composition and its buffers, for every plan that differs in nothing that decides on them."""
-    loras = tuple((lora.strength, plan.keeps(lora)) for lora in plan.loras)
+    loras = tuple((lora.strength, lora.blocks, plan.keeps(lora)) for lora in plan.loras)
     # An entry holds its rows, so that no others can have their id.
     key = id(rows), loras, type(plan.method), plan.method.key_of(), dtype, device
     shared = _shared.get(key)
@@ -76,6 +77,16 @@ def to_clip(clip: Any | None, loras: Sequence[HostLora], strengths: Sequence[flo
     for lora, strength in zip(loras, strengths, strict=True):
         _patch(patched, lora.clip, strength)
     return patched
+
+
+def _patch_by_block(patched: Any, patches: dict[Any, Any], info: LoraInfo) -> None:
+    strengths = strengths_of(info.blocks)
+    found: dict[float, dict[Any, Any]] = {}
+    for key, patch in patches.items():
+        name = key if isinstance(key, str) else key[0]
+        found.setdefault(strengths.of(name.removeprefix(PREFIX)), {})[key] = patch
+    for strength, own in found.items():
+        _patch(patched, own if strength else {}, info.strength * strength)
 
 
 def _patch(patched: Any, patches: dict[Any, Any], strength: float) -> None:

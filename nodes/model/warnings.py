@@ -16,12 +16,16 @@ from .carried import carries
 
 
 def warnings_for(
-    model: Any, loras: Sequence[HostLora], names: Sequence[str], labels: Sequence[str]
+    model: Any,
+    loras: Sequence[HostLora],
+    names: Sequence[str],
+    labels: Sequence[str],
+    adds: bool = False,
 ) -> tuple[str, ...]:
-    """Warnings about LoRAs for ``model``, a ModelPatcher."""
+    """Warnings about LoRAs for ``model``, a ModelPatcher; ``adds``: several work in a layer at once."""
     lines = [*_bases(of_model(model), loras, labels)]
     for (one, first), (other, second) in combinations(zip(loras, labels, strict=True), 2):
-        if _same(one, other):
+        if not adds and _same(one, other):
             lines.append(
                 f"{first} and {second} are the same LoRA: whichever works, the image is that of one LoRA."
             )

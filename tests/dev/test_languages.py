@@ -24,6 +24,7 @@ NO_WORDS_OF_THE_PAGE = {
     # Names of methods.
     ("methods/index.js", "LoRA Switch"),
     ("methods/index.js", "LoRA Composite"),
+    ("methods/index.js", "As scheduled"),
     # CSS.
     ("node/line.js", "11px/1.35 Inter, system-ui, sans-serif"),
     ("view/telling.js", "linear-gradient(to right, ..)"),

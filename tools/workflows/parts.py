@@ -105,11 +105,12 @@ def member(
     before: str = "",
     strength: float = 1.0,
     collapsed: bool = False,
+    by_hand: Mapping[str, Any] | None = None,
 ) -> Json:
-    """A LoRA Set of the one `before` it and one LoRA more."""
+    """A LoRA Set of the one `before` it and one LoRA more; `by_hand` says when and where that one works."""
     wires = {"lora": source} | ({"set": f"{before}.set"} if before else {})
-    widgets, title = {"role": role, "strength": strength}, f"LoRA Set: {role}"
-    return canvas.node(name, "KLoRASet", (300, 178), widgets, title=title, collapsed=collapsed, **wires)
+    widgets, title = {"role": role, "strength": strength, **(by_hand or {})}, f"LoRA Set: {role}"
+    return canvas.node(name, "KLoRASet", (300, 282), widgets, title=title, collapsed=collapsed, **wires)
 
 
 def compose(

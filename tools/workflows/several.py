@@ -41,6 +41,23 @@ _LORA_STACK = """# Any number of LoRAs, by role
 **More LoRAs:** a loader and a *LoRA Set* more. **A stack of another pack:** to `lora_stack` of a *LoRA Set*.
 """
 
+_BY_HAND = """# LoRAs by hand
+
+Who works when, where and how strongly is up to you: *Compose LoRAs* with **As scheduled**.
+
+**Change first**
+
+1. The three *LoRA* loaders: your files, all made for SD1.5.
+2. *Prompt*: the trigger words of **all three** LoRAs.
+3. Run, and look at the map.
+
+**Then, in each LoRA Set**
+
+- **start**, **end**: shares of the run, from noise (0) to image (1)
+- **curve**: strengths over the run, `0:1, 0.4:0.6, 1:0`
+- **blocks**: strengths by the map's names, `down 1-3: 0, mid: 0.5`
+"""
+
 
 def many_styles(host: HostNodes) -> Json:
     """Two styles to one by Merge LoRAs, then fused with a subject."""
@@ -48,7 +65,7 @@ def many_styles(host: HostNodes) -> Json:
     start = _start(canvas, _MANY_STYLES)
     merge = [
         parts.member(canvas, "set1", "style.lora", "style", strength=0.7),
-        parts.member(canvas, "set2", "style2.lora", "style", "set1", strength=0.7),
+        parts.member(canvas, "set2", "style2.lora", "style", "set1", strength=0.7, collapsed=True),
         canvas.node("merge", "KLoRAMerge", (240, 158), model="model.MODEL", set="set2.set"),
         canvas.node(
             "merged", "PreviewAny", (380, 240), title="What was merged", collapsed=True, source="merge.report"
@@ -67,11 +84,35 @@ def lora_stack(host: HostNodes) -> Json:
     start = _start(canvas, _LORA_STACK)
     sets = [
         parts.member(canvas, "set1", "subject.lora", "subject"),
-        parts.member(canvas, "set2", "style.lora", "style", "set1"),
-        parts.member(canvas, "set3", "style2.lora", "style", "set2"),
+        parts.member(canvas, "set2", "style.lora", "style", "set1", collapsed=True),
+        parts.member(canvas, "set3", "style2.lora", "style", "set2", collapsed=True),
     ]
     fuse = parts.compose(canvas, "set3", {})
     return _saved(canvas, start, sets, "2 · Roles", fuse, "k-lora-lora-stack", "52")
+
+
+def by_hand(host: HostNodes) -> Json:
+    """Three LoRAs, each when, where and as strongly as its LoRA Set says."""
+    canvas = Canvas(host)
+    start = _start(canvas, _BY_HAND)
+    sets = [
+        parts.member(
+            canvas, "set1", "subject.lora", "subject", collapsed=True, by_hand={"curve": "0:1, 0.5:1, 1:0.5"}
+        ),
+        parts.member(
+            canvas, "set2", "style.lora", "style", "set1", by_hand={"start": 0.3, "curve": "0.3:0.2, 0.8:0.8"}
+        ),
+        parts.member(
+            canvas,
+            "set3",
+            "style2.lora",
+            "style",
+            "set2",
+            by_hand={"start": 0.7, "blocks": "all: 0, up: 0.3"},
+        ),
+    ]
+    fuse = parts.compose(canvas, "set3", {"method": "As scheduled"})
+    return _saved(canvas, start, sets, "2 · When and where", fuse, "k-lora-by-hand", "53")
 
 
 def _start(canvas: Canvas, text: str) -> list[Json]:

@@ -45,6 +45,7 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-methods": Shipped("12 All methods on one sheet", sheets.methods),
     "k-lora-many-styles": Shipped("13 Two styles merged, one subject (many-styles)", several.many_styles),
     "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
+    "k-lora-by-hand": Shipped("15 LoRAs by hand", several.by_hand),
     "k-lora-train-lora": Shipped("16 Train LoRA for fusion", train_lora.build),
 }
 

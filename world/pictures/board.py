@@ -37,7 +37,9 @@ class Board:
         font = ImageFont.load_default(SMALL)
         wide, high = self._pen.textlength(text, font) + 2 * _TAG_PAD, SMALL + 10
         box = [corner[0], corner[1], corner[0] + wide, corner[1] + high]
-        ground = {"subject": palette.SUBJECT, "style": palette.STYLE}.get(role, palette.BACKGROUND)
+        ground = {"subject": palette.SUBJECT_COLOUR, "style": palette.STYLE_COLOUR}.get(
+            role, palette.BACKGROUND
+        )
         self._pen.rectangle(box, fill=ground)
         colour = palette.BACKGROUND if role == "subject" else "#ffffff"
         self._pen.text((corner[0] + _TAG_PAD, corner[1] + high / 2), text, colour, font, anchor="lm")
@@ -57,15 +59,23 @@ class Board:
 
 def cells(drawn: Image.Image) -> Image.Image:
     """A drawn selection map's cells: the first tall block of rows that are mostly candidates' colours."""
-    pixels = np.asarray(drawn.convert("RGB"))
-    colours = [palette.rgb(dark) for dark, _ in palette.candidates(8)]
-    known = np.any([(pixels == colour).all(-1) for colour in colours], axis=0)
+    pixels = np.asarray(drawn.convert("RGB")).astype(np.float32)
+    known = np.any([_shaded(pixels, dark) for dark, _ in palette.candidates(8)], axis=0)
     rows = np.flatnonzero(known.mean(1) > 0.6)
     # Lines between blocks are a few pixels; what lies below the map is farther off.
     ends = np.flatnonzero(np.diff(rows) > 16)
     top, bottom = rows[0], rows[ends[0]] if len(ends) else rows[-1]
     columns = np.flatnonzero(known[top : bottom + 1].mean(0) > 0.6)
     return drawn.crop((int(columns[0]), int(top), int(columns[-1]) + 1, int(bottom) + 1))
+
+
+def _shaded(pixels: np.ndarray, colour: str) -> np.ndarray:
+    """Where pixels are a colour, or a paler one of it as on the map."""
+    ground = np.array(palette.rgb(palette.PANEL), np.float32)
+    way = np.array(palette.rgb(colour), np.float32) - ground
+    share = ((pixels - ground) @ way) / (way @ way)
+    off = np.abs(pixels - ground - share[..., None] * way).max(-1)
+    return (off < 1) & (share > 0.25) & (share < 1.01)
 
 
 def strip(pictures: Mapping[str, Image.Image], words: str) -> Image.Image:

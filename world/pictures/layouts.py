@@ -53,14 +53,14 @@ def row_and_map(shot: Shot, title: str) -> Image.Image:
     return board.image
 
 
-def three_and_map(shot: Shot, title: str) -> Image.Image:
-    """Subject and two styles in a row; fused and the selection map below."""
+def three_and_map(shot: Shot, title: str, made: str = "K-LoRA") -> Image.Image:
+    """Subject and two styles in a row; what was made of them and the selection map below."""
     board, top = Board(), BADGE
     tags = zip((shot.cast.subject, *shot.cast.styles), ("subject", "style", "style"), strict=True)
     for at, (name, tag) in enumerate(tags):
         board.picture(shot.pictures[name], (GAP + at * (_TWO + GAP), top), _TWO, tag, tag)
     lower = top + _TWO + GAP
-    board.picture(shot.pictures[FUSED], (GAP, lower), _TWO, "K-LoRA")
+    board.picture(shot.pictures[FUSED], (GAP, lower), _TWO, made)
     board.map(shot.pictures[MAP], (2 * GAP + _TWO, lower), (2 * _TWO + GAP, _TWO))
     _words(board, shot, title, lower + _TWO + GAP)
     return board.image

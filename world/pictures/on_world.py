@@ -82,6 +82,9 @@ def _moved(prompt: Json, node: Json, cast: Cast, loaders: Iterator[str], dials: 
         inputs["lora_name"] = next(loaders)
     elif kind == "LoadImage":
         inputs["image"] = BEFORE
+    elif kind == "KLoRASet" and inputs.get("blocks"):
+        # The world's network has no other blocks.
+        inputs["blocks"] = inputs["blocks"].replace("up", "joint")
     elif kind in ("KLoRAFuse", "KLoRACompose"):
         inputs |= _dialled(inputs, dials)
     return {"class_type": kind, "inputs": inputs}

@@ -74,9 +74,11 @@ def settings(prompt: Json) -> str:
     dials = [{name.removeprefix("method."): value for name, value in node.items()} for node in nodes]
     schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
     balances = sorted({node["balance"] for node in dials if "balance" in node})
-    span = " to ".join(f"{value:g}" for value in dict.fromkeys((balances[0], balances[-1])))
     sampler = next(node for node in prompt.values() if node["class_type"].startswith("KSampler"))
     steps = sampler["inputs"]["steps"]
     if isinstance(steps, list):
         steps = prompt[steps[0]]["inputs"]["value"]
+    if not balances:
+        return f"{nodes[0]['method']}, {steps} steps"
+    span = " to ".join(f"{value:g}" for value in dict.fromkeys((balances[0], balances[-1])))
     return f"schedule {', '.join(schedules)}, balance {span}, {steps} steps"

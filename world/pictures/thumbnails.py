@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,11 @@ THUMBNAILS = {
     ),
     "k-lora-lora-stack": Thumbnail(
         "Any number of LoRAs", Cast("fish", ("mosaic", "neon")), layouts.three_and_map, LEAN
+    ),
+    "k-lora-by-hand": Thumbnail(
+        "LoRAs by hand",
+        Cast("bunny", ("neon", "mosaic")),
+        partial(layouts.three_and_map, made="as scheduled"),
     ),
 }
 """One noise for all, the workflows' own seed; settings that differ from the workflow's are written in too."""

@@ -281,3 +281,19 @@ def test_buffers_follow_the_device_and_stay_where_they_are_already(net):
     assert [p.data_ptr() for p in attachment.buffers.parameters()] == places
     attachment.move_to(torch.device("meta"))
     assert {p.device.type for p in attachment.buffers.parameters()} == {"meta"}
+
+
+def test_blocks_weigh_a_lora_slot_by_slot():
+    """Slots of one stage each, by name; 0 adds nothing, and layers of its own alone are weighed too."""
+    names = ("input_blocks.1.1.proj_in", "middle_block.1.proj_in", "output_blocks.2.1.proj_in")
+    own = {Slot(name): make("lora", WIDTH, WIDTH, i) for i, name in enumerate(names)}
+    rows = meet([own, dict(list(own.items())[:2])], ROLES[:2])
+    infos = [
+        LoraInfo("a", "subject", strength=2.0, blocks="mid: 0, up: 0.25"),
+        LoraInfo("b", "style", strength=0.5, blocks="down 1: -1"),
+    ]
+    plan = make_plan(rows, infos, ONE_PASS)
+    found = compose(plan, rows, lambda slot, out: [Spot(slot.weight, None)])
+    scales = [[None if d is None else d.scale for d in target.candidates] for target in found.targets]
+    base = [delta.scale for delta in own.values()]
+    assert scales == [[2 * base[0], -0.5 * base[0]], [None, 0.5 * base[1]], [0.5 * base[2]]]

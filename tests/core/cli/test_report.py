@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -40,9 +41,35 @@ def plan_of(tmp_path, *arguments):
 def test_every_method_with_three_files(three, tmp_path, capsys, method):
     arguments = ["--subject", three[0], "--style", three[1], "--style", three[2], "--method", method]
     plan = plan_of(tmp_path, *arguments)
-    assert plan.method.name == method and plan.candidates == ("subject", "style", "style 2")
+    assert plan.method.name == method
+    if not METHODS[method].method.adds:
+        assert plan.candidates == ("subject", "style", "style 2")
     assert len(plan.slots) == len(loras.UNET), "three spellings, the same slots"
     assert capsys.readouterr().out.startswith(f"{method}: ")
+
+
+def test_loras_by_hand(three, tmp_path, capsys):
+    options = ["--method", "As scheduled", "--start", "0", "0.5", "--end", "0.5", "1"]
+    plan = plan_of(tmp_path, *three[:2], *options, "--curve", "", "0:1, 1:0", "--blocks", "mid: 0", "up: 0.5")
+    assert [lora.blocks for lora in plan.loras] == ["mid: 0", "up: 0.5"]
+    assert [(when.start, when.end, when.curve) for when in plan.method.when] == [
+        (0, 0.5, ""),
+        (0.5, 1, "0:1, 1:0"),
+    ]
+    alone = [slot.name for slot in plan.slots if slot.group == "mid"]
+    assert alone and all(plan.strength(0, name) == 0 for name in alone)
+    out = capsys.readouterr().out
+    assert "blocks mid: 0" in out and "times 0:1, 1:0" in out
+    for wrong, words in (
+        (["--start", "0.5"], "got 1 --start for 2 LoRAs: give one for each"),
+        (["--start", "0.9", "0", "--end", "0.1", "1"], "start 0.9 is after end 0.1"),
+        (["--blocks", "left: 1", ""], "cat.*there is no left here"),
+        (["--curve", "x", ""], "'x' is no point of a curve"),
+    ):
+        assert main(["report", *three[:2], "--method", "As scheduled", *wrong]) == 2
+        assert re.search(words, capsys.readouterr().err)
+    assert main(["report", *three[:2], "--start", "0.5", "0"]) == 0
+    assert "start, end and curve, NOT applied: K-LoRA says when a LoRA works" in capsys.readouterr().out
 
 
 def test_the_order_of_the_options_is_the_order_of_the_turns(three, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from klora_core.deltas import Dense, LowRank
+from klora_core.deltas import Row as BlockRow
 from klora_core.errors import KLoraError
 from klora_core.merges import METHODS, merge, named, parameters
 from klora_core.merges.merge import default_roles
@@ -233,3 +234,24 @@ def test_facts_name_parameters_and_ranks():
     assert merged(rows(one, two), "linear")[1].facts() == (label, "2 layers of rank 4 to 7")
     first, ranks = merged(rows(one[:1], two[:1]), "lora-lego", values={"seed": 3})[1].facts()
     assert first.endswith(": gauge raw, reweight on, seed 3") and ranks == "1 layers of rank 2"
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_blocks_weigh_a_lora_slot_by_slot(method):
+    """As LoRAs whose slots have these strengths, each merged for itself."""
+    loras = model(1), model(2)
+    names = [f"transformer_blocks.{i}.to_q" for i in range(len(SHAPES))]
+    given = [
+        BlockRow(Slot(name), deltas) for name, deltas in zip(names, zip(*loras, strict=True), strict=True)
+    ]
+    values = {**all_kept(method), **({"scope": "layer"} if method in ("magnitude-prune", "ties") else {})}
+    if method in ("dare", "dare-ties"):
+        values["density"] = 1.0
+    found = merge(given, named(method), (0.8, 1.2), values=values, blocks=("block 1: 0.5", "block 0: 0"))
+    for row, (first, second) in zip(given, ((0.8, 0.0), (0.4, 1.2), (0.8, 1.2)), strict=True):
+        alone = merge([row], named(method), (first, second), values=values)
+        if method != "knots":
+            assert close(found.deltas[row.slot].dense(), alone.deltas[row.slot].dense())
+    assert found.blocks == ("block 1: 0.5", "block 0: 0")
+    with pytest.raises(KLoraError, match="strength 0, or has it in all of its blocks"):
+        merge(given, named(method), (1.0, 1.0), values=values, blocks=("all: 0", "all: 0"))

@@ -61,9 +61,48 @@ def test_published_b_loras_share_no_layer():
     assert b_lora(rows.competing, ("subject", "style")).chosen == (0,) * 10 + (1,) * 10
 
 
+SINGLE = tuple(
+    f"single_blocks.{i}.{part}" for i in (0, 9, 10, 37, 38) for part in ("linear1[0:3072]", "linear2")
+)
+
+
+def flux(*names):
+    """FLUX's own sizes, of which some are cut."""
+    sizes = {"linear1[0:3072]": (8, 3072), "linear2": (8, 15360), "img_attn.qkv": (9216, 3072)}
+    found = {}
+    for name in names:
+        out, n = next(size for tail, size in sizes.items() if name.endswith(tail))
+        weight, _, rows = name.partition("[")
+        out = 3072 if rows else out
+        found[Slot(weight, (0, 3072) if rows else None)] = LowRank(torch.ones(out, 1), torch.ones(1, n))
+    return found
+
+
+def test_flux_by_the_numbers_of_splitflux_and_said_to_be_a_heuristic():
+    subject = style = flux("double_blocks.3.img_attn.qkv", *SINGLE)
+    rows = meet_all((subject, style), ("subject", "style"))
+    method = b_lora(rows.competing, ("subject", "style"))
+    owners = {row.slot.weight: who for row, who in zip(rows.competing, method.chosen, strict=True)}
+    assert owners == {
+        "double_blocks.3.img_attn.qkv": -1,
+        **{
+            f"single_blocks.{i}.{part}": who
+            for i, who in ((0, 0), (9, 0), (10, 1), (37, 1), (38, -1))
+            for part in ("linear1", "linear2")
+        },
+    }
+    facts = method.facts()
+    assert [fact.value for fact in facts[:2]] == ["single 0-9", "single 10-37"]
+    assert "heuristic" in facts[2].meaning and "2511.15258" in facts[2].meaning
+    plan = make_plan(rows, [LoraInfo(role, role) for role in ("subject", "style")], method)
+    assert from_json(plan.to_json(4)) == plan and plan.to_json(4)["family"] == "FLUX"
+
+
 @pytest.mark.parametrize(
     "layers",
     [
+        flux("double_blocks.3.img_attn.qkv"),
+        {**flux(*SINGLE), Slot("txt_in.individual_token_refiner.blocks.0.self_attn.qkv"): delta()},
         lora(f"{CONTENT}.0.attn2.to_k", context=768),
         lora("double_blocks.0.img_attn.qkv"),
         lora("output_blocks.3.1.transformer_blocks.0.attn2.to_k"),

@@ -124,14 +124,7 @@ class Reference:
         c = args["c"]
         x = self.progress(model, c["transformer_options"])
         self.used.append(x)
-        changes = {}
-        for deltas, strength, wins in (
-            (self.subject, self.strengths[0], True),
-            (self.style, self.strengths[1], False),
-        ):
-            for layer, (delta, _) in deltas.items():
-                if layer not in self.shared or self.subject_wins(layer, x) is wins:
-                    changes[layer] = changes.get(layer, 0) + strength * delta
+        changes = self.changes(x)
         saved = {}
         try:
             for name, change in changes.items():
@@ -147,3 +140,15 @@ class Reference:
         finally:
             for layer, data in saved.items():
                 model.get_submodule(PREFIX + layer).weight.data = data
+
+    def changes(self, x):
+        """What is added to each layer at progress ``x``."""
+        changes = {}
+        for deltas, strength, wins in (
+            (self.subject, self.strengths[0], True),
+            (self.style, self.strengths[1], False),
+        ):
+            for layer, (delta, _) in deltas.items():
+                if layer not in self.shared or self.subject_wins(layer, x) is wins:
+                    changes[layer] = changes.get(layer, 0) + strength * delta
+        return changes

@@ -7,7 +7,7 @@ const SET_SCHEMA = 'klora-slots/1'
 const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursorRim']
 
 /**
- * @typedef {{ label: string, letter: string, dark: string, light: string }} Candidate
+ * @typedef {{ label: string, letter: string, dark: string, light: string, family?: string }} Candidate
  * @typedef {{ name: string, block: string, group: string, choice?: string } & Record<string, any>} Slot
  * @typedef {Record<string, string>} Colours
  * @typedef {{
@@ -123,4 +123,16 @@ export function nameInBlock({ name, block }) {
   const parts = path.replace(/\.weight$/, '').split('.')
   const rest = parts.slice(/ \d+$/.test(block) ? 2 : 1).join('.') || parts.join('.')
   return rows === undefined ? rest : `${rest}[${rows}`
+}
+
+/**
+ * The candidates by what they are called together, each family with the first of its members' places; one that has
+ * no family is by itself.
+ * @param {Candidate[]} candidates
+ */
+export function familiesOf(candidates) {
+  /** @type {Map<string, number[]>} */
+  const found = new Map()
+  candidates.forEach(({ label, family = label }, i) => found.set(family, [...(found.get(family) ?? []), i]))
+  return [...found].map(([label, members]) => ({ label, members }))
 }

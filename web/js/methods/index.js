@@ -1,6 +1,7 @@
 // The methods that the page has maths of its own for: one row each. Everything else is drawn as recorded.
 
 import { recorded } from '../decision/recorded.js'
+import { byHand } from './hand.js'
 import { klora } from './klora.js'
 import { inPasses, inTurn } from './whole.js'
 
@@ -14,7 +15,8 @@ const LIVE = new Map([
   ['K-LoRA', klora],
   ['LoRA Switch', inTurn],
   ['LoRA Composite', inPasses],
-  ['CMLoRA', inPasses]
+  ['CMLoRA', inPasses],
+  ['As scheduled', byHand]
 ])
 
 /** @param {{ name: string, live: boolean }} method */

@@ -11,7 +11,8 @@ const [HALF, NEAR, STEP, FAR] = [0.5, 0.05, 0.3, 0.6]
 
 /**
  * @typedef {{ name: string, alpha: number, beta: number, balance: number }} Schedule
- * @typedef {{ schedule: Schedule, gammaMode: string }} Settings
+ * `beyond`: the schedule is none of K-LoRA's, and what it would do is not known here.
+ * @typedef {{ schedule: Schedule, gammaMode: string, beyond?: boolean }} Settings
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
  * @typedef {import('../decision/document.js').Slot} Slot
  */
@@ -178,7 +179,7 @@ function settings(read, { schedule: ran, gamma, gammas, page: { defaults } }) {
   }
   const mode = read('gamma', gamma.mode)
   const usable = isSchedule(schedule, defaults)
-  return { schedule: usable ? schedule : ran, gammaMode: mode in gammas ? mode : gamma.mode }
+  return { schedule: usable ? schedule : ran, gammaMode: mode in gammas ? mode : gamma.mode, beyond: !(name in defaults.beta) }
 }
 
 /** @param {Settings} one @param {Settings} other */

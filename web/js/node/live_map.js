@@ -270,6 +270,7 @@ export class LiveMap {
     if (!decider) return null
     const { setTo } = this.#last
     if (setTo !== null && setTo !== settingsText(this.#node, rootGraph, decider.fixed)) return 'changed'
+    if (settings.beyond) return 'changed'
     if (!decider.fixed) return null
     return decider.same(settings, decider.settingsOf(plan)) && mode === plan.progress.mode ? null : 'preview'
   }

@@ -13,8 +13,10 @@ import { label } from './pen.js'
  * @typedef {import('../decision/decision.js').Decision} Decision
  * @typedef {import('../decision/columns.js').Columns} Columns
  * @typedef {CanvasRenderingContext2D} Context
- * Labels in the page's language; `candidates` are those of the document.
- * @typedef {{ step: string, x: string, share: string, candidates: string[] }} Labels
+ * Labels in the page's language; `candidates` are those of the document, `legend` one for each family of them.
+ * @typedef {{
+ *   step: string, x: string, share: string, candidates: string[], legend: { name: string, candidate: number }[]
+ * }} Labels
  */
 
 /** @param {number} k @param {string} family */
@@ -32,7 +34,7 @@ export function drawMap(ctx, { place, decision, shares, colours, family, labels 
   ctx.clearRect(0, 0, place.width, place.height)
   ctx.font = fontOf(place.k, family)
   ctx.textBaseline = 'middle'
-  legend(ctx, place, colours, labels.candidates)
+  legend(ctx, place, colours, labels.legend)
   ctx.putImageData(mapPixels(place, decision, colours), place.map.left, place.map.top)
   depthAxis(ctx, place, colours)
   if (columns.kind === 'steps') stepAxis(ctx, place, columns.count, colours, labels.step)
@@ -56,16 +58,16 @@ export function drawOverlay(ctx, { place, colours, current, cursor }) {
 }
 
 /**
- * A chip and a name for each candidate, as far as they fit.
- * @param {Context} ctx @param {Place} place @param {Colours} colours @param {string[]} names
+ * A chip and a name for each family, as far as they fit.
+ * @param {Context} ctx @param {Place} place @param {Colours} colours @param {Labels['legend']} families
  */
-function legend(ctx, { px, map, width }, colours, names) {
+function legend(ctx, { px, map, width }, colours, families) {
   const y = px(8) + px(9) / 2
   let x = map.left
-  names.forEach((name, i) => {
+  families.forEach(({ name, candidate }) => {
     const end = x + px(12) + ctx.measureText(name).width
     if (end > width) return
-    ctx.fillStyle = colours.candidates[i]
+    ctx.fillStyle = colours.candidates[candidate]
     ctx.fillRect(x, y - px(4), px(8), px(8))
     label(ctx, name, x + px(12), y, colours.muted)
     x = end + px(12)

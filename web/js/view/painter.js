@@ -1,8 +1,10 @@
 // The map's bitmap: built when what it shows, its size or its zoom changes, with the marks drawn over it each time.
 
+import { familiesOf } from '../decision/document.js'
 import { drawMap, drawOverlay, fontOf } from './drawing.js'
 import { layout } from './layout.js'
 import { coloursNow } from './theme.js'
+import { namesOf } from './words.js'
 
 const SHARPEST = 4
 
@@ -57,7 +59,11 @@ export class Painter {
   }
 
   /** @param {State} state @param {import('./theme.js').Colours} colours @param {import('./words.js').Words} words */
-  #rebuild({ plan, decision, shares, names }, colours, { step, x, shares: share }) {
+  #rebuild({ plan, decision, shares, names }, colours, words) {
+    const { step, x, shares: share } = words
+    const families = familiesOf(plan.candidates)
+    const called = namesOf(families, words)
+    const legend = families.map(({ members }, i) => ({ name: called[i], candidate: members[0] }))
     const canvas = this.#canvas
     const { k, width, height } = this.#size()
     for (const target of [canvas, this.#base]) {
@@ -70,7 +76,7 @@ export class Painter {
     ctx.font = fontOf(k, family)
     const measure = (/** @type {string} */ text) => ctx.measureText(text).width
     this.place = layout({ slots: plan.slots, count: decision.columns.count, width, height, k, measure })
-    drawMap(ctx, { place: this.place, decision, shares, colours, family, labels: { step, x, share, candidates: names } })
+    drawMap(ctx, { place: this.place, decision, shares, colours, family, labels: { step, x, share, candidates: names, legend } })
   }
 
   /** Device pixels per CSS pixel, the graph's zoom included. */

@@ -1,8 +1,8 @@
 // What is said of a map: its header, the two lines below it, the text for those who can't see it.
 
 import { mean, stretchesOf, winnersAt } from '../decision/decision.js'
-import { nameInBlock } from '../decision/document.js'
-import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
+import { familiesOf, nameInBlock } from '../decision/document.js'
+import { columnIn, columnsIn, namesOf, whenOf, whoIn } from './words.js'
 
 /**
  * `hint` names the word that says why no run uses the decision, or is null; `even` is the setting that would give
@@ -22,8 +22,12 @@ import { columnIn, columnsIn, whenOf, whoIn } from './words.js'
  * @typedef {import('./words.js').Words} Words
  */
 
-/** What the first candidate holds: `62 % subject`. @param {State} state @param {Words} words */
-export const leading = ({ shares, names }, words) => words.share(names[0], Math.round(mean(shares[0]) * 100))
+/** What the first candidate holds, with its family: `62 % subject`. @param {State} state @param {Words} words */
+export function leading({ plan, shares }, words) {
+  const [first] = familiesOf(plan.candidates)
+  const share = first.members.reduce((sum, member) => sum + mean(shares[member]), 0)
+  return words.share(namesOf([first], words)[0], Math.round(share * 100))
+}
 
 /**
  * The two lines of the whole map, or of the cell under the cursor, and the whole in one text.

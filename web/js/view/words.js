@@ -167,8 +167,14 @@ const TRANSLATED = { zh: ZH, 'zh-CN': ZH, ja: JA }
  */
 export const wordsFor = (locale) => TRANSLATED[locale] ?? EN
 
-/** The candidates' names. @param {{ label: string }[]} candidates @param {Words} words */
-export const namesOf = (candidates, words) => candidates.map(({ label }) => words.candidates[label] ?? label)
+/**
+ * The candidates' names; of several at once each is translated.
+ * @param {{ label: string }[]} candidates @param {Words} words
+ */
+export const namesOf = (candidates, words) => candidates.map(({ label }) => nameOf(label, words))
+
+/** @param {string} label @param {Words} words */
+const nameOf = (label, { candidates }) => label.replace(/[a-z]+/g, (word) => candidates[word] ?? word)
 
 /** What the columns are. @param {Columns} columns @param {Words} words */
 export function columnsIn({ kind, count, run }, words) {
