@@ -74,6 +74,8 @@ class KLoRATrainLora(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
+                    # Another seed is another training: not one for each Run.
+                    control_after_generate=False,
                     tooltip="Of the first factors, the noises and what a method draws.",
                 ),
                 advanced(

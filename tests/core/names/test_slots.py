@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klora_core.names import block, depth_key, is_attention
+from klora_core.names import block, depth_key, is_attention, reads_text, transformer_block
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,47 @@ single_blocks.0.linear1[9216:21504] single_blocks.0.linear1[18432:55296] blocks.
 )
 def test_attention(name, expected):
     assert is_attention(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("input_blocks.7.1.transformer_blocks.3.attn1.to_q", "input_blocks.7.1.transformer_blocks.3"),
+        ("middle_block.1.transformer_blocks.0.ff.net.2", "middle_block.1.transformer_blocks.0"),
+        ("input_blocks.4.0.in_layers.2", "input_blocks.4"),
+        ("double_blocks.11.img_attn.qkv", "double_blocks.11"),
+        ("single_blocks.2.linear1", "single_blocks.2"),
+        ("blocks.3.cross_attn.k", "blocks.3"),
+        ("layers.9.attention.qkv", "layers.9"),
+        ("transformer_blocks.4.attn.to_q", "transformer_blocks.4"),
+        ("img_in", "img_in"),
+        ("final_layer.linear", "final_layer"),
+    ],
+)
+def test_the_transformer_block_of_a_slot(name, expected):
+    assert transformer_block(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("input_blocks.7.1.transformer_blocks.3.attn2.to_k", True),
+        ("input_blocks.7.1.transformer_blocks.3.attn2.to_q", False),
+        ("input_blocks.7.1.transformer_blocks.3.attn1.to_k", False),
+        ("blocks.3.cross_attn.k", True),
+        ("blocks.3.cross_attn.v", True),
+        # Wan's picture of the first frame is no text.
+        ("blocks.3.cross_attn.k_img", False),
+        ("blocks.3.self_attn.v", False),
+        ("blocks.0.cross_attn.kv_linear", True),
+        ("blocks.0.attn2.kv_proj", True),
+        ("blocks.1.cross_attn.v_proj", True),
+        ("visual_transformer_blocks.0.cross_attention.to_key", True),
+        ("transformer_blocks.2.attn2.to_v", True),
+        ("double_blocks.0.txt_attn.qkv", False),
+        # SD3.5's second attention of the picture to itself.
+        ("joint_blocks.0.x_block.attn2.qkv", False),
+    ],
+)
+def test_slots_that_read_the_text_alone(name, expected):
+    assert reads_text(name) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import comfy.model_management
 import comfy.utils
 import pytest
@@ -142,3 +144,18 @@ def test_a_digest_is_of_contents(pack, model):
     patched = model.clone()
     patched.add_patches({"diffusion_model.head.head.weight": ("diff", (torch.ones(1),))})
     assert digest(patched, 1) != digest(model, 1)
+
+
+def test_after_ten_trainings_the_host_holds_no_more_networks(pack, model, temp, stopping):
+    def held():
+        gc.collect()
+        return sum(type(each) is type(model.model.diffusion_model) for each in gc.get_objects())
+
+    before, settings = held(), given(model, "plain") | {"steps": 1}
+    for seed in range(9):
+        train(pack, model, **settings, seed=seed)
+    stopping(1)
+    with pytest.raises(INTERRUPT):
+        train(pack, model, **(settings | {"steps": 2}), seed=9)
+    assert held() == before
+    assert len(list(temp.rglob("*.pt"))) <= 8
