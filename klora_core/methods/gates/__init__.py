@@ -7,5 +7,5 @@ Read ``by_input`` first (what they tell), ``parts`` (the change of each slot), t
 from .arrow import ArrowRouting, arrow_routing
 from .by_input import PICTURE_DECIDES, ByInput
 from .mole import TrainedGate, check_loras, trained_gate
-from .parts import apart
+from .parts import apart, check_ranks
 from .ran import Ran

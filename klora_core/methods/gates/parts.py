@@ -60,13 +60,18 @@ def _part(row: Row, names: Sequence[str], label: str, gate_of: GateOf) -> Part:
     there = [delta for delta in own if delta is not None]
     if len(there) < 2:
         return Part(own, None, label)
-    for name, delta in zip(names, own, strict=True):
+    check_ranks(row, names, label)
+    return Part(own, gate_of(row, [each for each in there if isinstance(each, LowRank)]), label)
+
+
+def check_ranks(row: Row, names: Sequence[str], label: str) -> None:
+    """Raises KLoraError, naming LoRA and layer, where a LoRA of ``row`` has no ranks to weigh."""
+    for name, delta in zip(names, row.deltas, strict=False):
         if delta is not None and not isinstance(delta, LowRank):
             raise KLoraError(
                 f"{name}: layer {row.slot.name} is {delta.kind}, and {label} weighs plain LoRAs' ranks. "
                 "Use a plain LoRA, or another method."
             )
-    return Part(own, gate_of(row, [each for each in there if isinstance(each, LowRank)]), label)
 
 
 def apart(slots: Sequence[Deltas], roles: Sequence[str]) -> Rows:

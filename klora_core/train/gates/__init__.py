@@ -6,4 +6,4 @@ Read ``balance`` first (MoLE's second term), then ``trained`` (MoLE on a model's
 
 from .balance import ALPHA, balance
 from .chosen import ChosenRanks, moved
-from .trained import TrainedGates
+from .trained import TrainedGates, weighable

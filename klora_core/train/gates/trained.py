@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...deltas import LowRank
+from ...deltas import LowRank, Row
 from ...deltas.gates import EVEN, LEAST_TAU, PICTURE, gates_of, gram, owners, scores, total_of, toward
 from ...files.learned import SlotGate
+from ...merges import factors
+from ...methods.gates import TrainedGate, check_ranks
 from ...names import Slot
 from ..chains import inner, outer
 from ..layers import Change
@@ -18,6 +20,28 @@ from .balance import balance
 
 Found = Mapping[Slot, Sequence[LowRank | None]]
 """The LoRAs' factors by slot, None where one changes nothing."""
+
+
+def weighable(rows: Sequence[Row], names: Sequence[str], device: torch.device | str = "cpu") -> Found:
+    """The LoRAs of ``rows`` (:meth:`klora_core.methods.Given.apart`) as float32 factors on ``device``.
+
+    One that is zero somewhere counts there too, as it does where the gates are used. Raises KLoraError,
+    naming LoRA and layer, where LoRAs meet that have no ranks to weigh.
+    """
+    found: dict[Slot, tuple[LowRank | None, ...]] = {}
+    with torch.inference_mode(False), torch.no_grad():
+        for row in rows:
+            own = row.deltas[: len(names)]
+            if sum(delta is not None for delta in own) > 1:
+                check_ranks(row, names, TrainedGate.name)
+            found[row.slot] = tuple(None if delta is None else _held(factors(delta), device) for delta in own)
+    return found
+
+
+def _held(change: LowRank, device: torch.device | str) -> LowRank:
+    # Copies: a file's tensors may be of inference mode, which no graph may hold.
+    up, down = (tensor.to(device, torch.float32, copy=True) for tensor in (change.up, change.down))
+    return LowRank(up, down, change.scale)
 
 
 class TrainedGates:

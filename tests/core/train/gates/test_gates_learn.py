@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from klora_core.apply import Attachment, Buffers, Spot, compose
-from klora_core.deltas import LowRank
+from klora_core.deltas import Dense, LowRank
+from klora_core.errors import KLoraError
 from klora_core.files import from_tensors
 from klora_core.files.learned import GateFile, LoraMark, gate_of, gate_tensors
 from klora_core.loras import LoraInfo
@@ -17,7 +18,7 @@ from klora_core.methods import Given, making
 from klora_core.names import Slot
 from klora_core.plan import make_plan
 from klora_core.train import Layers
-from klora_core.train.gates import ChosenRanks, TrainedGates, balance, moved
+from klora_core.train.gates import ChosenRanks, TrainedGates, balance, moved, weighable
 
 OUT, N = 8, 6
 ONE, TWO, ALONE = (Slot(f"input_blocks.{i}.1.transformer_blocks.0.attn1.to_q") for i in (1, 2, 4))
@@ -148,6 +149,24 @@ def test_the_balance_term_has_a_gradient_and_its_least_where_gates_are_even(lora
     uneven.backward()
     assert all(bool(p.grad.any()) for p in gates.parameters[:1])
     gates.forget()
+
+
+def test_a_lora_that_is_zero_in_a_layer_and_one_of_another_kind(loras):
+    """What is learned with is what is used: a zero LoRA has its place in e, and another kind none."""
+    first, second = loras
+    zero = LowRank(torch.zeros(OUT, 2), torch.ones(2, N))
+    given = Given(
+        ({**first, ONE: zero}, second), ("subject", "style"), ("a", "b"), contents=lambda: ("1", "2")
+    )
+    rows, names = given.apart()
+    gates = TrainedGates(weighable(rows.competing, names), 2)
+    marks = (LoraMark("a", "1"), LoraMark("b", "2"))
+    method = making.mole(GateFile("g", "MoLE", "picture", "N", marks, gates.learned()))(given)[1]
+    assert method.gated == (True, True, False) and method.unused == 0
+    other = {**second, ONE: Dense(torch.randn(OUT, N), 2)}
+    met, names = Given((first, other), ("subject", "style"), ("a", "b")).apart()
+    with pytest.raises(KLoraError, match=f"^b: layer {ONE.name} is whole matrix"):
+        weighable(met.competing, names)
 
 
 def test_the_balance_term_against_a_loop():
