@@ -11,25 +11,13 @@ from comfy_api.latest import io
 
 from ..klora_core.deltas import check_ungated, rows
 from ..klora_core.errors import KLoraError
-from ..klora_core.files import MERGE_TEXT_REASON
 from ..klora_core.loras import labels_of
-from ..klora_core.merges import (
-    DTYPES,
-    METHODS,
-    Merged,
-    MergeMethod,
-    Parameter,
-    merge,
-    metadata,
-    state_dict,
-)
-from ..klora_core.methods import ALWAYS
-from ..klora_core.report import left_out
+from ..klora_core.merges import METHODS, MergeMethod, Parameter, merge
 from .composing import LoraSet, Member, at_work
 from .dials import advanced
-from .host import PREFIX, SUFFIX
 from .inputs import checked, shown
-from .loras import HostLora, LoraStateDict, read
+from .loras import read
+from .merged import lines_of, lora_of
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 
@@ -106,11 +94,8 @@ class KLoRAMerge(io.ComfyNode):
             progress=_bar(),
             device=comfy.model_management.get_torch_device(),
         )
-        tensors = state_dict(merged.deltas, DTYPES[precision], _shapes(model))
-        name = f"{row.label} of {', '.join(member.name for member in set)}"
-        headers = [getattr(member.tensors, "metadata", None) or {} for member in set]
-        about = metadata(merged, [member.name for member in set], headers)
-        return io.NodeOutput(LoraStateDict(tensors, name, about), _report(merged, set, loras))
+        report = "\n".join(lines_of(merged, set, loras))
+        return io.NodeOutput(lora_of(merged, set, model, precision), report)
 
 
 def _input(parameter: Parameter) -> io.Input:
@@ -159,32 +144,3 @@ def _bar() -> Any:
         bars[0].update_absolute(done, total)
 
     return step
-
-
-def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """The shapes of the model's weights, by canonical name."""
-    return {
-        key.removeprefix(PREFIX).removesuffix(SUFFIX): tuple(weight.shape)
-        for key, weight in model.model.state_dict().items()
-        if key.startswith(PREFIX) and key.endswith(SUFFIX)
-    }
-
-
-def _part(member: Member) -> list[str]:
-    return [member.role, f"blocks {member.blocks}"] if member.blocks else [member.role]
-
-
-def _report(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]) -> str:
-    lines = [*merged.facts()]
-    lines += [f"  {member.strength:g} x {member.name} ({', '.join(_part(member))})" for member in members]
-    for member, lora in zip(members, loras, strict=True):
-        if member.when != ALWAYS:
-            lines.append(
-                f"{member.name}: start, end and curve, NOT merged: a merged LoRA works all the time."
-            )
-        lines += [f"{member.name}: {note}." for note in lora.notes]
-        more = len(lora.vectors) + len(lora.before)
-        if more:
-            lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")
-        lines += [note.text for note in left_out(member.name, lora.left, "NOT merged", MERGE_TEXT_REASON)]
-    return "\n".join(lines)

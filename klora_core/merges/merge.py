@@ -16,7 +16,7 @@ from ..loras import OTHER, ROLES, STYLE, SUBJECT
 from ..names import BlockStrengths, Slot, strengths_of
 from ..progress import Callback
 from .low_rank import cut, cut_matrix, norm
-from .method import LARGEST, MergeMethod, Settings, Term, Value, check_sizes, sum_of_ranks
+from .method import LARGEST, MergeMethod, Named, Settings, Term, Value, check_sizes, sum_of_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Merged:
     """
 
     deltas: dict[Slot, LowRank]
-    method: MergeMethod
+    method: Named
     values: Mapping[str, Value]
     weights: tuple[float, ...]
     roles: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 import torch
 from torch import Tensor
@@ -73,6 +73,19 @@ class Term:
         """weight * dW as float32 factors, the weight in the scale."""
         change = self.factors()
         return LowRank(change.up, change.down, change.scale * self.weight)
+
+
+class Named(Protocol):
+    """What a merged LoRA tells of the method that made it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def paper(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ Callback = Callable[[int, float], None]
 State = dict[str, Any]
 """Tensors, numbers and lists of them: what a loop of the same parameters needs to go on."""
 
+# Steps between two states that are kept, for what gives no time to keep one.
+_KEPT = 25
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -72,12 +75,14 @@ class Loop:
         callback: Callback | None = None,
         after: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
+        keep: Callable[[State], None] | None = None,
     ) -> None:
         """Do the steps that are left. ``after`` may change parameters and moments when a step is done,
         ``stop`` says whether it was the last.
 
-        Whatever ``terms`` or ``callback`` raise stops it between two steps: :meth:`state` is then that of the
-        last step that was done, and no gradient is left. Raises KLoraError where the loss is no number.
+        Whatever ``terms`` or ``callback`` raise stops it between two steps: ``keep`` is given the state of
+        the last step that was done, as it is from time to time, and no gradient is left. Raises KLoraError
+        where the loss is no number.
         """
         try:
             with torch.inference_mode(False), torch.enable_grad():
@@ -88,10 +93,17 @@ class Loop:
                             after(self.step)
                     self.losses.append(loss)
                     self.step += 1
+                    if keep is not None and self.step % _KEPT == 0:
+                        keep(self.state())
                     if callback is not None:
                         callback(self.step, loss)
                     if stop is not None and stop():
                         break
+        except BaseException:
+            # Hosts interrupt by what is no Exception.
+            if keep is not None:
+                keep(self.state())
+            raise
         finally:
             self.optimizer.zero_grad(set_to_none=True)
 

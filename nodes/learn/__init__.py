@@ -3,3 +3,4 @@
 from .category import CATEGORY
 from .pick_loras import KLoRAPickLoras
 from .train_lora import KLoRATrainLora
+from .train_merge import KLoRATrainMerge

@@ -22,7 +22,7 @@ from ...klora_core import __version__
 _LOG = logging.getLogger("klora")
 _FOLDER, _SUFFIX = "klora_training", ".pt"
 # The newest are kept: so many, and so many bytes of them together.
-_MOST, _MOST_BYTES = 8, 8 * 2**30
+_MOST, _MOST_BYTES = 32, 8 * 2**30
 
 
 def digest(model: Any, *decides: Any) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import comfy.model_management
 import comfy.samplers
 import torch
 from torch import Tensor
 
 from ...klora_core.apply import Spot
+from ...klora_core.errors import KLoraError, printable
 from ...klora_core.names import Slot
 from ...klora_core.train import Changes, Checkpointed, Layers, Noised
-from ..host import PREFIX, RULES
+from ..host import PREFIX, RULES, of_model
 from .conditions import Conditions
 
 
@@ -34,17 +36,19 @@ class OnHost:
         """In float64: at the end of the schedule the target is a small difference of large numbers."""
         sampling = self._sampling
         sigma = torch.tensor([float(sampling.percent_to_sigma(float(p))) for p in percent])
-        latent, noise, level = (t.to(self.device, torch.float64) for t in (latent, noise, sigma))
+        # On the CPU: not every device counts in float64.
+        latent, noise, level = (t.to("cpu", torch.float64) for t in (latent, noise, sigma))
         x = sampling.noise_scaling(level, noise.clone(), latent)
         # The picture is a straight line of the network's output, by whichever of the host's ways.
         at_0, at_1 = (
             sampling.calculate_denoised(level, f(x), x) for f in (torch.zeros_like, torch.ones_like)
         )
         target = (latent - at_0) / (at_1 - at_0)
-        return Noised(x.float(), level.float(), target.float())
+        return Noised(*(t.to(self.device, torch.float32) for t in (x, level, target)))
 
     def predict(self, x: Tensor, sigma: Tensor, condition: Sequence[Any], changes: Changes | None) -> Tensor:
-        """The network's own output."""
+        """The network's own output. An interrupt by the user comes from here."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
         with self.layers.showing(changes), _plain_output(self._patcher.model, self._sampling):
             made = comfy.samplers.calc_cond_batch(
                 self._patcher.model,
@@ -54,6 +58,29 @@ class OnHost:
                 {"transformer_options": self._options(sigma)},
             )
         return made[0]
+
+    def check_gradients(
+        self, latent: Tensor, condition: Sequence[Any], changes: Changes, numbers: Sequence[Tensor]
+    ) -> None:
+        """Raises KLoraError for a network that the host computes in ways without gradients.
+
+        ``numbers`` are those that are learned: they are left without any.
+        """
+        x, sigma, target = self.noised(latent, torch.zeros_like(latent), torch.full((len(latent),), 0.5))
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                (self.predict(x, sigma, condition, changes) - target).square().mean().backward()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            raise KLoraError(
+                f"Use another base model: {of_model(self._patcher)} gives no gradients in this ComfyUI "
+                f"({printable(reason)})."
+            ) from error
+        finally:
+            for number in numbers:
+                number.grad = None
 
     def _options(self, sigma: Tensor) -> dict[str, Any]:
         options = dict(self._patcher.model_options["transformer_options"])
@@ -68,13 +95,14 @@ def on_host(patcher: Any, slots: Mapping[Slot, int]) -> Iterator[OnHost]:
     All that is put on it comes off again, whatever happens.
     """
     with (
-        Layers(patcher.model, slots, _where, RULES) as layers,
+        Layers(patcher.model, slots, where, RULES) as layers,
         Checkpointed(patcher.model.diffusion_model, layers),
     ):
         yield OnHost(patcher, layers)
 
 
-def _where(slot: Slot, out: int) -> tuple[Spot, ...]:
+def where(slot: Slot, out: int) -> tuple[Spot, ...]:
+    """Where a slot lies in a model of the host."""
     return (Spot(f"{PREFIX}{slot.weight}", slot.rows),)
 
 

@@ -33,7 +33,8 @@ def second_model(model: Any, memory: float = 0.0) -> Iterator[Any]:
             second.pre_run()
             yield second
     finally:
-        _release(second)
+        with torch.inference_mode(False):
+            _release(second)
 
 
 def check(model: Any) -> None:

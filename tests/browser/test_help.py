@@ -20,6 +20,7 @@ NODES = (
     "KLoRACompose",
     "KLoRAMerge",
     "KLoRAPickLoras",
+    "KLoRATrainMerge",
 )
 
 

@@ -1,0 +1,47 @@
+"""What each LoRA is asked for when it makes pictures alone: given prompts, or ones with its trigger words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...klora_core.errors import KLoraError
+from ...klora_core.files import trigger_words
+from ...klora_core.loras import STYLE
+from ..composing import Member
+
+BETWEEN = "|"
+# Something to be drawn in the style, and somewhere for the subject to be.
+_IN_STYLE = ("{}", "a house, {}", "a cat, {}", "a bowl of fruit, {}")
+_OF_SUBJECT = ("{}", "a photo of {}", "{} in a park", "{} in a room")
+
+
+def prompts_of(members: Sequence[Member], given: str) -> list[list[str]]:
+    """The prompts of each LoRA: of its line in ``given``, parted by ``|``, else made of its trigger words.
+
+    Raises KLoraError where a LoRA has neither.
+    """
+    lines = [line.strip() for line in given.split("\n")] if given.strip() else []
+    if len(lines) > len(members) and any(lines[len(members) :]):
+        raise KLoraError(
+            f"Write one line of prompts for each LoRA: these are {len(lines)} for {len(members)} LoRAs. "
+            f"Several prompts of one LoRA stand in its line, with {BETWEEN} between them."
+        )
+    lines += [""] * (len(members) - len(lines))
+    return [_prompts(member, line) for member, line in zip(members, lines, strict=False)]
+
+
+def _prompts(member: Member, line: str) -> list[str]:
+    if written := [each.strip() for each in line.split(BETWEEN) if each.strip()]:
+        return written
+    trigger = trigger_words(getattr(member.tensors, "metadata", None) or {})
+    if not trigger:
+        raise KLoraError(
+            f"Write what to ask {member.name} for in prompts, in its line: its file tells no trigger words."
+        )
+    return [form.format(trigger) for form in (_IN_STYLE if member.role == STYLE else _OF_SUBJECT)]
+
+
+def encoded(clip: Any, text: str) -> list:
+    """A prompt as CONDITIONING."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))

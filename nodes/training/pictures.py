@@ -1,0 +1,111 @@
+"""Latents of pictures to learn from: what each LoRA makes alone in the host's own sampler, and given ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_sampling
+import comfy.sample
+import comfy.sd
+import latent_preview
+import torch
+from torch import Tensor
+
+from ...klora_core.errors import KLoraError
+from ...klora_core.train import Item
+from .kept import digest, keep, take
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a LoRA's own pictures are made."""
+
+    width: int = 1024
+    height: int = 1024
+    steps: int = 20
+    cfg: float = 4.0
+    seed: int = 0
+
+
+def own_pictures(
+    model: Any,
+    lora: Mapping[str, Tensor],
+    strength: float,
+    prompts: Sequence[list],
+    negative: list,
+    count: int,
+    how: Sampling,
+) -> list[Item]:
+    """``count`` pictures of ``model`` with one LoRA, of all ``prompts`` in turn, as items with their prompt.
+
+    The same ones as last time, where they are still kept.
+    """
+    name = f"{digest(model, dict(lora), strength, prompts, negative, count, how)}-pictures"
+    known = take(name)
+    if known is None:
+        with_lora = comfy.sd.load_lora_for_models(model, None, dict(lora), strength, 0)[0]
+        made = [
+            _sampled(with_lora, prompts[i % len(prompts)], negative, how, how.seed + i) for i in range(count)
+        ]
+        known = {"latents": torch.cat(made)}
+        keep(name, known)
+    seen = as_seen(model, known["latents"]).split(1)
+    return [Item(latent, prompts[i % len(prompts)]) for i, latent in enumerate(seen)]
+
+
+def _sampled(model: Any, positive: list, negative: list, how: Sampling, seed: int) -> Tensor:
+    form = model.get_model_object("latent_format")
+    shrink = getattr(form, "spacial_downscale_ratio", 8)
+    empty = torch.zeros(1, form.latent_channels, max(1, how.height // shrink), max(1, how.width // shrink))
+    empty = comfy.sample.fix_empty_latent_channels(model, empty)
+    if empty.is_nested:
+        raise KLoraError(
+            "Connect latents: this model makes picture and sound at once, which is not learned here."
+        )
+    flows = isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(empty, seed),
+        how.steps,
+        how.cfg,
+        "euler",
+        "simple" if flows else "normal",
+        positive,
+        negative,
+        empty,
+        callback=latent_preview.prepare_callback(model, how.steps),
+        disable_pbar=True,
+        seed=seed,
+    )
+
+
+def as_seen(model: Any, latents: Tensor) -> Tensor:
+    """Latents as the network sees them, [b, ...], float32 on the CPU and of no inference mode."""
+    with torch.inference_mode(False):
+        plain = latents.detach().cpu().float().clone()
+        plain = comfy.sample.fix_empty_latent_channels(model, plain)
+        return model.model.process_latent_in(plain).clone()
+
+
+def given(model: Any, latents: Any | None, images: Tensor | None, vae: Any | None) -> Tensor | None:
+    """The latents of pictures that were connected, as the network sees them; None where none were.
+
+    Raises KLoraError for pictures without a VAE.
+    """
+    found = []
+    if latents is not None:
+        samples = latents["samples"]
+        if samples.is_nested:
+            raise KLoraError(
+                "Connect latents of pictures: those of picture and sound together are not learned."
+            )
+        found.append(as_seen(model, samples))
+    if images is not None:
+        if vae is None:
+            raise KLoraError("Connect a VAE, which the images need, or connect latents instead of images.")
+        found.append(as_seen(model, vae.encode(images[..., :3])))
+    if len({each.shape[1:] for each in found}) > 1:
+        raise KLoraError("Connect images or latents of one size: these two have different ones.")
+    return torch.cat(found) if found else None
