@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..klora_core.deltas import LAYERS
+from ..klora_core.errors import KLoraError
 from ..klora_core.methods import DEFAULT_MU, Make, making
 from ..klora_core.methods.klora import (
     DEFAULT_ALPHA,
@@ -157,12 +158,17 @@ def outside() -> io.Float.Input:
     )
 
 
-def make_klora(schedule: Any = SCHEDULES[0], **dials: Any) -> Make:
-    """:func:`making.klora` at these dials, or what stands among its schedules.
+def make_klora(schedule: Any = SCHEDULES[0], static: bool = False, **dials: Any) -> Make:
+    """:func:`making.klora` at these dials; with ``static`` also what stands beside its schedules.
 
-    ``schedule`` is the checked value of the node's dynamic combo, or a bare name.
+    ``schedule`` is the checked value of the node's dynamic combo, or a bare name. Raises KLoraError.
     """
     chosen: Any = {"schedule": schedule} if isinstance(schedule, str) else schedule
-    if chosen["schedule"] == STATIC:
+    if static and chosen["schedule"] not in (*SCHEDULES, STATIC):
+        raise KLoraError(
+            f"Unknown schedule {chosen['schedule']!r}: use one of {', '.join(SCHEDULES)}. Or {STATIC}, for "
+            "both all the time."
+        )
+    if static and chosen["schedule"] == STATIC:
         return making.np_lora(chosen.get("mu", DEFAULT_MU), dials.get("layers", LAYERS[0]))
     return making.klora(chosen["schedule"], chosen.get("alpha"), chosen.get("beta"), **dials)

@@ -96,7 +96,14 @@ class KLoRAFuse(io.ComfyNode):
         for role, lora, strength in ((SUBJECT, subject, subject_strength), (STYLE, style, style_strength)):
             members.append(Member(lora, name_of(lora, role), role, strength))
         make = dials.make_klora(
-            schedule, balance=balance, gamma=gamma, layers=layers, score=score, loser=loser, outside=outside
+            schedule,
+            True,
+            balance=balance,
+            gamma=gamma,
+            layers=layers,
+            score=score,
+            loser=loser,
+            outside=outside,
         )
         node = cls.hidden.unique_id if cls.hidden else None
         return compose(model, clip, members, make, other_layers, progress, node)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.host.http_graphs import Graph, lora_graph
 from tools.host.server import PromptRefused
 
-METHODS = "K-LoRA, LoRA Switch, LoRA Composite, CMLoRA, B-LoRA, Arrow, MoLE"
+METHODS = "K-LoRA, LoRA Switch, LoRA Composite, CMLoRA, B-LoRA, Arrow, MoLE, As scheduled, NP-LoRA"
 MERGES = "Linear, SVD, Magnitude prune, TIES, DARE, DARE-TIES, KnOTS, LoRA-LEGO, NP-LoRA"
 NO_CHOICE = [3, 2.5, True, None, ["s"], {"__value__": ["s", "s*"]}, {}, {"schedule": 3}, "missing"]
 
@@ -33,7 +33,7 @@ def said(served, graph: Graph) -> str:
 @pytest.mark.parametrize("value", NO_CHOICE)
 def test_a_choice_that_is_none(served, value):
     for node, name, offered in (
-        ("KLoRAFuse", "schedule", "s, s*"),
+        ("KLoRAFuse", "schedule", "s, s*, np-lora"),
         ("KLoRACompose", "method", METHODS),
         ("KLoRAMerge", "method", MERGES),
     ):
@@ -62,6 +62,9 @@ def test_a_choice_within_a_choice_that_is_none(served, value):
         ("KLoRAFuse", {"clip": 3}, "clip must be a CLIP, got 3"),
         ("KLoRACompose", {"method": "klora"}, f"method must be one of {METHODS}, got 'klora'."),
         ("KLoRACompose", {"method.schedule": "x"}, "Unknown schedule 'x': use one of s, s*."),
+        ("KLoRACompose", {"method.schedule": "np-lora"}, "Unknown schedule 'np-lora': use one of s, s*."),
+        ("KLoRAFuse", {"schedule": "np-lora", "schedule.balance": 1}, "np-lora has no such input: 'balance'"),
+        ("KLoRACompose", {"method": "As scheduled", "method.start": 0}, "As scheduled has no such input"),
         (
             "KLoRACompose",
             {"method": "LoRA Switch", "method.turn": "part"},

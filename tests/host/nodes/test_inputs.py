@@ -73,6 +73,7 @@ FITS = {
             each.optional or each.get_io_type() in ("FLOAT", "INT", "COMBO")
         )
     ),
+    "an empty text": lambda each: isinstance(each, io.String.Input),
     "a tensor": lambda each: each.get_io_type() == "SIGMAS",
     "a number": lambda each: isinstance(each, io.Float.Input),
     "a list": lambda each: each.get_io_type() == "LORA_STACK",
