@@ -247,6 +247,7 @@ def _report(row: TrainMethod, plan: Plan, learned: Learned, pictures: int, maske
         f"{plan.rate:g}, {pictures} picture{'' if pictures == 1 else 's'}.",
         f"Loss on noises that were not trained on: {learned.before:.4f} before, {learned.after:.4f} after.",
         *learned.facts,
+        learned.memory,
     ]
     if masked:
         lines.append("The masks of the latents were NOT used.")

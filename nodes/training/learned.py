@@ -14,6 +14,7 @@ from ...klora_core.names import Slot
 from ...klora_core.train import Changes, Item, Loop, Model, Pace, noised, together
 from ...klora_core.train.fusable import Method, Plan, Sizes, TrainMethod, copies_of, error, terms
 from .kept import digest, keep, take
+from .memory import check_weights, counted
 from .on_host import OnHost, on_host
 from .second_model import second_model
 
@@ -35,7 +36,7 @@ class Course:
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What a training gave: its LoRAs by slot, each step's loss, the loss on copies that were not trained on
-    before and after, the layers that never ran, and the method's own sentences."""
+    before and after, the layers that never ran, the method's own sentences, and what it took of memory."""
 
     loras: tuple[dict[Slot, Any], ...]
     losses: tuple[float, ...]
@@ -43,6 +44,7 @@ class Learned:
     after: float
     unseen: tuple[str, ...]
     facts: tuple[str, ...]
+    memory: str
 
 
 def learn(
@@ -65,34 +67,56 @@ def learn(
     if "loras" in state:
         return _finished(state, list(sizes))
     heights = {slot: out for slot, (out, _) in sizes.items()}
-    with second_model(model, _memory(sizes, plan, method)) as second, on_host(second, heights) as host:
-        training = method.make(sizes, replace(plan, device=host.device), given)
-        loop = Loop(training.groups, Pace(plan.steps, plan.rate, course.warm_up, method.falls, course.clip))
-        held = copies_of(len(items), _HELD, plan.seed + _HELD_SEED, 0)
-        if state:
-            loop.resume(state["loop"])
-            training.resume(state["method"])
-            before = state["before"]
-        else:
-            before = _held(host, items, held, lambda batch: None)
-        try:
-            loop.run(
-                lambda step: terms(training, host, items, course.batch, 1, step),
-                lambda done, loss: progress(done, loop.losses),
-                lambda step: training.after(step + 1, loop.optimizer),
-            )
-        except BaseException:
-            # The host's interrupt is no Exception.
-            if loop.step:
-                keep(name, {"loop": loop.state(), "method": training.state(), "before": before})
-            raise
-        after = _held(host, items, held, lambda batch: training.changes(plan.steps, host, batch))
-        learned = _learned(host, training, list(sizes), tuple(loop.losses), before, after)
+    factors = _memory(sizes, plan, method)
+    check_weights(model, factors)
+    with second_model(model, factors) as second:
+        training = method.make(sizes, replace(plan, device=second.load_device), given)
+        largest = max(items, key=lambda item: item.latent.numel())
+        needs = counted(second, heights, largest.latent, largest.condition, training.plain(), factors)
+        with on_host(second, heights) as host:
+            learned = _run(host, training, items, sizes, course, method.falls, name, state, progress)
+    learned = replace(learned, memory=needs.line())
     keep(name, _plain(learned, list(sizes)))
     return learned
 
 
-def _memory(sizes: Sizes, plan: Plan, method: TrainMethod) -> float:
+def _run(
+    host: OnHost,
+    training: Method,
+    items: Sequence[Item],
+    sizes: Sizes,
+    course: Course,
+    falls: bool,
+    name: str,
+    state: dict[str, Any],
+    progress: Callable[[int, Sequence[float]], None],
+) -> Learned:
+    """The steps from ``state`` on; where they are stopped it is kept under ``name``."""
+    plan = training.plan
+    loop = Loop(training.groups, Pace(plan.steps, plan.rate, course.warm_up, falls, course.clip))
+    held = copies_of(len(items), _HELD, plan.seed + _HELD_SEED, 0)
+    if state:
+        loop.resume(state["loop"])
+        training.resume(state["method"])
+        before = state["before"]
+    else:
+        before = _held(host, items, held, lambda batch: None)
+    try:
+        loop.run(
+            lambda step: terms(training, host, items, course.batch, 1, step),
+            lambda done, loss: progress(done, loop.losses),
+            lambda step: training.after(step + 1, loop.optimizer),
+        )
+    except BaseException:
+        # The host's interrupt is no Exception.
+        if loop.step:
+            keep(name, {"loop": loop.state(), "method": training.state(), "before": before})
+        raise
+    after = _held(host, items, held, lambda batch: training.changes(plan.steps, host, batch))
+    return _learned(host, training, list(sizes), tuple(loop.losses), before, after)
+
+
+def _memory(sizes: Sizes, plan: Plan, method: TrainMethod) -> int:
     """Bytes for what is learned."""
     numbers = sum(min(plan.rank, *size) * sum(size) for size in sizes.values())
     return numbers * _BYTES * max(1, len(method.halves))
@@ -109,7 +133,7 @@ def _learned(
     unseen = tuple(sorted(host.layers.unseen))
     ran = [slot for slot in slots if not any(name.endswith(f".{slot.weight}") for name in unseen)]
     loras = tuple({slot: lora[slot] for slot in ran} for lora in training.results())
-    return Learned(loras, losses, before, after, unseen, tuple(training.facts()))
+    return Learned(loras, losses, before, after, unseen, tuple(training.facts()), "")
 
 
 def _plain(learned: Learned, slots: Sequence[Slot]) -> dict[str, Any]:
@@ -122,6 +146,7 @@ def _plain(learned: Learned, slots: Sequence[Slot]) -> dict[str, Any]:
         "ends": [learned.before, learned.after],
         "unseen": list(learned.unseen),
         "facts": list(learned.facts),
+        "memory": learned.memory,
     }
 
 
@@ -141,7 +166,13 @@ def _finished(state: dict[str, Any], slots: Sequence[Slot]) -> Learned:
     )
     before, after = state["ends"]
     return Learned(
-        loras, tuple(state["losses"]), before, after, tuple(state["unseen"]), tuple(state["facts"])
+        loras,
+        tuple(state["losses"]),
+        before,
+        after,
+        tuple(state["unseen"]),
+        tuple(state["facts"]),
+        state["memory"],
     )
 
 

@@ -15,7 +15,7 @@ from ..chains import added
 from ..items import Model, Noised
 from ..layers import Change, Changes
 from ..loop import Group, State
-from .training import Factors, Plan, Sizes, fresh, parameters
+from .training import Factors, Plan, Shown, Sizes, fresh, parameters
 from .unzip import (
     HALVES,
     MASK_RATE,
@@ -80,6 +80,9 @@ class UnZip:
                 for i, (half, inputs) in enumerate(zip(self.factors, self._inputs, strict=True))
             ]
         )
+
+    def plain(self) -> Changes:
+        return Shown(self.factors[0])
 
     def _columns(self, half: int, starts: bool) -> dict[Slot, Columns]:
         """m and k of a half; at a period's first step m is not learned, and no output is masked."""

@@ -55,6 +55,10 @@ class Method(Protocol):
         """What is added to the model in a forward of ``step``, from 0 on."""
         ...
 
+    def plain(self) -> Changes:
+        """What a forward adds, as one LoRA would: to count what a training takes."""
+        ...
+
     def extra(self, step: int) -> Tensor | None:
         """A further term of the loss, None where there is none."""
         ...
@@ -90,6 +94,9 @@ class Plain:
         self.groups: tuple[Group, ...] = (Group(tuple(parameters(self.factors))),)
 
     def changes(self, step: int, model: Model, batch: Noised) -> Changes:
+        return Shown(self.factors)
+
+    def plain(self) -> Changes:
         return Shown(self.factors)
 
     def extra(self, step: int) -> Tensor | None:

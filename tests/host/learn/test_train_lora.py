@@ -72,6 +72,7 @@ def test_it_learns_and_the_file_is_what_was_trained(pack, family, method):
     before, after = map(float, re.search(r"([\d.]+) before, ([\d.]+) after", made.report).groups())
     assert after < before, made.report
     assert len(made.loss["loss"]) == longer.get("steps", 4)
+    assert re.search(r"Memory: a second copy of the model \d+ MB, .* a step \d+ MB", made.report)
     loras = [made.lora, made.style_lora] if method == "UnZipLoRA" else [made.lora]
     hooked, loaded = answer(pack, model, family, loras), answer(pack, made.model, family)
     assert relative(hooked, loaded) < 1e-5
