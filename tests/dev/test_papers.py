@@ -22,6 +22,7 @@ PAPERS = (
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
+    "docs/WHAT_IT_DECIDES.md",
     "docs/diffusers.md",
     "world/README.md",
 )
