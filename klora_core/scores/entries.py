@@ -38,6 +38,20 @@ def sum_entries(delta: Delta, k: int, device: torch.device, room: Tensor | None 
     return sums * abs(delta.scale)
 
 
+def sums_at(delta: Delta, ks: Sequence[int], device: torch.device, room: Tensor | None = None) -> Tensor:
+    """:func:`sum_entries` at each of ``ks``, [len(ks), 2]: the matrix is made once for all of them.
+
+    The sum of fewer entries is made of those that were found for more, so it may differ in its last bit.
+    """
+    few = [k for k in ks if k < math.prod(delta.shape)]
+    if len(ks) < 2 or len(few) < 2 or isinstance(delta, Kron):
+        return torch.stack([sum_entries(delta, k, device, room) for k in ks])
+    best, l1 = _top(delta, max(few), device, room)
+    assert best is not None
+    sums = [best.topk(k, sorted=False).values.sum(dtype=wide(device)) if k in few else l1 for k in ks]
+    return torch.stack([torch.stack((top, l1)) for top in sums]) * abs(delta.scale)
+
+
 def wide(device: torch.device) -> torch.dtype:
     """What sums are kept in: float64 where the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ..deltas import Delta
 from ..progress import Callback
-from .entries import TILE_CPU, sum_entries, wide
+from .entries import TILE_CPU, sum_entries, sums_at, wide
 from .side_by_side import side_by_side
 
 
@@ -63,20 +64,26 @@ def _one_by_one(requests: Iterable[Request], device: torch.device) -> Iterator[T
     return (_sums(request, device) for request in requests)
 
 
-def _sums(request: Request, device: torch.device, buffer: Tensor | None = None) -> Tensor:
+def _sums(request: Request, device: torch.device) -> Tensor:
     """[top-K, L1], float64 (float32 on MPS) on ``device``."""
     with torch.inference_mode():
-        return sum_entries(request.delta, request.k, device, buffer)
+        return sum_entries(request.delta, request.k, device)
 
 
 def _in_threads(requests: Sequence[Request]) -> Iterator[Tensor]:
+    """Neighbours that ask for one change at several K are worked out together."""
     cpu, own = torch.device("cpu"), threading.local()
 
     def start() -> None:
         # Made once: one for each slot, between results that stay, would leave holes that nothing fits.
         own.buffer = torch.empty(TILE_CPU)
 
-    return side_by_side(lambda request: _sums(request, cpu, own.buffer), requests, start)
+    def work(group: list[Request]) -> Tensor:
+        with torch.inference_mode():
+            return sums_at(group[0].delta, [request.k for request in group], cpu, own.buffer)
+
+    groups = [list(group) for _, group in groupby(requests, lambda request: id(request.delta))]
+    return chain.from_iterable(side_by_side(work, groups, start))
 
 
 @contextmanager

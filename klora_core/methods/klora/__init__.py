@@ -6,7 +6,7 @@ Read ``choice`` first: Eqs. 7, 9 and 10. Then ``evidence`` (Eqs. 3 to 5), ``sche
 """
 
 from .choice import GAMMA_MODES
-from .evidence import Evidence, Scorer, energies_of, evidence_of
+from .evidence import Evidence, Scorer, energies_of, evidence_of, top_k
 from .handover import Handover, OneChange
 from .method import DEFAULT_OUTSIDE, ENERGY, LOSERS, SCORES, TOP_K, KLora
 from .schedule import DEFAULT_ALPHA, DEFAULT_BETA, SCHEDULES, Schedule, make_schedule

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, count
+from math import prod
 
-from ...deltas import Delta, Digests, Row, Rows, check_ungated
+from ...deltas import LAYERS, Delta, Digests, Row, Rows, check_ungated
 from ...errors import KLoraError
 from ...files import LoraFile, Settling
 from ...loras import STYLE, SUBJECT
 from ...progress import Callback, Columns
 from ...scores import Request, Score, ScoreCache, cosines, energy, score, side_by_side
-from ..klora import KLora, balance_for, style_share
+from ..klora import TOP_K, KLora, balance_for, style_share, top_k
 from ..making import Given, klora
 from .pairs import Apart, FileInfo, Pair, Settings, Survey, Way, percentiles
 
@@ -31,29 +32,42 @@ def survey(
 ) -> Survey:
     """All pairs of ``loras``, which need not be placed; ``columns`` are a run's, one at least.
 
-    ``refused`` and ``notes`` are lines on other files and on these; ``progress`` is told of each pair.
+    ``refused`` and ``notes`` are lines on other files and on these; ``progress`` is told of every step.
     """
     settling, numbers = Settling(loras), _Numbers()
-    usable, lines = [], list(refused)
+    usable: dict[int, LoraFile] = {}
+    lines = list(refused)
     for i in range(len(loras)):
         try:
             (alone,) = settling.together([i])
             numbers.check(alone)
-            usable.append(i)
+            usable[i] = alone
         except KLoraError as error:
             lines.append(str(error))
-    pairs, apart = [], []
     every = list(combinations(range(len(usable)), 2))
-    for done, both in enumerate(every):
+    tell = _teller(progress, len(usable) + len(every))
+    for lora in usable.values():
+        if settings.score == TOP_K and settings.layers == LAYERS[0]:
+            numbers.foresee(lora, list(usable.values()))
+        next(tell)
+    pairs, apart = [], []
+    for both in every:
         try:
-            met = settling.together([usable[number] for number in both])
+            met = settling.together([list(usable)[number] for number in both])
             pairs.append(_pair(both, met, numbers, columns, settings))
         except KLoraError as error:
             apart.append(Apart(*both, str(error)))
-        if progress is not None:
-            progress(done + 1, len(every))
-    files = tuple(_info(loras[i]) for i in usable)
+        next(tell)
+    files = tuple(_info(lora) for lora in usable.values())
     return Survey(files, tuple(pairs), tuple(apart), tuple(lines), tuple(notes), columns, settings)
+
+
+def _teller(progress: Callback | None, total: int) -> Iterator[None]:
+    """Tells ``progress`` of one more piece of ``total`` each time that it is asked to go on."""
+    for done in count(1):
+        if progress is not None:
+            progress(done, total)
+        yield
 
 
 class _Numbers:
@@ -65,6 +79,16 @@ class _Numbers:
 
     def score(self, requests: Sequence[Request]) -> Sequence[Score]:
         return self._scores.scores(requests, score, self._memory)
+
+    def foresee(self, lora: LoraFile, others: Sequence[LoraFile]) -> None:
+        """Score each layer at once at all K (Eq. 5) that ``others`` which change it will ask for."""
+        requests = []
+        for slot, delta in lora.slots.items():
+            partners = (other.slots.get(slot) for other in others if other is not lora)
+            ranks = {partner.rank for partner in partners if partner and partner.shape == delta.shape}
+            ks = {top_k(delta.rank, rank, prod(delta.shape)) for rank in ranks}
+            requests += [Request(delta, k) for k in sorted(ks)]
+        self.score(requests)
 
     def energies(self, deltas: Sequence[Delta]) -> list[float]:
         """||dW||_F^2 of each."""

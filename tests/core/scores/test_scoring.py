@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense, LowRank
+from klora_core.deltas import Dense, Kron, LowRank
 from klora_core.methods.klora.evidence import top_k
 from klora_core.scores import Request, entries, score, scoring
 
@@ -152,3 +152,22 @@ def test_scoring_leaves_the_tensors_alone():
     kept = [t.clone() for t in (weight, up, down)]
     score([Request(Dense(weight, 8), 8), Request(LowRank(up, down), 8)])
     assert all(torch.equal(a, b) for a, b in zip((weight, up, down), kept, strict=True))
+
+
+def test_one_change_at_several_k_is_made_once(monkeypatch):
+    made, top = [], entries.top_on_cpu
+    monkeypatch.setattr(entries, "top_on_cpu", lambda *given: made.append(given[0]) or top(*given))
+    one, other = (LowRank(heavy(64, 8, seed=seed), heavy(8, 64, seed=seed + 1), -0.3) for seed in (1, 5))
+    ks = [1, 16, 63, 1000, 4096, 9999]
+    found = score([*(Request(one, k) for k in ks), Request(other, 16), Request(one, 5)])
+    assert made == [one, other, one], "neighbours share the work"
+    alone = [score([Request(delta, k)])[0] for delta, k in [*((one, k) for k in ks), (other, 16), (one, 5)]]
+    assert [pair.l1 for pair in found] == [pair.l1 for pair in alone]
+    assert [pair.top_k for pair in found] == pytest.approx([pair.top_k for pair in alone], rel=1e-14)
+    assert [tuple(pair) for pair in found[:6]] == [pytest.approx(expected(one, k), rel=1e-5) for k in ks]
+
+
+def test_kinds_that_make_no_matrix_are_summed_at_each_k():
+    delta = Kron(heavy(4, 4), heavy(8, 8, seed=2), 0.5)
+    found = score([Request(delta, k) for k in (3, 40)])
+    assert [tuple(pair) for pair in found] == [pytest.approx(expected(delta, k), rel=1e-5) for k in (3, 40)]

@@ -104,6 +104,17 @@ def test_each_content_is_scored_once_at_each_k_and_each_file_placed_once(four, m
     assert len(placed) == sum(file.layers for file in found.files)
 
 
+def test_partners_of_several_ranks_ask_for_several_k_at_once(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(measure, "score", lambda requests: calls.append(len(requests)) or score(requests))
+    paths = [
+        loras.make(tmp_path / f"{rank}.safetensors", LAYERS, "peft", seed=rank, ranks=(rank,)).path
+        for rank in (2, 3, 4, 5)
+    ]
+    assert len(surveyed(paths).pairs) == 6
+    assert calls == [3 * len(LAYERS)] * 4, "one call a file, of all partners' K"
+
+
 def test_one_file_twice_is_a_pair_with_nothing_to_choose(four):
     (pair,) = surveyed([four[0], four[0]]).pairs
     assert pair.overlap == pytest.approx(1.0) and pair.spread == 1.0
