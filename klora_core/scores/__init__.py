@@ -9,4 +9,4 @@ from .disk import ScoreFile
 from .energy import energy
 from .overlap import cosines, inner
 from .scoring import Key, Request, Score, Scorer, score
-from .side_by_side import side_by_side
+from .side_by_side import FEW, side_by_side

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..deltas import Delta, LowRank, spans
-from .side_by_side import side_by_side
+from .side_by_side import FEW, side_by_side
 
 _TILE = 1 << 20
 
@@ -33,7 +33,7 @@ def cosines(
 
     Between two random changes it is about 1 / sqrt(entries) in size.
     """
-    found = side_by_side(lambda pair: inner(*pair), pairs)
+    found = side_by_side(lambda pair: inner(*pair), pairs, FEW)
     return [
         max(-1.0, min(1.0, product / size)) if (size := math.sqrt(one) * math.sqrt(other)) else None
         for product, (one, other) in zip(found, energies, strict=True)

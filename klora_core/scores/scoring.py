@@ -83,7 +83,7 @@ def _in_threads(requests: Sequence[Request]) -> Iterator[Tensor]:
             return sums_at(group[0].delta, [request.k for request in group], cpu, own.buffer)
 
     groups = [list(group) for _, group in groupby(requests, lambda request: id(request.delta))]
-    return chain.from_iterable(side_by_side(work, groups, start))
+    return chain.from_iterable(side_by_side(work, groups, start=start))
 
 
 @contextmanager

@@ -14,12 +14,17 @@ import torch
 T = TypeVar("T")
 R = TypeVar("R")
 
+FEW = 64
+"""How many products of factors are worth a thread's turn."""
+
 
 def side_by_side(
-    work: Callable[[T], R], items: Iterable[T], start: Callable[[], None] = lambda: None
+    work: Callable[[T], R], items: Iterable[T], at_once: int = 1, start: Callable[[], None] = lambda: None
 ) -> Iterator[R]:
-    """What ``work`` gives for each of ``items``, in order; ``start`` is called once in each thread."""
-    threads = torch.get_num_threads()
+    """What ``work`` gives for each of ``items``, in order; a thread takes ``at_once`` of them at a time, and
+    calls ``start`` before its first."""
+    threads, every = torch.get_num_threads(), list(items)
+    groups = [every[i : i + at_once] for i in range(0, len(every), at_once)]
 
     def begin() -> None:
         torch.set_num_threads(1)
@@ -27,7 +32,8 @@ def side_by_side(
 
     try:
         with ThreadPoolExecutor(threads, initializer=begin) as pool:
-            yield from pool.map(work, items)
+            for found in pool.map(lambda group: [work(item) for item in group], groups):
+                yield from found
     finally:
         # The setting above is the thread's own, and also the default of threads to come.
         torch.set_num_threads(threads)

@@ -7,18 +7,16 @@ from dataclasses import replace
 from itertools import combinations, count
 from math import prod
 
-from ...deltas import LAYERS, Delta, Digests, Row, Rows, check_ungated
+from ...deltas import LAYERS, Delta, Digests, Row, Rows, check_ungated, digests
 from ...errors import KLoraError
 from ...files import LoraFile, Settling
 from ...loras import STYLE, SUBJECT
 from ...progress import Callback, Columns
-from ...scores import Request, Score, ScoreCache, cosines, energy, score, side_by_side
+from ...scores import FEW, Key, Request, Score, cosines, energy, score, side_by_side
 from ..klora import TOP_K, KLora, balance_for, style_share, top_k
 from ..making import Given, klora
 from .pairs import Apart, FileInfo, Pair, Settings, Survey, Way, percentiles
 
-# Numbers of a hundred files of a thousand layers, at ten ranks of partners.
-_KEPT = 1 << 20
 _ROLES = (SUBJECT, STYLE)
 
 
@@ -75,10 +73,31 @@ class _Numbers:
 
     def __init__(self) -> None:
         self._memory = Digests()
-        self._scores, self._energies = ScoreCache(_KEPT), ScoreCache(_KEPT)
+        # With the changes themselves, so that no other can have the id of one.
+        self._contents: dict[int, tuple[Delta, bytes]] = {}
+        self._scores: dict[Key, Score] = {}
+        self._energies: dict[bytes, float] = {}
 
-    def score(self, requests: Sequence[Request]) -> Sequence[Score]:
-        return self._scores.scores(requests, score, self._memory)
+    def score(self, requests: Sequence[Request]) -> list[Score]:
+        keys = [Key(self._content(request.delta), request.k) for request in requests]
+        missing = {key: r for key, r in zip(keys, requests, strict=True) if key not in self._scores}
+        if missing:
+            self._scores.update(zip(missing, score(list(missing.values())), strict=True))
+        return [self._scores[key] for key in keys]
+
+    def energies(self, deltas: Sequence[Delta]) -> list[float]:
+        """||dW||_F^2 of each."""
+        keys = [self._content(delta) for delta in deltas]
+        missing = {key: d for key, d in zip(keys, deltas, strict=True) if key not in self._energies}
+        if missing:
+            found = side_by_side(energy, missing.values(), FEW)
+            self._energies.update(zip(missing, found, strict=True))
+        return [self._energies[key] for key in keys]
+
+    def _content(self, delta: Delta) -> bytes:
+        if id(delta) not in self._contents:
+            self._contents[id(delta)] = delta, digests([delta], self._memory)[0]
+        return self._contents[id(delta)][1]
 
     def foresee(self, lora: LoraFile, others: Sequence[LoraFile]) -> None:
         """Score each layer at once at all K (Eq. 5) that ``others`` which change it will ask for."""
@@ -90,11 +109,6 @@ class _Numbers:
             requests += [Request(delta, k) for k in sorted(ks)]
         self.score(requests)
 
-    def energies(self, deltas: Sequence[Delta]) -> list[float]:
-        """||dW||_F^2 of each."""
-        requests = [Request(delta, 0) for delta in deltas]
-        return [found.top_k for found in self._energies.scores(requests, _energies, self._memory)]
-
     def check(self, lora: LoraFile) -> None:
         """Raises KLoraError for a LoRA that changes nothing, or nothing that has a size."""
         rows = [Row(slot, (delta,)) for slot, delta in lora.slots.items()]
@@ -104,10 +118,6 @@ class _Numbers:
                 f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing: choose "
                 "another version of it, or train it again."
             )
-
-
-def _energies(requests: Sequence[Request]) -> list[Score]:
-    return [Score(found, 0.0) for found in side_by_side(lambda one: energy(one.delta), requests)]
 
 
 def _pair(
