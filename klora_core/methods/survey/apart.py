@@ -20,7 +20,10 @@ def lines_apart(survey: Survey) -> list[str]:
             reasons.setdefault(number, pair.reason)
     alone = [number for number in reasons if not partners[number]]
     names = [file.name for file in survey.files]
-    lines = [f"{names[number]}: with none of the others: {reasons[number]}" for number in sorted(alone)]
+    lines = [
+        f"{names[number]}: with none of the others: {reasons[number].removeprefix(f'{names[number]}: ')}"
+        for number in sorted(alone)
+    ]
     left = [pair for pair in survey.apart if not {pair.one, pair.other} & set(alone)]
     bases: dict[frozenset[str], list[Apart]] = {}
     for pair in left:

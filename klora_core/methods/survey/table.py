@@ -11,7 +11,7 @@ _LEGEND = [
     "  gamma       how many times as large the changes of the 1st are, as the mode of gamma counts it",
     "  spread      rho's 95th percentile over its 5th: 1 is all layers alike, a choice of time alone",
     "  overlap     mean |cos| of the two changes in a layer: 0 is nothing in common, 1 the same",
-    "  takes over  steps by which 5 % and 95 % of the layers are the style's to the end; half: 50 %",
+    "  takes over  steps by which 5 % and 95 % of the layers are the style's to the end, if ever; half: 50 %",
     "  style       its share of all cells (layers times steps); *: see above",
     "  one change  how much of the choice one change of all layers is, at the best moment",
 ]

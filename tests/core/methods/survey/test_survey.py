@@ -191,3 +191,27 @@ def test_nothing_to_pair(four):
         found = surveyed(paths)
         assert text(found).splitlines()[1] == "No two of them can be paired."
         assert to_json(found)["pairs"] == []
+
+
+def test_what_overflows_is_paired_with_nobody_and_named_once(four, tmp_path):
+    path = tmp_path / "loud.safetensors"
+    save_file({key: value * 1e20 for key, value in load_file(four[2]).items()}, path)
+    found = surveyed([*four[:2], path])
+    assert len(found.pairs) == 1
+    (line,) = [line for line in text(found).splitlines() if "none of the others" in line]
+    assert line.startswith("  loud.safetensors: with none of the others: layer ")
+    assert "not finite or overflow when multiplied out" in line
+
+
+def test_fused_and_split_files_meet_in_the_finest_slots(tmp_path):
+    paths = [
+        loras.make(tmp_path / f"{seed}.safetensors", layers, spelling, seed=seed).path
+        for seed, (layers, spelling) in enumerate(
+            [(loras.FLUX_FUSED, "bfl"), (loras.FLUX_SPLIT, "transformer"), (loras.FLUX_FUSED, "kohya-sgm")]
+        )
+    ]
+    found = surveyed(paths)
+    assert [pair.layers for pair in found.pairs] == [13, 6, 13]
+    for pair in found.pairs:
+        _, method = alone(paths[pair.one], paths[pair.other])
+        assert pair.ways[0].gamma == method.gamma and pair.ways[0].handover == method.handover(OVER)
