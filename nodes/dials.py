@@ -37,8 +37,8 @@ def balance(optional: bool = False) -> io.Float.Input:
         max=1.0,
         step=0.05,
         display_mode=io.NumberDisplay.slider,
-        tooltip="The one control to turn, by tenths: up, and the style takes over earlier; down, and the subject "
-        "keeps the layers longer. 0 is the paper's.",
+        tooltip="The one control to turn, by tenths: up, and the style takes over earlier; down, and the "
+        "subject keeps the layers longer. 0 is the paper's.",
     )
 
 
