@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..host.find import REPO
-from . import several, sheets, single, train_lora, two_parts
+from . import several, sheets, single, train_lora, train_merge, two_parts
 from .editor.canvas import Json
 from .editor.host_nodes import HostNodes
 
@@ -47,6 +47,7 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
     "k-lora-by-hand": Shipped("15 LoRAs by hand", several.by_hand),
     "k-lora-train-lora": Shipped("16 Train LoRA for fusion", train_lora.build),
+    "k-lora-train-merge": Shipped("17 Train a merge", train_merge.build),
 }
 
 

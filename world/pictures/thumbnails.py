@@ -70,22 +70,34 @@ THUMBNAILS = {
 _SIDE, _ACROSS, _DOWN = 2 * 96, 3, 2
 
 
-def train_lora() -> Image.Image:
-    """Six pictures of one subject, and what becomes of them in words."""
+def _drawn(title: str, words: str, *kind: tuple[str, ...]) -> Image.Image:
+    """Six pictures of one kind, and what becomes of them in words."""
     board, rng = Board(), np.random.default_rng(20250218)
     for at in range(_ACROSS * _DOWN):
         row, column = divmod(at, _ACROSS)
-        pixels = np.rint(draw(random_scene(rng, ("fish",))) * 255).astype(np.uint8)
+        pixels = np.rint(draw(random_scene(rng, *kind)) * 255).astype(np.uint8)
         place = GAP + column * (_SIDE + GAP), BADGE + row * (_SIDE + GAP)
         board.picture(Image.fromarray(pixels), place, _SIDE)
     top = BADGE + _DOWN * (_SIDE + GAP)
-    board.text("Train a LoRA for fusion", (GAP, top), LARGE, palette.TEXT)
-    board.text("your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA", (GAP, top + 56))
+    board.text(title, (GAP, top), LARGE, palette.TEXT)
+    board.text(words, (GAP, top + 56))
     return board.image
 
 
+def train_lora() -> Image.Image:
+    """Pictures of a subject."""
+    words = "your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA"
+    return _drawn("Train a LoRA for fusion", words, ("fish",))
+
+
+def train_merge() -> Image.Image:
+    """Pictures of a subject in a style."""
+    words = "two LoRAs and pictures that you like\nin, one LoRA out"
+    return _drawn("Train a merge", words, ("bunny",), ("neon",))
+
+
 # Those of workflows that train: what is learned from, drawn by the world without a model.
-DRAWN = {"k-lora-train-lora": train_lora}
+DRAWN = {"k-lora-train-lora": train_lora, "k-lora-train-merge": train_merge}
 
 
 def thumbnail(server: Server, name: str) -> Image.Image:

@@ -15,3 +15,14 @@ def test_train_lora(served):
     assert len(image.getcolors(image.size[0] * image.size[1])) > 100
     # The loss as a picture.
     assert run.images(node_of["LossGraphNode"])
+
+
+def test_train_merge(served):
+    prompt, node_of, run = execute(served, "k-lora-train-merge")
+    assert run.error is None
+    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    assert f"taught (columns and rows, this pack's own way): learn both, steps {STEPS}" in texts
+    assert "plain sum at 0.7" in texts and "what was learned" in texts
+    image = picture(served, run, node_of["SaveImage"])
+    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    assert run.images(node_of["LossGraphNode"])
