@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..host.find import REPO
-from . import several, sheets, single, train_lora, train_merge, two_parts
+from . import several, sheets, single, training, two_parts
 from .editor.canvas import Json
 from .editor.host_nodes import HostNodes
 
@@ -46,8 +46,8 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-many-styles": Shipped("13 Two styles merged, one subject (many-styles)", several.many_styles),
     "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
     "k-lora-by-hand": Shipped("15 LoRAs by hand", several.by_hand),
-    "k-lora-train-lora": Shipped("16 Train LoRA for fusion", train_lora.build),
-    "k-lora-train-merge": Shipped("17 Train a merge", train_merge.build),
+    "k-lora-train-lora": Shipped("16 Train LoRA for fusion", training.lora),
+    "k-lora-train-merge": Shipped("17 Train a merge", training.merge),
 }
 
 

@@ -1,0 +1,157 @@
+"""Workflows that train, and paint a first picture by the result: a LoRA of pictures, or one of two LoRAs."""
+
+from __future__ import annotations
+
+from . import parts
+from .editor.canvas import Canvas, Json
+from .editor.host_nodes import HostNodes
+from .editor.layout import FILL, Box, lay_out
+from .families import SD15
+
+_LORA = """# Train a LoRA for fusion
+
+**Change first**
+
+1. *Picture*: yours. For several, put *Batch Images* before *Encode*.
+2. *What it shows*: a word of its own (`sks`), then what it is.
+3. *Prompt*: the same word, something else.
+4. Run. The LoRA is saved in the output folder.
+
+**Then**
+
+- **method**: *CoTo* for a LoRA that fuses well, *UnZipLoRA* for two of one picture
+- *Loss* falls and the image shows nothing? more **steps**
+- every image is the picture? fewer
+
+Templates 01 and 13 fuse it.
+"""
+
+
+_MERGE = """# Train a merge
+
+**Change first**
+
+1. The two *LoRA* loaders: your files, both made for SD1.5.
+2. *Liked*: pictures of the subject in the style. Two here, four are better: a *Batch Images* more.
+3. *prompt* of the training, and *Prompt*: the trigger words of **both** LoRAs.
+4. Run. The LoRA is saved in the output folder.
+
+**Where from?** A plain sum of the two, or template 10: keep what you like.
+
+**Then**
+
+- all images alike? more pictures, fewer **steps**
+- no change? a larger **rate**
+"""
+
+
+def lora(host: HostNodes) -> Json:
+    """Files, the training, what was learned, and one image by the model that has it."""
+    canvas = Canvas(host)
+    start = [parts.note(canvas, _LORA), parts.closed(parts.loader(canvas, SD15.loaders[0]))]
+    given = [
+        canvas.node("picture", "LoadImage", (280, 328), {"image": "example.png"}, title="Picture"),
+        canvas.node(
+            "scaled", "ImageScaleToTotalPixels", (280, 130),
+            {"upscale_method": "lanczos", "megapixels": 0.25, "resolution_steps": 8},
+            title="Scale to 0.25 megapixels", collapsed=True, image="picture.IMAGE",
+        ),
+        canvas.node(
+            "encode", "VAEEncode", (280, 56), title="Encode", collapsed=True, pixels="scaled.IMAGE",
+            vae="model.VAE",
+        ),
+        canvas.node(
+            "caption", "CLIPTextEncode", (280, 102), {"text": "sks, a picture of a scene"},
+            title="What it shows", clip="model.CLIP",
+        ),
+    ]  # fmt: skip
+    train = canvas.node(
+        "train", "KLoRATrainLora", (330, 420), {"method": "CoTo"},
+        model="model.MODEL", latents="encode.LATENT", positive="caption.CONDITIONING",
+    )  # fmt: skip
+    kept, image = (
+        _learned(canvas, "k-lora-trained", 500),
+        _image(canvas, "sks in a snowy forest", "k-lora-trained"),
+    )
+    start.append(parts.model_files(canvas, SD15.files[:1]))
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [[Box("2 · Your picture", parts.PURPLE, 280, given)]],
+        [
+            [Box("3 · Train", parts.GREEN, 330, [train])],
+            [Box("What was learned", parts.GREY, 330, kept)],
+        ],
+        [[Box("4 · Prompt and image", parts.GOLD, 340, image)]],
+    )
+    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a10")
+
+
+def merge(host: HostNodes) -> Json:
+    """Files, the pictures, the learning, what was learned, and one image by the model that has it."""
+    canvas = Canvas(host)
+    start = [parts.note(canvas, _MERGE), parts.closed(parts.loader(canvas, SD15.loaders[0]))]
+    start += [
+        parts.lora(canvas, "subject", "subject", "Subject LoRA"),
+        parts.lora(canvas, "style", "style", "Style LoRA"),
+        parts.member(canvas, "set1", "subject.lora", "subject", strength=0.7, collapsed=True),
+        parts.member(canvas, "set2", "style.lora", "style", "set1", strength=0.7, collapsed=True),
+    ]
+    given = [
+        canvas.node("liked1", "LoadImage", (280, 300), {"image": "example.png"}, title="Liked 1"),
+        canvas.node("liked2", "LoadImage", (280, 300), {"image": "example.png"}, title="Liked 2"),
+        canvas.node(
+            "both", "ImageBatch", (280, 56), title="Batch Images", collapsed=True,
+            image1="liked1.IMAGE", image2="liked2.IMAGE",
+        ),
+        canvas.node(
+            "scaled", "ImageScaleToTotalPixels", (280, 130),
+            {"upscale_method": "lanczos", "megapixels": 0.25, "resolution_steps": 8},
+            title="Scale to 0.25 megapixels", collapsed=True, image="both.IMAGE",
+        ),
+    ]  # fmt: skip
+    train = canvas.node(
+        "train", "KLoRATrainMerge", (330, 420),
+        {"method": "taught", "prompt": SD15.prompt},
+        model="model.MODEL", clip="model.CLIP", set="set2.set", images="scaled.IMAGE", vae="model.VAE",
+    )  # fmt: skip
+    kept, image = _learned(canvas, "k-lora-merge", 200), _image(canvas, SD15.prompt, "k-lora-merge")
+    start.append(parts.model_files(canvas, SD15.files[:1]))
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [[Box("2 · Pictures that you like", parts.PURPLE, 280, given)]],
+        [
+            [Box("3 · Train", parts.GREEN, 330, [train])],
+            [Box("What was learned", parts.GREY, 330, kept)],
+        ],
+        [[Box("4 · Prompt and image", parts.GOLD, 340, image)]],
+    )
+    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a11")
+
+
+def _learned(canvas: Canvas, prefix: str, steps: int) -> list[Json]:
+    """The file, the loss, the report."""
+    return [
+        canvas.node(
+            "lora", "SaveLoRA", (330, 100), {"prefix": f"loras/{prefix}", "steps": steps},
+            title="Save the LoRA", collapsed=True, lora="train.lora",
+        ),
+        canvas.node("loss", "LossGraphNode", (330, FILL), title="Loss", loss="train.loss"),
+        canvas.node(
+            "report", "PreviewAny", (330, 200), title="Report", collapsed=True, source="train.report"
+        ),
+    ]  # fmt: skip
+
+
+def _image(canvas: Canvas, text: str, prefix: str) -> list[Json]:
+    """A picture by the model that has what was learned."""
+    return [
+        parts.prompt(canvas, text, "model.CLIP", height=90),
+        parts.closed(parts.avoid(canvas, SD15.negative, "model.CLIP")),
+        parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
+        parts.closed(parts.empty(canvas, SD15.latent, SD15.size)),
+        parts.sampler(canvas, SD15.sampling, model="train.model", title="KSampler"),
+        parts.decode(canvas),
+        parts.saved(canvas, prefix, title="Image"),
+    ]
