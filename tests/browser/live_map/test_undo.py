@@ -8,12 +8,15 @@ from tests.support.browser.live_page import STEPS_NODE, frames, shot
 
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 HINT = "klora.root().querySelector('.klora-hint').textContent"
-# One change of a person's, as the page's history takes it.
+# One change of a person's, as the page's history takes it; it takes none while it still makes a graph anew.
 CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+DONE = "app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
 
 
 def change(page, act):
-    page.evaluate(f"() => {{ {act}; {CHANGED} }}")
+    before = page.evaluate(DONE)
+    page.evaluate(f"() => {{ {act} }}")
+    page.wait_for_function(f"() => {{ {CHANGED}; return {DONE} > {before} }}")
     frames(page)
 
 
