@@ -50,5 +50,5 @@ def test_it_is_told_in_every_place():
 @pytest.mark.parametrize("place", told())
 def test_balance_goes_down_first_then_the_other_schedule(place):
     for line in told()[place]:
-        down, star = re.search(r"-(0\.3|1)", line), line.find("s\\*")
+        down, star = re.search(r"-(0\.\d|1)|`balance` down", line), line.find("s\\*")
         assert down and star > down.start(), line

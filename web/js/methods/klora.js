@@ -7,7 +7,7 @@ import { wordsFor } from './words.js'
 
 const SUBJECT = 0
 const STYLE = 1
-const [HALF, NEAR, STEP, FAR] = [0.5, 0.05, 0.3, 0.6]
+const [HALF, NEAR, STEP, FAR] = [0.5, 0.05, 0.1, 0.2]
 
 /**
  * @typedef {{ name: string, alpha: number, beta: number, balance: number }} Schedule
