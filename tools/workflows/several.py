@@ -45,17 +45,13 @@ _BY_HAND = """# LoRAs by hand
 
 Who works when, where and how strongly is up to you: *Compose LoRAs* with **As scheduled**.
 
-**Change first**
-
-1. The three *LoRA* loaders: your files, all made for SD1.5.
-2. *Prompt*: the trigger words of **all three** LoRAs.
-3. Run, and look at the map.
+**Change first**: your three files, and in the *Prompt* **all** their trigger words.
 
 **Then, in each LoRA Set**
 
-- **start**, **end**: shares of the run, from noise (0) to image (1)
-- **curve**: strengths over the run, `0:1, 0.4:0.6, 1:0`
-- **blocks**: strengths by the map's names, `down 1-3: 0, mid: 0.5`
+- **start**, **end**: shares of the run
+- **curve**: `0:1, 0.4:0.6, 1:0`
+- **blocks**: `down 1-3: 0, mid: 0.5`
 """
 
 
@@ -100,7 +96,13 @@ def by_hand(host: HostNodes) -> Json:
             canvas, "set1", "subject.lora", "subject", collapsed=True, by_hand={"curve": "0:1, 0.5:1, 1:0.5"}
         ),
         parts.member(
-            canvas, "set2", "style.lora", "style", "set1", by_hand={"start": 0.3, "curve": "0.3:0.2, 0.8:0.8"}
+            canvas,
+            "set2",
+            "style.lora",
+            "style",
+            "set1",
+            collapsed=True,
+            by_hand={"start": 0.3, "curve": "0.3:0.2, 0.8:0.8"},
         ),
         parts.member(
             canvas,

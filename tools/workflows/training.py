@@ -98,8 +98,8 @@ def merge(host: HostNodes) -> Json:
         parts.member(canvas, "set2", "style.lora", "style", "set1", strength=0.7, collapsed=True),
     ]
     given = [
-        canvas.node("liked1", "LoadImage", (280, 300), {"image": "example.png"}, title="Liked 1"),
-        canvas.node("liked2", "LoadImage", (280, 300), {"image": "example.png"}, title="Liked 2"),
+        canvas.node("liked1", "LoadImage", (280, 328), {"image": "example.png"}, title="Liked 1"),
+        canvas.node("liked2", "LoadImage", (280, 328), {"image": "example.png"}, title="Liked 2"),
         canvas.node(
             "both", "ImageBatch", (280, 56), title="Batch Images", collapsed=True,
             image1="liked1.IMAGE", image2="liked2.IMAGE",

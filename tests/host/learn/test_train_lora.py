@@ -125,7 +125,7 @@ def test_captions_never_meet_in_a_forward(pack, small):
         training.second_model(small) as second,
         training.on_host(second, {}) as on,
     ):
-        losses = [float(term) for term in fusable.terms(plain, on, given, 2, 2, 0)]
+        losses = [term.item() for term in fusable.terms(plain, on, given, 2, 2, 0)]
         alone = []
         for copy in fusable.copies_of(2, 2, 0, 0):
             item = given[copy.item]
