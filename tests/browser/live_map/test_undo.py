@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import STEPS_NODE, frames, shot
+from tests.support.browser.live_page import STEPS_NODE, frames, page, shot
 
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 # One change of a person's, as the page's history takes it; it takes none while it still makes a graph anew.
 CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 DONE = "app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
+
+
+@pytest.fixture(scope="module", params=["classic", "vue"])
+def opened(request, chromium, server):
+    """A page of its own: the one that all share has taken back and loaded too much by now."""
+    with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
+        it.renderer = request.param
+        yield it
 
 
 def change(page, act):
