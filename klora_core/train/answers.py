@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,17 @@ def targets(model: Model, items: Sequence[Item], count: int, seed: int, at_once:
     chosen = copies(items, count, seed)
     each = [noised(model, items, [copy]).target.cpu() for copy in chosen]
     return Known(items, chosen, tuple(each))
+
+
+def errors(
+    model: Model, right: Known, numbers: Sequence[int], changes: Changes, at_once: int = 1
+) -> Iterator[tuple[Tensor, float]]:
+    """mean (v(x, p) - v_i)^2 of the copies ``numbers``, with gradients: call by call, each with its share."""
+    wanted = {right.copies[i]: right.answers[i] for i in numbers}
+    for group in together(right.items, list(wanted), at_once):
+        made = _answer(model, right.items, group, changes)
+        own = torch.cat([wanted[copy] for copy in group]).to(made)
+        yield (made - own).square().mean(), len(group) / len(wanted)
 
 
 def distance(model: Model, right: Known, changes: Changes | None, at_once: int = 1) -> float:

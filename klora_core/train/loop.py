@@ -22,6 +22,8 @@ Callback = Callable[[int, float], None]
 """Told after each step: (steps that are done, the last one's loss)."""
 State = dict[str, Any]
 """Tensors, numbers and lists of them: what a loop of the same parameters needs to go on."""
+Keep = Callable[[State], None]
+"""Given the state to go on from, from time to time and where something stops the training."""
 
 # Steps between two states that are kept, for what gives no time to keep one.
 _KEPT = 25
@@ -75,7 +77,7 @@ class Loop:
         callback: Callback | None = None,
         after: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
-        keep: Callable[[State], None] | None = None,
+        keep: Keep | None = None,
     ) -> None:
         """Do the steps that are left. ``after`` may change parameters and moments when a step is done,
         ``stop`` says whether it was the last.

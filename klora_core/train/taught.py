@@ -7,7 +7,7 @@ target on noised copies of the pictures. Few steps that fall to 0: more of them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from ..deltas import LowRank, Row
 from ..errors import KLoraError
 from ..names import Slot
 from .items import Copy, Item, Model, copies, drawn, noised, together
-from .loop import Callback, Group, Loop, Pace, State
+from .loop import Callback, Group, Keep, Loop, Pace, State
 from .weighted import Coefficients, Factors, Weighted, factored, learned, parameters
 
 COLUMNS, ROWS, BOTH = SIDES = ("columns", "rows", "both")
@@ -73,7 +73,7 @@ def taught(
     *,
     callback: Callback | None = None,
     state: State | None = None,
-    keep: Callable[[State], None] | None = None,
+    keep: Keep | None = None,
     device: torch.device | str = "cpu",
 ) -> Learned:
     """One LoRA of the ``loras`` at what ``items`` show: pictures with the condition that asks for them.

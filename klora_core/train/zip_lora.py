@@ -5,7 +5,7 @@ L = sum_i mean (v_m(x_i, p_i) - v_i)^2 + lambda sum_l sum_{i<j} mean_k |m_i[k] m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..names import Slot
-from .answers import Known
-from .items import Model, drawn, noised, together
-from .loop import Callback, Group, Loop, Pace, State
+from .answers import Known, errors
+from .items import Model, drawn
+from .loop import Callback, Group, Keep, Loop, Pace, State
 from .taught import Learned
 from .weighted import Coefficients, Factors, Weighted, learned, parameters
 
@@ -43,7 +43,7 @@ def zip_lora(
     *,
     callback: Callback | None = None,
     state: State | None = None,
-    keep: Callable[[State], None] | None = None,
+    keep: Keep | None = None,
 ) -> Learned:
     """One LoRA of N whose answers to each one's own prompts, ``each``, are what that one answers alone.
 
@@ -58,9 +58,9 @@ def zip_lora(
 
     def terms(step: int) -> Iterator[Tensor]:
         for i, own in enumerate(each):
-            seed = options.seed + i
-            numbers = drawn(options.batch, len(own.copies), seed, step)
-            yield from data_terms(model, own, numbers, weighted, options.at_once)
+            numbers = drawn(options.batch, len(own.copies), options.seed + i, step)
+            for error, share in errors(model, own, numbers, weighted, options.at_once):
+                yield error * share
         if options.overlap and meeting:
             yield options.overlap * overlap(columns, meeting)
 
@@ -69,18 +69,6 @@ def zip_lora(
 
     loop.run(terms, callback, stop=apart, keep=keep)
     return Learned(weighted.folded(), weighted, tuple(loop.losses))
-
-
-def data_terms(
-    model: Model, own: Known, numbers: Sequence[int], weighted: Weighted, at_once: int
-) -> Iterator[Tensor]:
-    """mean (v_m(x_i, p_i) - v_i)^2 over copies of one LoRA, in as many terms as it takes calls."""
-    right = {own.copies[i]: own.answers[i] for i in numbers}
-    for group in together(own.items, list(right), at_once):
-        x, sigma, _ = noised(model, own.items, group)
-        answer = model.predict(x, sigma, own.items[group[0].item].condition, weighted)
-        wanted = torch.cat([right[copy] for copy in group]).to(answer)
-        yield (answer - wanted).square().mean() * (len(group) / len(right))
 
 
 def overlap(columns: Coefficients, slots: Sequence[Slot]) -> Tensor:

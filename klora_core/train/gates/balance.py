@@ -18,10 +18,15 @@ def balance(gates: Sequence[Tensor], members: Sequence[Sequence[int]], count: in
 
     Least, count log count, where all gates are even; its gradient reaches every gate.
     """
+    q = mean_gates(gates, members, count)
+    return -(q[~q.isnan()] + _LEAST).log().sum()
+
+
+def mean_gates(gates: Sequence[Tensor], members: Sequence[Sequence[int]], count: int) -> Tensor:
+    """q [count]; NaN for a LoRA that no slot weighs."""
     sums, slots = gates[0].new_zeros(count), gates[0].new_zeros(count)
     for each, owners in zip(gates, members, strict=True):
         index = torch.tensor([*owners], device=each.device)
         sums = sums.index_add(0, index, each.reshape(-1, each.shape[-1]).mean(0))
         slots = slots.index_add(0, index, torch.ones_like(sums[index]))
-    q = sums[slots > 0] / slots[slots > 0]
-    return -(q + _LEAST).log().sum()
+    return sums / slots

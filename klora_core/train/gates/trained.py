@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,12 @@ from ...methods.gates import TrainedGate, check_ranks
 from ...names import Slot
 from ..chains import inner, outer
 from ..layers import Change
-from .balance import balance
+from .balance import balance, mean_gates
 
 Found = Mapping[Slot, Sequence[LowRank | None]]
 """The LoRAs' factors by slot, None where one changes nothing."""
+Strengths = Callable[[Slot, int], float]
+"""How strongly a LoRA, by its number, works in a slot."""
 
 
 def weighable(rows: Sequence[Row], names: Sequence[str], device: torch.device | str = "cpu") -> Found:
@@ -48,14 +50,25 @@ class TrainedGates:
     """The changes of all LoRAs of ``slots``, weighed by gates that learn: even at first.
 
     To be shown on a model's layers (:class:`klora_core.train.Layers`). A slot of one LoRA has no gate. A term
-    of the loss is what one prediction lacks, with a share of alpha times :meth:`balance`; :meth:`forget`
-    after its backward pass.
+    of the loss is what one prediction lacks, with :meth:`balance` added; :meth:`forget` after its backward
+    pass. ``strengths`` are what the LoRAs are added at, 1 where none are given: a gate sees them at 1.
     """
 
-    def __init__(self, slots: Found, count: int, pool: str = PICTURE, total: str = EVEN) -> None:
+    def __init__(
+        self,
+        slots: Found,
+        count: int,
+        pool: str = PICTURE,
+        total: str = EVEN,
+        strengths: Strengths = lambda slot, i: 1.0,
+    ) -> None:
         self.pool, self.total, self.count = pool, total, count
-        self._slots = {slot: _Slot(found, total) for slot, found in slots.items()}
-        self._gates: dict[Slot, Tensor] = {}
+        self._slots = {
+            slot: _Slot(found, total, [strengths(slot, i) for i in range(len(found))])
+            for slot, found in slots.items()
+        }
+        self._pushes: dict[Slot, Tensor] = {}
+        self.forget()
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -67,7 +80,7 @@ class TrainedGates:
         return {slot: own for slot, own in self._slots.items() if len(own.members) > 1}
 
     def of(self, slot: Slot) -> Change | None:
-        """What the LoRAs add in a slot; its gates are kept for :meth:`balance`."""
+        """What the LoRAs add in a slot."""
         own = self._slots.get(slot)
         if own is None or not own.members:
             return None
@@ -75,23 +88,40 @@ class TrainedGates:
         def change(module: Any, x: Tensor) -> Tensor:
             z = inner(module, x, own.down)
             if len(own.members) > 1:
-                gates = own.gates(_tokens(z), self.pool)
-                # A block that is computed once more for its gradient gives the same again.
-                self._gates[slot] = gates
+                gates = _Pushed.apply(own.gates(_tokens(z), self.pool), lambda: self._pushes.get(slot))
+                self._hear(slot, gates.detach())
                 factors = own.factor * gates.index_select(-1, own.owner)
                 z = (_tokens(z) * factors.to(z.dtype)).view(z.shape)
             return outer(module, z, own.up)
 
         return change
 
-    def balance(self) -> Tensor:
-        """The balance term of the last prediction, to be added, times alpha, to that one's own term."""
-        members = [self._slots[slot].members for slot in self._gates]
-        return balance([*self._gates.values()], members, self.count)
+    def balance(self, weight: float) -> Tensor:
+        """The balance term of what was predicted since :meth:`forget`, times ``weight``: a number.
+
+        Its gradient goes into the gates in the prediction's own backward pass, whose loss must not be
+        scaled: blocks that are computed once more for it have no graph before.
+        """
+        slots, sums = list(self._sums), list(self._sums.values())
+        with torch.inference_mode(False), torch.enable_grad():
+            means = [(each / self._rows[slot]).requires_grad_() for slot, each in self._sums.items()]
+            term = weight * balance(means, self._members(slots), self.count)
+            pushes = torch.autograd.grad(term, means)
+        rows = [self._rows[slot] for slot in slots]
+        self._pushes = {slot: push / n for slot, push, n in zip(slots, pushes, rows, strict=True)}
+        return term.detach().to(sums[0].device)
+
+    def shares(self) -> list[float]:
+        """The mean gate of each LoRA, over slots and over what was predicted since :meth:`forget`."""
+        slots = list(self._sums)
+        means = [self._sums[slot] / self._rows[slot] for slot in slots]
+        return mean_gates(means, self._members(slots), self.count).tolist() if means else []
 
     def forget(self) -> None:
-        """Keep the gates of no prediction, and so no graph."""
-        self._gates.clear()
+        """Forget what was predicted."""
+        self._pushes = {}
+        self._sums: dict[Slot, Tensor] = {}
+        self._rows: dict[Slot, int] = {}
 
     def learned(self) -> dict[str, SlotGate]:
         """The gates as a file holds them, by the slot's name."""
@@ -100,15 +130,39 @@ class TrainedGates:
             for slot, own in self._gated.items()
         }
 
+    def _members(self, slots: Sequence[Slot]) -> list[list[int]]:
+        return [self._slots[slot].members for slot in slots]
+
+    def _hear(self, slot: Slot, gates: Tensor) -> None:
+        flat = gates.flatten(0, -2)
+        known = self._sums.get(slot)
+        self._sums[slot] = flat.sum(0) if known is None else known + flat.sum(0)
+        self._rows[slot] = self._rows.get(slot, 0) + len(flat)
+
+
+class _Pushed(torch.autograd.Function):
+    """What it is given; backward, with ``push`` added to each row's gradient, as it is by then."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, push: Callable[[], Tensor | None]) -> Tensor:
+        ctx.push = push
+        return gates.view_as(gates)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        push = ctx.push()
+        return gradient if push is None else gradient + push, None
+
 
 class _Slot:
-    def __init__(self, found: Sequence[LowRank | None], total: str) -> None:
+    def __init__(self, found: Sequence[LowRank | None], total: str, strengths: Sequence[float]) -> None:
         there = [change for change in found if change is not None]
         self.members = [i for i, change in enumerate(found) if change is not None]
         if not there:
             return
         self._ups = [change.up * change.scale for change in there]
-        self.up, self.down = torch.cat(self._ups, 1), torch.cat([change.down for change in there])
+        at = [strengths[i] * up for i, up in zip(self.members, self._ups, strict=True)]
+        self.up, self.down = torch.cat(at, 1), torch.cat([change.down for change in there])
         if len(there) < 2:
             return
         device = self.up.device
