@@ -40,7 +40,19 @@ class KLoRAFuse(io.ComfyNode):
             category="K-LoRA",
             description="Lets each layer use either the subject or the style LoRA, step by step: "
             "the subject early, the style late. No training, no strength fiddling.",
-            search_aliases=["klora", "lora fusion", "merge lora", "subject style", "combine lora"],
+            # The page finds whole phrases: whoever types two words means one of these.
+            search_aliases=[
+                "klora",
+                "two loras",
+                "lora fusion",
+                "fuse loras",
+                "merge loras",
+                "combine loras",
+                "mix loras",
+                "blend loras",
+                "subject style",
+                "style lora",
+            ],
             # The page gets the plan again when the result comes from the host's cache.
             has_intermediate_output=True,
             # A result says whose it is: the host would take it for another node of the same inputs, too.

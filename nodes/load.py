@@ -65,7 +65,14 @@ class KLoRALoadPair(io.ComfyNode):
             display_name="Load Subject + Style LoRA",
             category="K-LoRA",
             description="Loads the two LoRAs of a fusion: who or what is shown, and how it is drawn.",
-            search_aliases=["klora", "character lora", "style lora", "two loras"],
+            search_aliases=[
+                "klora",
+                "two loras",
+                "lora pair",
+                "subject style",
+                "character lora",
+                "style lora",
+            ],
             inputs=[
                 _choice("subject_lora", "The LoRA of your character, person or object."),
                 _choice(

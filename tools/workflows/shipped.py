@@ -1,7 +1,7 @@
 """Every shipped workflow: by the name that the code knows it by, its title and what lays it out.
 
-The page takes a template's title, and its description, from the file's name, and lists them as the folder
-does: the numbers say where to begin.
+The page takes a template's title, and its description, from the file's name, and finds it by the words in
+it; a card has room for 35 letters. The numbers say where to begin, and the page sorts by them.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ def _single(name: str, title: str) -> dict[str, Shipped]:
 
 
 SHIPPED: dict[str, Shipped] = {
-    **_single("k-lora-sd15", "01 Subject in style, SD1.5"),
-    **_single("k-lora-sdxl", "02 Subject in style, SDXL"),
-    **_single("k-lora-flux", "03 Subject in style, FLUX"),
-    **_single("k-lora-z-image", "04 Subject in style, Z-Image"),
-    **_single("k-lora-lightning", "05 Four steps, SDXL Lightning"),
-    **_single("k-lora-img2img", "06 Image to image, SD1.5"),
-    "k-lora-refiner": Shipped("07 SDXL base and refiner", two_parts.refiner),
-    "k-lora-wan": Shipped("08 Wan 2.2 video, one pair", two_parts.wan),
-    "k-lora-wan-pairs": Shipped("09 Wan 2.2 video, a pair for each model", two_parts.wan_pairs),
-    "k-lora-compare": Shipped("10 Compare with a plain sum", sheets.compare),
-    "k-lora-balance-sweep": Shipped("11 What balance does", sheets.balance_sweep),
-    "k-lora-methods": Shipped("12 All methods on one sheet", sheets.methods),
-    "k-lora-many-styles": Shipped("13 Two styles merged, one subject (many-styles)", several.many_styles),
-    "k-lora-lora-stack": Shipped("14 Any number of LoRAs by role (lora-stack)", several.lora_stack),
-    "k-lora-by-hand": Shipped("15 LoRAs by hand", several.by_hand),
-    "k-lora-train-lora": Shipped("16 Train LoRA for fusion", training.lora),
-    "k-lora-train-merge": Shipped("17 Train a merge", training.merge),
+    **_single("k-lora-sd15", "01 K-LoRA SD1.5, subject in style"),
+    **_single("k-lora-sdxl", "02 K-LoRA SDXL, subject in style"),
+    **_single("k-lora-flux", "03 K-LoRA FLUX, subject in style"),
+    **_single("k-lora-z-image", "04 K-LoRA Z-Image, subject in style"),
+    **_single("k-lora-lightning", "05 K-LoRA SDXL Lightning, 4 steps"),
+    **_single("k-lora-img2img", "06 K-LoRA SD1.5, image to image"),
+    "k-lora-refiner": Shipped("07 K-LoRA SDXL, base and refiner", two_parts.refiner),
+    "k-lora-wan": Shipped("08 K-LoRA Wan 2.2 video, one pair", two_parts.wan),
+    "k-lora-wan-pairs": Shipped("09 K-LoRA Wan 2.2 video, two pairs", two_parts.wan_pairs),
+    "k-lora-compare": Shipped("10 K-LoRA and a plain LoRA sum", sheets.compare),
+    "k-lora-balance-sweep": Shipped("11 K-LoRA, what balance does", sheets.balance_sweep),
+    "k-lora-methods": Shipped("12 All ways to combine LoRAs", sheets.methods),
+    "k-lora-many-styles": Shipped("13 Two style LoRAs merged", several.many_styles),
+    "k-lora-lora-stack": Shipped("14 LoRA stack, any number by role", several.lora_stack),
+    "k-lora-by-hand": Shipped("15 LoRAs by hand, step by step", several.by_hand),
+    "k-lora-train-lora": Shipped("16 Train a LoRA for fusion", training.lora),
+    "k-lora-train-merge": Shipped("17 Train a merge of two LoRAs", training.merge),
 }
 
 

@@ -12,7 +12,7 @@ import { History, sentIn } from './page/history.js'
 import { readOldOrders } from './page/old_orders.js'
 import { Prompts } from './page/prompts.js'
 import { SlotSets } from './page/slot_sets.js'
-import { translate } from './page/templates.js'
+import { sortTemplates, translate } from './page/templates.js'
 import { Toasts, sentenceOf } from './page/toasts.js'
 import { wordsFor } from './view/words.js'
 
@@ -66,6 +66,7 @@ const extension = {
       each((map) => map.update())
       for (const look of looks.values()) look()
     })
+    sortTemplates(api, import.meta.url)
     followHands()
   },
 

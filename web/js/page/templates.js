@@ -1,4 +1,4 @@
-// The shipped templates in the page's language: titles and notes that are still as they ship.
+// The shipped templates: listed by their numbers, and in the page's language where titles and notes are as they ship.
 
 const OURS = /^0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d/
 const FILE = new URL('../../words/templates.json', import.meta.url)
@@ -19,6 +19,22 @@ export async function translate(graph, locale) {
     if (node.title) node.title = said(node.title)
     const [text] = (node.type === NOTE && node.widgets_values) || []
     if (text) node.widgets_values[0] = text.split('\n').map(said).join('\n')
+  }
+}
+
+/**
+ * Lists the pack's templates by their names. The host lists them as the folder does, which is in no order.
+ * @param {any} api @param {string} url of any of the pack's own files
+ */
+export function sortTemplates(api, url) {
+  const { getWorkflowTemplates } = api
+  const folder = /\/extensions\/([^/]+)\//.exec(new URL(url).pathname)?.[1]
+  if (!getWorkflowTemplates || !folder) return
+  const pack = decodeURIComponent(folder)
+  api.getWorkflowTemplates = async function () {
+    const listed = await getWorkflowTemplates.call(this)
+    const ours = listed?.[pack]
+    return Array.isArray(ours) ? { ...listed, [pack]: [...ours].sort() } : listed
   }
 }
 
