@@ -13,6 +13,7 @@ from .lora_set import KLoRASet
 from .loras import serve_info
 from .merge import KLoRAMerge
 from .selection_map import KLoRASelectionMap
+from .sweep import KLoRASweep
 
 
 class KLoRAExtension(ComfyExtension):
@@ -29,6 +30,7 @@ class KLoRAExtension(ComfyExtension):
             KLoRALoadPair,
             KLoRAFuse,
             KLoRASelectionMap,
+            KLoRASweep,
             KLoRASet,
             KLoRACompose,
             KLoRAMerge,

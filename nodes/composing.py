@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from comfy_api.latest import io
 
@@ -84,6 +84,19 @@ class _Remembered:
 SETS: Memo[_Remembered] = Memo(16)
 
 
+class Composed(NamedTuple):
+    """What LoRAs and a method make of a model: it, its clip, and what was decided."""
+
+    model: Any
+    clip: Any | None
+    plan: Plan
+
+    @property
+    def report(self) -> str:
+        """The decisions in words."""
+        return _report(self.plan)
+
+
 def compose(
     model: Any,
     clip: Any | None,
@@ -97,6 +110,24 @@ def compose(
 
     ``make`` says which rows compete and by which method; ``node`` is the execution id of the node.
     """
+    done = composed(model, clip, members, make, other_layers, progress, node)
+    return io.NodeOutput(
+        *done,
+        f"{done.report}\n\n{NOT_SAVED}",
+        ui={"klora": [keep_set(for_page(done.plan, COLUMNS), done.plan)]},
+    )
+
+
+def composed(
+    model: Any,
+    clip: Any | None,
+    members: Sequence[Member],
+    make: Make,
+    other_layers: str,
+    progress: str,
+    node: str | None = None,
+) -> Composed:
+    """The same without a page: ``node`` is told of its runs, None: nobody is. Raises KLoraError."""
     members = sorted(members, key=lambda member: member.role == OTHER)
     roles = tuple(member.role for member in members)
     names = tuple(member.name for member in members)
@@ -146,13 +177,7 @@ def compose(
         [*warnings_for(model, loras, names, labels, method.adds), *_idle(labels, slots)],
     )
     patched = to_model(model, plan, rows, loras, node, remembered.digests)
-    return io.NodeOutput(
-        patched,
-        to_clip(clip, loras, [member.on_clip for member in members]),
-        plan,
-        f"{_report(plan)}\n\n{NOT_SAVED}",
-        ui={"klora": [keep_set(for_page(plan, COLUMNS), plan)]},
-    )
+    return Composed(patched, to_clip(clip, loras, [member.on_clip for member in members]), plan)
 
 
 def _contents(members: Sequence[Member]) -> list[str]:

@@ -23,6 +23,9 @@ DEFAULT_PART = 0.25
 LATE = {"none": None, "styles": STYLE, "subjects": SUBJECT}
 
 
+_WIDGETS = (io.WidgetInput, io.DynamicCombo.Input)
+
+
 class Dials(NamedTuple):
     """The inputs that a method has on the node, and what makes the method of their values."""
 
@@ -42,6 +45,12 @@ def of_value(value: Mapping[str, Any]) -> Make:
     if name not in METHODS:
         raise KLoraError(f"method must be one of {', '.join(METHODS)}, got {shown(name)}.")
     return _of(name).make(**given)
+
+
+def connected(name: str) -> list[str]:
+    """The inputs of a method that something must be connected to."""
+    inputs = [make() for make in _of(name).inputs]
+    return [each.id for each in inputs if not (each.optional or isinstance(each, _WIDGETS))]
 
 
 def _of(name: str) -> Dials:
