@@ -19,6 +19,7 @@ TINY_FILES = {
 }
 """The tiny file for each model file's name in the shipped workflows."""
 _FRAMES = 5
+_SIDES = ("width", "height", "cell_width", "cell_height")
 _LORA_INPUTS = ("lora_name", "subject_lora", "style_lora")
 
 
@@ -28,7 +29,7 @@ def shrink(prompt: dict[str, Any], steps: int, side: int) -> dict[str, Any]:
     for node in prompt.values():
         inputs = node["inputs"]
         inputs |= {key: TINY_FILES[value] for key, value in inputs.items() if str(value) in TINY_FILES}
-        inputs |= {key: side for key in ("width", "height") if key in inputs}
+        inputs |= {key: side for key in _SIDES if key in inputs}
         if node["class_type"].startswith("KLoRALoad"):
             inputs |= {key: _lora(inputs[key], family) for key in _LORA_INPUTS if key in inputs}
         if "method.steps" in inputs:

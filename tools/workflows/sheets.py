@@ -37,22 +37,15 @@ second image and the style of the third. If not, move **balance** in *K-LoRA Fus
 
 _SWEEP_NOTE = f"""# What balance does for your two LoRAs
 
-One seed, one prompt, five values of **balance** from subject to style, joined into a sheet.
+One seed, one prompt, an image for each **balance** from subject to style, on one sheet.
 
 {_FIRST}
 
-**Other values:** set **balance** in a *K-LoRA Fuse*, four of which are in *Details*, and its label.
+**Other values:** write them into **balances** of *K-LoRA Sweep*; **over** offers strengths, schedules and \
+methods instead. *Sheet of all* puts three in a row, each at 512 x 512: set its cells where the size is another.
 
 {_SWAP}
 """
-
-BALANCES = {
-    -1.0: "balance -1 (subject)",
-    -0.5: "balance -0.5",
-    0.0: "balance 0",
-    0.5: "balance 0.5",
-    1.0: "balance 1 (style)",
-}
 
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -128,21 +121,47 @@ def compare(host: HostNodes) -> Json:
 
 
 def balance_sweep(host: HostNodes) -> Json:
-    """K-LoRA at five values of balance on one seed."""
+    """K-LoRA at five values of balance on one seed, by one node."""
     canvas = Canvas(host)
-    start = _start(canvas, _SWEEP_NOTE)
-    fuses = {
-        value: parts.fuse(
-            canvas,
-            name=f"fuse{at}",
-            widgets={"balance": value},
-            title=f"balance {value:g}" if value else "",
-        )
-        for at, value in enumerate(BALANCES)
-    }
-    ways = {label: f"fuse{at}.model" for at, label in enumerate(BALANCES.values())}
-    own = [[node] if value else [] for value, node in fuses.items()]
-    return _sheet(canvas, start, fuses[0.0], ways, own, 3, "k-lora-balance", "ba15")
+    start = [
+        parts.note(canvas, _SWEEP_NOTE),
+        parts.loader(canvas, SD15.loaders[0]),
+        parts.pair(canvas, SD15),
+    ]
+    sweep = canvas.node(
+        "sweep", "KLoRASweep", (320, 280), model="model.MODEL", clip="model.CLIP",
+        subject="pair.subject", style="pair.style",
+    )  # fmt: skip
+    report = canvas.node(
+        "report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="sweep.report"
+    )
+    words = [
+        parts.prompt(canvas, SD15.prompt, "sweep.clips"),
+        parts.avoid(canvas, SD15.negative, "sweep.clips"),
+        parts.empty(canvas, SD15.latent, SD15.size),
+    ]
+    steps = parts.number(canvas, "steps", SD15.sampling.steps, "Steps")
+    made = [parts.sampler(canvas, SD15.sampling, model="sweep.models"), parts.decode(canvas)]
+    text = {"font_size": 7.0, "align": "center"}
+    label = canvas.node(
+        "label", "TextOverlay", (300, 240), text, title="Label", collapsed=True,
+        images="decode.IMAGE", text="sweep.labels",
+    )  # fmt: skip
+    size = {"columns": 3, "cell_width": SD15.size, "cell_height": SD15.size, "padding": _SPACING}
+    grid = canvas.node(
+        "grid", "ImageGrid", (300, 150), size, title="Sheet of all", collapsed=True, images="label.images"
+    )
+    image = [steps, *made, label, grid]
+    image.append(parts.saved(canvas, "k-lora-balance", "grid.images", "Sheet"))
+    start.append(parts.model_files(canvas, SD15.files))
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [[Box("2 · Sweep", parts.GREEN, 320, [sweep, report])]],
+        [[Box("3 · Prompt", parts.PURPLE, 280, words)]],
+        [[Box("4 · Sheet", parts.GOLD, 360, image)]],
+    )
+    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3dba15")
 
 
 def _start(canvas: Canvas, text: str) -> list[Json]:

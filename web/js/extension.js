@@ -16,8 +16,10 @@ import { sortTemplates, translate } from './page/templates.js'
 import { Toasts, sentenceOf } from './page/toasts.js'
 import { wordsFor } from './view/words.js'
 
-// Whatever gives a plan gets a map.
+// Whatever gives one plan gets a map.
 const PLAN = 'KLORA_PLAN'
+// LiteGraph's shape of an output that gives a list.
+const LIST = 6
 const RUN = 'klora.run'
 const UNSEEN = 'klora.unseen'
 const GATES = 'klora.gates'
@@ -89,7 +91,7 @@ const extension = {
       chain(node, 'onRemoved', () => looks.delete(node))
     }
     // A subgraph only passes on what a node in it gives.
-    if (node.subgraph || !node.outputs?.some((/** @type {any} */ output) => output.type === PLAN)) return
+    if (node.subgraph || !node.outputs?.some(isOnePlan)) return
     const map = new LiveMap(app, node, words)
     maps.set(node, map)
     chain(node, 'onExecuted', (output) => receive(map, output))
@@ -115,6 +117,9 @@ const extension = {
 }
 
 if (claimPage(import.meta.url)) app.registerExtension(extension)
+
+/** @param {any} output */
+const isOnePlan = ({ type, shape }) => type === PLAN && shape !== LIST
 
 /** The page's language. @returns {string} */
 const locale = () => app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'

@@ -7,7 +7,7 @@ import asyncio
 from tests.support.host.nodes import part
 
 FOLDERS = {
-    "K-LoRA": {"KLoRALoadLora", "KLoRALoadPair", "KLoRAFuse", "KLoRASelectionMap"},
+    "K-LoRA": {"KLoRALoadLora", "KLoRALoadPair", "KLoRAFuse", "KLoRASelectionMap", "KLoRASweep"},
     "K-LoRA/compose": {"KLoRASet", "KLoRACompose", "KLoRAMerge"},
 }
 

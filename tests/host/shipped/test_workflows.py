@@ -14,6 +14,8 @@ from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 SHEETS = {"k-lora-compare": (3, 2), "k-lora-balance-sweep": (3, 2), "k-lora-methods": (4, 4)}
 """How many images are in the upper and in the lower row."""
+GRIDS = {"k-lora-balance-sweep"}
+"""Those whose lower row begins at the left; else it is in the middle."""
 FILES = ("lora_name", "subject_lora", "style_lora")
 SPACING = 8
 
@@ -46,13 +48,22 @@ def test_sheet_joins_images_that_differ(served, name, rows):
     assert sheet.size == (rows[0] * pitch - SPACING, 2 * pitch - SPACING)
     cells = []
     for row, count in enumerate(rows):
-        left, top = (rows[0] - count) * pitch // 2, row * pitch
+        left, top = 0 if name in GRIDS else (rows[0] - count) * pitch // 2, row * pitch
         for x in range(left, left + count * pitch, pitch):
             # Below the labels, which differ anyway.
             cells.append(np.asarray(sheet.crop((x, top + 16, x + SIDE, top + SIDE)), np.float32))
     for i, cell in enumerate(cells):
         for other in cells[:i]:
             assert np.abs(cell - other).mean() > 1
+
+
+def test_the_sweep_compares_the_loras_once_for_all_images(served):
+    prompt, node_of, run = execute(served, "k-lora-balance-sweep")
+    assert len(prompt) < 15
+    (report,) = run.texts(node_of["PreviewAny"])
+    assert [line for line in report.splitlines() if line.startswith("balance ")] == [
+        f"balance {value}" for value in ("-0.4", "-0.2", "0", "0.2", "0.4")
+    ]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

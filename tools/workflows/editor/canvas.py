@@ -17,7 +17,12 @@ GROUP_PAD = 20
 
 _GREEN = {"color": "#232", "bgcolor": "#353"}
 _BROWN = {"color": "#432", "bgcolor": "#000"}
-COLOURS: dict[str, dict[str, str]] = {"KLoRAFuse": _GREEN, "KLoRACompose": _GREEN, "MarkdownNote": _BROWN}
+COLOURS: dict[str, dict[str, str]] = {
+    "KLoRAFuse": _GREEN,
+    "KLoRASweep": _GREEN,
+    "KLoRACompose": _GREEN,
+    "MarkdownNote": _BROWN,
+}
 
 
 @dataclass
