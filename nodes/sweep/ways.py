@@ -72,8 +72,14 @@ def _both(text: str) -> tuple[float, float]:
 
 
 def _schedules(schedules: str = _SCHEDULES, balance: float = 0.0) -> list[Way]:
-    names = listed("schedules", schedules, _SCHEDULES, str)
+    names = listed("schedules", schedules, _SCHEDULES, _schedule)
     return [Way(f"schedule {name}", dials.make_klora(name, True, balance=balance)) for name in names]
+
+
+def _schedule(text: str) -> str:
+    if text not in (*SCHEDULES, dials.STATIC):
+        raise KLoraError(f"Write schedules by their names, {_SCHEDULES}: {shown(text)} is none.")
+    return text
 
 
 def _methods(methods: str = _METHODS) -> list[Way]:

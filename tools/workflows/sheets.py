@@ -42,7 +42,8 @@ One seed, one prompt, an image for each **balance** from subject to style, on on
 {_FIRST}
 
 **Other values:** write them into **balances** of *K-LoRA Sweep*; **over** offers strengths, schedules and \
-methods instead. *Sheet of all* puts three in a row, each at 512 x 512: set its cells where the size is another.
+methods instead. *Sheet of all* puts three in a row, each at 512 x 512: set its cells where the size is \
+another.
 
 {_SWAP}
 """

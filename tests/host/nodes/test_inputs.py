@@ -35,7 +35,8 @@ def good(pack, sd15, pair):
     """By node, values of all that must be there, with each choice that has inputs of its own."""
     set_ = lora_set(pack, (pair[0], "subject", 1.0), (pair[1], "style", 1.0))
     numbers = {"subject_strength": 1.0, "style_strength": 1.0, "balance": 0.0}
-    pair_ = {"model": sd15.model, "subject": pair[0], "style": pair[1], **numbers}
+    swept = {"model": sd15.model, "subject": pair[0], "style": pair[1]}
+    pair_ = {**swept, **numbers}
     klora = {"method": "K-LoRA", "schedule": {"schedule": "s"}}
     switch = {"method": "LoRA Switch", "turn": {"turn": "steps"}}
     several = {"model": sd15.model, "set": set_}
@@ -44,6 +45,7 @@ def good(pack, sd15, pair):
         "KLoRACompose": [{**several, "method": each} for each in (klora, switch, {"method": "CMLoRA"})],
         "KLoRAMerge": [{**several, "method": {"method": name}} for name in ("TIES", "DARE", "NP-LoRA")],
         "KLoRASet": [{"strength": 1.0, "role": "subject", "lora": pair[0]}],
+        "KLoRASweep": [{**swept, "over": {"over": each}} for each in ("balance", "strength", "method")],
         "KLoRASelectionMap": [{"plan": fuse(pack, sd15.model, *pair).plan, "steps": 4}],
     }
 
@@ -63,7 +65,7 @@ def changed(given, path, value):
     return {**given, head: changed(given.get(head, {}), rest, value) if rest else value}
 
 
-NODES = ("KLoRAFuse", "KLoRACompose", "KLoRAMerge", "KLoRASet", "KLoRASelectionMap")
+NODES = ("KLoRAFuse", "KLoRACompose", "KLoRAMerge", "KLoRASet", "KLoRASelectionMap", "KLoRASweep")
 # What the node means by it: as if it were not there, or one that is offered.
 FITS = {
     "nothing": lambda each: (

@@ -115,7 +115,9 @@ def test_one_text_encoder_for_models_that_share_it(pack, sd15, pair):
 def test_what_is_left_out_is_in_the_report_of_each(pack, sd15, pair):
     more = {"lora_unet_no_such_layer.lora_up.weight": torch.ones(4, 1)}
     more["lora_unet_no_such_layer.lora_down.weight"] = torch.ones(1, 4)
-    report = sweep(pack, sd15.model, ({**pair[0], **more}, pair[1]), over("balance", balances="0, 0.1")).report
+    report = sweep(
+        pack, sd15.model, ({**pair[0], **more}, pair[1]), over("balance", balances="0, 0.1")
+    ).report
     assert report.count("NOT applied") == report.count("lora_unet_no_such_layer") == 2
     assert report.startswith("balance 0\n") and "\nbalance 0.1\n" in report
 
@@ -150,7 +152,7 @@ def test_a_list_as_people_type_it(pack, sd15, pair, text, labels):
         (over("strength", strengths="1:"), "'' is none"),
         (over("strength", strengths="1:2:3"), "'2:3' is none"),
         (over("strength", strengths="11"), "from -10 to 10"),
-        (over("schedule", schedules="s, t"), "Unknown schedule 't'"),
+        (over("schedule", schedules="s, t"), "Write schedules by their names, s, s*, np-lora: 't' is none"),
         (over("method", methods="K-LoRA, K-LoRa"), "Take 'K-LoRa' out of methods once"),
         (over("method", methods="MoLE"), "Use Compose LoRAs for MoLE: it needs gate connected"),
         (over("method", methods="TIES"), "Write methods by their names, K-LoRA, LoRA Switch"),
