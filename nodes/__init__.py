@@ -7,7 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
 from .host import serve_sets
-from .learn import KLoRAPickLoras, KLoRATrainLora, KLoRATrainMerge
+from .learn import KLoRAPickAndLearn, KLoRAPickLoras, KLoRATrainLora, KLoRATrainMerge
 from .load import KLoRALoadLora, KLoRALoadPair
 from .lora_set import KLoRASet
 from .loras import serve_info
@@ -37,4 +37,5 @@ class KLoRAExtension(ComfyExtension):
             KLoRAPickLoras,
             KLoRATrainLora,
             KLoRATrainMerge,
+            KLoRAPickAndLearn,
         ]

@@ -27,6 +27,12 @@ def lines_of(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora
     """What was merged, and what was left out and why."""
     lines = [*merged.facts()]
     lines += [f"  {member.strength:g} x {member.name} ({', '.join(_part(member))})" for member in members]
+    return lines + unmerged(members, loras)
+
+
+def unmerged(members: Sequence[Member], loras: Sequence[HostLora]) -> list[str]:
+    """What was left out of one LoRA made of several, and why."""
+    lines = []
     for member, lora in zip(members, loras, strict=True):
         if member.when != ALWAYS:
             lines.append(

@@ -20,6 +20,7 @@ from ...klora_core.progress import Columns, in_steps
 EVENT = "klora.run"
 UNSEEN = "klora.unseen"
 GATES = "klora.gates"
+PICKS = "klora.picks"
 SETS = "/klora/sets/{name}"
 # About a thousand sets of an SDXL pair.
 _LIMIT = 16 << 20
@@ -95,6 +96,11 @@ def announce_gates(node: str | None, plan: Plan, steps: int) -> None:
     if mixed is not None:
         rounded = np.rint(mixed.transpose(1, 2, 0) * 255).astype(np.uint8)
         _send(GATES, node, {"steps": steps, "gates": base64.b64encode(rounded.tobytes()).decode("ascii")})
+
+
+def announce_picture(node: str | None, picture: dict[str, Any], round: int, done: int, of: int) -> None:
+    """Send to that page a picture of a round's sheet: ``done`` of ``of`` pictures are there."""
+    _send(PICKS, node, {"round": round, "picture": picture, "done": done, "of": of})
 
 
 def _send(event: str, node: str | None, detail: dict[str, Any]) -> None:

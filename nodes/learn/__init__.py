@@ -2,5 +2,6 @@
 
 from .category import CATEGORY
 from .pick_loras import KLoRAPickLoras
+from .picking import KLoRAPickAndLearn
 from .train_lora import KLoRATrainLora
 from .train_merge import KLoRATrainMerge

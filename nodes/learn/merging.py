@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,16 +21,10 @@ from ..training import (
     Needs,
     OnHost,
     Sampling,
-    Steps,
-    check_weights,
-    counted,
     digest,
-    keep,
-    on_host,
     own_pictures,
-    second_model,
-    take,
 )
+from .on_second import going_on, learning
 
 # Of each LoRA's own pictures, and how many of them in a call where the model is small.
 _COPIES, _TOGETHER = 96, 8
@@ -98,9 +91,9 @@ def taught(job: Job, name: str) -> Outcome:
     on_or_off = [float(strength != 0) for strength in job.strengths]
     factors = train.factored(job.rows, job.model.load_device, on_or_off)
     begun = train.begun(factors, job.strengths, options.sides)
-    with _learning(job, factors, job.shown[0], begun) as (on, needs):
+    with learning(job.model, factors, job.shown[0], begun) as (on, needs):
         options = replace(options, at_once=needs.at_once(options.batch))
-        made = train.taught(factors, job.shown, on, options, **_going_on(name, options.steps))
+        made = train.taught(factors, job.shown, on, options, **going_on(name, options.steps))
         unseen = [train.targets(on, job.shown, 2 * _UNSEEN, job.seed + 1)]
         return _outcome(job, on, needs, factors, made, unseen)
 
@@ -113,10 +106,10 @@ def zip_lora(job: Job, name: str) -> Outcome:
     factors = train.factored(job.rows, job.model.load_device, job.strengths)
     items = _own_items(job)
     begun = train.begun(factors, (1.0,) * factors.count, "columns")
-    with _learning(job, factors, items[0][0], begun) as (on, needs):
+    with learning(job.model, factors, items[0][0], begun) as (on, needs):
         together = needs.at_once(_TOGETHER)
         each = _known(on, factors, items, _COPIES, job.seed, together)
-        made = train.zip_lora(factors, each, on, options, **_going_on(name, options.steps))
+        made = train.zip_lora(factors, each, on, options, **going_on(name, options.steps))
         unseen = _known(on, factors, items, _UNSEEN, job.seed + 1000, together)
         return _outcome(job, on, needs, factors, made, unseen)
 
@@ -126,7 +119,7 @@ def calibrated(job: Job, name: str) -> Outcome:
     factors = train.factored(job.rows, job.model.load_device, job.strengths)
     items = _own_items(job)
     begun = train.begun(factors, (1.0,) * factors.count, "columns")
-    with _learning(job, factors, items[0][0], begun, gradients=False) as (on, needs):
+    with learning(job.model, factors, items[0][0], begun, gradients=False) as (on, needs):
         together = needs.at_once(_TOGETHER)
         bar = comfy.utils.ProgressBar(-(-_COPIES // together) * factors.count)
         made = train.calibrated(factors, items, on, _COPIES, job.seed, together, tick=lambda: bar.update(1))
@@ -137,41 +130,12 @@ def calibrated(job: Job, name: str) -> Outcome:
     return Outcome(made.deltas, (), tuple(lines))
 
 
-@contextmanager
-def _learning(
-    job: Job, factors: Factors, item: Item, begun: Weighted, gradients: bool = True
-) -> Iterator[tuple[OnHost, Needs]]:
-    """A second model with the LoRAs' layers ready, and what a step on ``item`` needs of memory."""
-    size = 4 * factors.size()
-    check_weights(job.model, size)
-    with second_model(job.model) as second:
-        needs = counted(second, factors.heights, item.latent, item.condition, begun, size)
-        with on_host(second, factors.heights) as on:
-            if gradients:
-                numbers = train.parameters(begun.columns) + train.parameters(begun.rows)
-                on.check_gradients(item.latent, item.condition, begun, numbers)
-            yield on, needs
-
-
-def _going_on(name: str, steps: int) -> dict[str, Any]:
-    """Where a loop goes on, where it keeps its state, and whom it tells."""
-    name, shown = f"{name}-state", Steps(steps)
-    state = take(name)
-    losses = list(state["losses"]) if state else []
-
-    def told(done: int, loss: float) -> None:
-        losses.append(loss)
-        shown(done, losses)
-
-    return {"state": state, "keep": lambda now: keep(name, now), "callback": told}
-
-
 def _outcome(
     job: Job, on: OnHost, needs: Needs, factors: Factors, made: Learned, unseen: Sequence[Known]
 ) -> Outcome:
     missing = on.layers.unseen
     lines = [
-        *_losses(made.losses),
+        *losses_in_words(made.losses),
         *_beside(on, factors, made.deltas, unseen, needs.at_once(_TOGETHER)),
         *_numbers(job, made.weighted),
         *([f"{len(missing)} layers never ran, so nothing was learned for them."] if missing else []),
@@ -204,7 +168,8 @@ def _known(
     ]
 
 
-def _losses(losses: Sequence[float]) -> list[str]:
+def losses_in_words(losses: Sequence[float]) -> list[str]:
+    """How far the loss fell."""
     if not losses:
         return []
     part = max(1, len(losses) // 10)

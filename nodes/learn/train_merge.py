@@ -18,10 +18,11 @@ from ..inputs import checked
 from ..inputs import shown as in_words
 from ..loras import HostLora, LoraStateDict, read
 from ..merged import lines_of, lora_of
-from ..training import Sampling, check, given, keep, take
+from ..training import Sampling, given, keep, take
 from .category import CATEGORY
 from .merge_inputs import OWN, inputs
 from .merging import WAYS, Job, Way, in_their_blocks, merged
+from .on_second import check_learnable
 from .prompts import encoded, prompts_of
 
 LossMap = io.Custom("LOSS_MAP")
@@ -72,8 +73,7 @@ class KLoRATrainMerge(io.ComfyNode):
         cfg: float = 4.0,
     ) -> io.NodeOutput:
         way, values = _chosen(method)
-        check(model)
-        _check_plain(model)
+        check_learnable(model)
         loras = [read(member.tensors, member.name, model, None) for member in set]
         slots = at_work(model, loras, [member.blocks for member in set])
         table = rows(slots, labels_of([member.role for member in set]))
@@ -128,16 +128,6 @@ def _chosen(value: Mapping[str, Any]) -> tuple[Way, dict[str, Any]]:
         labels = ", ".join(way.label for way in WAYS)
         raise KLoraError(f"method must be one of {labels}, got {in_words(chosen)}.")
     return found, {each.id: sent.get(each.id, each.default) for each in OWN[found.name]}
-
-
-def _check_plain(model: Any) -> None:
-    """Raises KLoraError for a model that fuses LoRAs while it samples: what is learned would not see them."""
-    keys = [str(key) for wrappers in model.wrappers.values() for key in wrappers]
-    if any(key.startswith("klora/") for key in keys):
-        raise KLoraError(
-            "Connect the model from before K-LoRA Fuse or Compose LoRAs: what they do while sampling can't "
-            "be learned on."
-        )
 
 
 def _shown(clip: Any, members: Sequence[Member], prompt: str, latents: Tensor | None) -> list[Item]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,18 @@ from torch import Tensor
 from ...klora_core import __version__
 
 _LOG = logging.getLogger("klora")
-_FOLDER, _SUFFIX = "klora_training", ".pt"
-# The newest are kept: so many, and so many bytes of them together.
-_MOST, _MOST_BYTES = 32, 8 * 2**30
+_SUFFIX = ".pt"
 
 
 def digest(model: Any, *decides: Any) -> str:
     """A name for all that decides on a training's result: the model's file and patches, and ``decides``:
     numbers, texts, tensors by their content, and what is made of them."""
+    return content_of(_model(model), *decides)
+
+
+def content_of(*decides: Any) -> str:
+    """A name for what has no model in it, see :func:`digest`."""
     hashed = hashlib.sha256(__version__.encode())
-    _add(hashed, _model(model))
     for each in decides:
         _add(hashed, each)
     return hashed.hexdigest()[:32]
@@ -44,7 +46,16 @@ def _model(model: Any) -> list[Any]:
             file = os.stat(argument)
             told += [file.st_size, file.st_mtime_ns]
     # Patches have no content that is cheap to read; an equal Run has the very same.
-    return [*told, str(model.patches_uuid) if model.patches else None]
+    told.append(str(model.patches_uuid) if model.patches else None)
+    return [*told, {key: _said(value) for key, value in model.object_patches.items()}, model.model_options]
+
+
+def _said(value: Any) -> Any:
+    """What other nodes put in a model's place, such as another schedule of noise: its numbers and texts."""
+    if not hasattr(value, "state_dict"):
+        return value
+    plain = {k: v for k, v in vars(value).items() if isinstance(v, (str, int, float))}
+    return [type(value).__qualname__, dict(value.state_dict()), plain]
 
 
 def _add(hashed: Any, value: Any) -> None:
@@ -72,41 +83,68 @@ def _add(hashed: Any, value: Any) -> None:
         hashed.update(f"{type(value).__name__} {id(value)};".encode())
 
 
+class Shelf:
+    """A folder of the temporary one, of which the newest are kept: ``most`` of them, ``most_bytes`` in all.
+
+    What is taken is new again.
+    """
+
+    def __init__(self, folder: str, most: int, most_bytes: int) -> None:
+        self._folder, self._most, self._most_bytes = folder, most, most_bytes
+
+    def take(self, name: str) -> dict[str, Any] | None:
+        """What was kept under ``name``, None where nothing is, or nothing that can be read any more."""
+        path = self.path(name)
+        if not path.is_file():
+            return None
+        try:
+            with torch.inference_mode(False):
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            os.utime(path)
+            return state
+        except Exception as error:
+            _LOG.warning("The kept state of a training can't be read (%s): it begins anew.", error)
+            return None
+
+    def keep(self, name: str, state: Mapping[str, Any]) -> None:
+        """Keep ``state``: tensors, numbers, texts, lists and maps of them. A full disk is said, no error."""
+        self.write(name, _SUFFIX, lambda path: torch.save(dict(state), path))
+
+    def write(self, name: str, suffix: str, to: Callable[[Path], None]) -> None:
+        """Keep what ``to`` writes, whole or not at all."""
+        path = self.path(name, suffix)
+        beside = path.with_suffix(".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            to(beside)
+            os.replace(beside, path)
+            self._bound(path)
+        except (OSError, RuntimeError) as error:
+            _LOG.warning("The state of a training can't be kept (%s): an equal Run begins anew.", error)
+            beside.unlink(missing_ok=True)
+
+    def path(self, name: str, suffix: str = _SUFFIX) -> Path:
+        """Where it lies, or would."""
+        return Path(folder_paths.get_temp_directory()) / self._folder / f"{name}{suffix}"
+
+    def _bound(self, newest: Path) -> None:
+        files = newest.parent.glob(f"*{newest.suffix}")
+        aged = sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        held = 0
+        for count, path in enumerate(aged):
+            held += path.stat().st_size
+            if path != newest and (count >= self._most or held > self._most_bytes):
+                path.unlink(missing_ok=True)
+
+
+_TRAININGS = Shelf("klora_training", 32, 8 * 2**30)
+
+
 def take(name: str) -> dict[str, Any] | None:
-    """What was kept under ``name``, None where nothing is, or nothing that can be read any more."""
-    path = _path(name)
-    if not path.is_file():
-        return None
-    try:
-        with torch.inference_mode(False):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        _LOG.warning("The kept state of a training can't be read (%s): it begins anew.", error)
-        return None
+    """A training's state or result, see :class:`Shelf`."""
+    return _TRAININGS.take(name)
 
 
 def keep(name: str, state: Mapping[str, Any]) -> None:
-    """Keep ``state``: tensors, numbers, texts, lists and maps of them. A full disk is said, and no error."""
-    path = _path(name)
-    beside = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(state), beside)
-        os.replace(beside, path)
-        _bound(path.parent, path)
-    except (OSError, RuntimeError) as error:
-        _LOG.warning("The state of a training can't be kept (%s): an equal Run begins anew.", error)
-        beside.unlink(missing_ok=True)
-
-
-def _bound(folder: Path, newest: Path) -> None:
-    files = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    held = 0
-    for count, path in enumerate(files):
-        held += path.stat().st_size
-        if path != newest and (count >= _MOST or held > _MOST_BYTES):
-            path.unlink(missing_ok=True)
-
-
-def _path(name: str) -> Path:
-    return Path(folder_paths.get_temp_directory()) / _FOLDER / f"{name}{_SUFFIX}"
+    """Keep a training's state or result, see :class:`Shelf`."""
+    _TRAININGS.keep(name, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,15 @@ from .kept import digest, keep, take
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a LoRA's own pictures are made."""
+    """How pictures are made; ``scheduler`` empty: the one that suits the model."""
 
     width: int = 1024
     height: int = 1024
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0
+    sampler: str = "euler"
+    scheduler: str = ""
 
 
 def own_pictures(
@@ -47,7 +49,7 @@ def own_pictures(
     if known is None:
         with_lora = comfy.sd.load_lora_for_models(model, None, dict(lora), strength, 0)[0]
         made = [
-            _sampled(with_lora, prompts[i % len(prompts)], negative, how, how.seed + i) for i in range(count)
+            sampled(with_lora, prompts[i % len(prompts)], negative, how, how.seed + i) for i in range(count)
         ]
         known = {"latents": torch.cat(made)}
         keep(name, known)
@@ -55,7 +57,13 @@ def own_pictures(
     return [Item(latent, prompts[i % len(prompts)]) for i, latent in enumerate(seen)]
 
 
-def _sampled(model: Any, positive: list, negative: list, how: Sampling, seed: int) -> Tensor:
+def sampled(
+    model: Any, positive: list, negative: list, how: Sampling, seed: int, callback: Callable | None = None
+) -> Tensor:
+    """A picture's latent [1, ...] from noise alone, as the host's own KSampler makes it.
+
+    ``callback`` is told of its steps in the place of a progress bar of its own.
+    """
     form = model.get_model_object("latent_format")
     shrink = getattr(form, "spacial_downscale_ratio", 8)
     empty = torch.zeros(1, form.latent_channels, max(1, how.height // shrink), max(1, how.width // shrink))
@@ -70,12 +78,12 @@ def _sampled(model: Any, positive: list, negative: list, how: Sampling, seed: in
         comfy.sample.prepare_noise(empty, seed),
         how.steps,
         how.cfg,
-        "euler",
-        "simple" if flows else "normal",
+        how.sampler,
+        how.scheduler or ("simple" if flows else "normal"),
         positive,
         negative,
         empty,
-        callback=latent_preview.prepare_callback(model, how.steps),
+        callback=callback or latent_preview.prepare_callback(model, how.steps),
         disable_pbar=True,
         seed=seed,
     )

@@ -34,6 +34,8 @@ def shrink(prompt: dict[str, Any], steps: int, side: int) -> dict[str, Any]:
             inputs |= {key: _lora(inputs[key], family) for key in _LORA_INPUTS if key in inputs}
         if "method.steps" in inputs:
             inputs["method.steps"] = steps
+        if node["class_type"] == "KLoRAPickAndLearn":
+            inputs |= {"pictures": 1, "learning_steps": steps}
         if "length" in inputs:
             inputs["length"] = _FRAMES
         if node["class_type"] == "PrimitiveInt":

@@ -48,6 +48,7 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-by-hand": Shipped("15 LoRAs by hand, step by step", several.by_hand),
     "k-lora-train-lora": Shipped("16 Train a LoRA for fusion", training.lora),
     "k-lora-train-merge": Shipped("17 Train a merge of two LoRAs", training.merge),
+    "k-lora-pick": Shipped("18 Pick and learn, SDXL", training.pick),
 }
 
 

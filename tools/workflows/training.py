@@ -1,4 +1,5 @@
-"""Workflows that train, and paint a first picture by the result: a LoRA of pictures, or one of two LoRAs."""
+"""Workflows that train, and paint a first picture by the result: a LoRA of pictures, or one of two LoRAs, by
+given pictures or by those that are picked."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from . import parts
 from .editor.canvas import Canvas, Json
 from .editor.host_nodes import HostNodes
 from .editor.layout import FILL, Box, lay_out
-from .families import SD15
+from .families import SD15, SDXL, Family
 
 _LORA = """# Train a LoRA for fusion
 
@@ -42,6 +43,24 @@ _MERGE = """# Train a merge
 
 - all images alike? more pictures, fewer **steps**
 - no change? a larger **rate**
+"""
+
+
+_PICK = """# Pick and learn
+
+**Change first**
+
+1. *Load Subject + Style LoRA*: your two files, both made for SDXL.
+2. *prompt* of *Pick and Learn*, and *Prompt*: the trigger words of **both** LoRAs.
+3. Run: a sheet of pictures by many rules.
+
+**Then, on the node**
+
+1. Pick the pictures you like: four good ones.
+2. *learn and show more*: what was learned beside the best rule.
+3. *take it*: the LoRA is saved in the output folder.
+
+**Too slow?** Fewer **pictures**, fewer **rules**.
 """
 
 
@@ -130,6 +149,47 @@ def merge(host: HostNodes) -> Json:
     return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a11")
 
 
+def pick(host: HostNodes) -> Json:
+    """Files, the sheet, the LoRA that was taken, and one image by the model that has it."""
+    canvas, family = Canvas(host), SDXL
+    start = [parts.note(canvas, _PICK), parts.closed(parts.loader(canvas, family.loaders[0]))]
+    start += [
+        parts.pair(canvas, family),
+        parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
+        parts.member(canvas, "set2", "pair.style", "style", "set1", collapsed=True),
+        parts.model_files(canvas, family.files),
+    ]
+    steps = parts.closed(parts.number(canvas, "steps", family.sampling.steps, "Steps"))
+    how = family.sampling
+    node = canvas.node(
+        "train", "KLoRAPickAndLearn", (400, FILL),
+        {
+            "prompt": family.prompt, "negative": family.negative, "width": family.size,
+            "height": family.size, "cfg": how.cfg, "sampler": how.sampler, "scheduler": how.scheduler,
+            "seed": parts.SEED, "pictures": 2,
+        },
+        model="model.MODEL", clip=family.clip, vae=family.vae, set="set2.set", steps="steps.INT",
+    )  # fmt: skip
+    kept = [
+        canvas.node(
+            "lora", "SaveLoRA", (300, 100), {"prefix": "loras/k-lora-picked", "steps": 200},
+            title="Save the LoRA", collapsed=True, lora="train.lora",
+        ),
+        canvas.node("report", "PreviewAny", (300, FILL), title="Report", source="train.report"),
+    ]  # fmt: skip
+    image = _image(canvas, family.prompt, "k-lora-picked", family, with_steps=False)
+    lay_out(
+        canvas,
+        [[Box("1 · Your files", parts.BLUE, 300, start)]],
+        [[Box("2 · Pick and learn", parts.GREEN, 400, [steps, node])]],
+        [
+            [Box("What was learned", parts.GREY, 280, kept)],
+        ],
+        [[Box("3 · Prompt and image", parts.GOLD, 290, image)]],
+    )
+    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a12")
+
+
 def _learned(canvas: Canvas, prefix: str, steps: int) -> list[Json]:
     """The file, the loss, the report."""
     return [
@@ -144,14 +204,20 @@ def _learned(canvas: Canvas, prefix: str, steps: int) -> list[Json]:
     ]  # fmt: skip
 
 
-def _image(canvas: Canvas, text: str, prefix: str) -> list[Json]:
-    """A picture by the model that has what was learned."""
+def _image(
+    canvas: Canvas, text: str, prefix: str, family: Family = SD15, with_steps: bool = True
+) -> list[Json]:
+    """A picture by the model that has what was learned; its steps by a number of its own, where none is."""
+    words = [
+        parts.prompt(canvas, text, family.clip, height=90),
+        parts.closed(parts.avoid(canvas, family.negative, family.clip)),
+    ]
+    if with_steps:
+        words.append(parts.number(canvas, "steps", family.sampling.steps, "Steps"))
     return [
-        parts.prompt(canvas, text, "model.CLIP", height=90),
-        parts.closed(parts.avoid(canvas, SD15.negative, "model.CLIP")),
-        parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
-        parts.closed(parts.empty(canvas, SD15.latent, SD15.size)),
-        parts.sampler(canvas, SD15.sampling, model="train.model", title="KSampler"),
+        *words,
+        parts.closed(parts.empty(canvas, family.latent, family.size)),
+        parts.sampler(canvas, family.sampling, model="train.model", title="KSampler"),
         parts.decode(canvas),
         parts.saved(canvas, prefix, title="Image"),
     ]

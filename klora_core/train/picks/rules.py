@@ -129,7 +129,7 @@ def parse_rules(text: str, roles: Sequence[str]) -> tuple[Rule, ...]:
     Raises KLoraError for what is none, or does not fit the LoRAs.
     """
     names = [name.strip() for line in text.splitlines() for name in line.split(",")]
-    rules = dict.fromkeys(parse_rule(name) for name in names if name)
+    rules = dict.fromkeys(parse_rule(name, 2) for name in names if name)
     if not rules:
         return usual(roles)
     for rule in rules:

@@ -1,0 +1,109 @@
+"""What Pick and Learn is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+from comfy_api.latest import io
+
+from ...composing import LoraSet
+
+SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
+
+
+def inputs() -> list[io.Input]:
+    """All of them, the model first."""
+    return [
+        io.Model.Input("model", tooltip="The base model, straight from its loader."),
+        io.Clip.Input("clip", tooltip="Its text encoder."),
+        io.Vae.Input("vae", tooltip="Its VAE."),
+        LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+        # Those that may be left out come last on the page, too.
+        _text(
+            "prompt",
+            "What the pictures show, with the trigger words of all LoRAs. Empty: these alone.",
+            False,
+        ),
+        _text("negative", "What the pictures shall not show.", False),
+        *_sampling(),
+        io.Int.Input(
+            "pictures",
+            default=4,
+            min=1,
+            max=64,
+            tooltip="Pictures a rule, each from a noise of its own. From round 2 on twice as many.",
+        ),
+        _text(
+            "rules",
+            "Which rules make pictures, one a line: sum 0.7, sum 1/0.6, K-LoRA s -0.3, K-LoRA s* 0, NP-LoRA "
+            "0.5, Arrow N, calibrated, or another method of Compose LoRAs or Merge LoRAs by its name. Empty: "
+            "thirteen of these.",
+        ),
+        _text(
+            "picks",
+            "The pictures you picked, a line each: round, rule, seed, place. more: learn, and show the next "
+            "round. take: the result is what you liked more. This node writes it when you click.",
+        ),
+        io.Image.Input(
+            "liked",
+            optional=True,
+            tooltip="Pictures of the combination that you have already: they count as picked.",
+        ),
+        io.String.Input(
+            "part",
+            default="all",
+            optional=True,
+            advanced=True,
+            tooltip="Which part of the sheet to make here, such as 2 of 4, where several servers share a "
+            "round.",
+        ),
+        io.Int.Input(
+            "learning_steps",
+            default=200,
+            min=1,
+            max=100000,
+            optional=True,
+            advanced=True,
+            tooltip="For four pictures and more; fewer pictures are learned in fewer. More is not better.",
+        ),
+        io.Float.Input(
+            "rate",
+            default=0.03,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            optional=True,
+            advanced=True,
+            tooltip="How far each step of learning goes.",
+        ),
+    ]
+
+
+def _text(name: str, tooltip: str, optional: bool = True) -> io.String.Input:
+    return io.String.Input(name, default="", multiline=True, optional=optional, tooltip=tooltip)
+
+
+def _sampling() -> list[io.Input]:
+    """How the pictures are made: as by KSampler."""
+    size: dict[str, Any] = {"default": 1024, "min": 16, "max": 4096, "step": 8}
+    said = "The size that your model was made for: 512 for SD1.5."
+    return [
+        io.Int.Input("width", tooltip=said, **size),
+        io.Int.Input("height", tooltip=said, **size),
+        io.Int.Input("steps", default=20, min=1, max=1000, tooltip="The sampler's steps for each picture."),
+        io.Float.Input(
+            "cfg", default=5.0, min=0.0, max=100.0, step=0.1, tooltip="The guidance. 1 for turbo models."
+        ),
+        io.Combo.Input("sampler", options=SAMPLERS, default="euler", tooltip="As in KSampler."),
+        io.Combo.Input("scheduler", options=SCHEDULERS, default="normal", tooltip="As in KSampler."),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=0xFFFFFFFFFFFFFFFF,
+            # Other noise is another sheet: not one for each Run.
+            control_after_generate=False,
+            tooltip="Of the first noise; the others follow it. The same seed shows the same pictures.",
+        ),
+    ]
