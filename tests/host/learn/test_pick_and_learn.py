@@ -335,18 +335,17 @@ def resident():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system does not tell")
-def test_memory_is_back_after_ten_rounds(run):
-    """The second model has 14 MB: ten that stayed would show."""
+def test_memory_is_back_after_some_rounds(run):
+    """The second model has 14 MB: four that stayed would show."""
 
     def round(seed):
         short = {"rules": "sum 0.7", "steps": 1, "learning_steps": 1, "seed": seed}
         *_, sheet = run(**short)
         run(f"{sheet['pictures'][0]['line']}\nmore", **short)
 
-    for seed in range(2):
-        round(seed)
+    round(0)
     loaded, before = len(comfy.model_management.current_loaded_models), resident()
-    for seed in range(2, 12):
+    for seed in range(1, 5):
         round(seed)
     assert resident() < before + 30
     assert len(comfy.model_management.current_loaded_models) <= loaded + 1

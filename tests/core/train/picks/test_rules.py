@@ -90,7 +90,7 @@ def test_rules_as_text():
     for text, said in (
         ("sum 1/.5/.5", "3 strengths for 2 LoRAs"),
         ("learned 2", "Take 'learned 2' out of rules"),
-        ("learned", "Take 'learned' out of rules"),
+        ("learned", "Take 'learned 2' out of rules"),
         ("foo", "'foo' is no rule"),
     ):
         with pytest.raises(KLoraError, match=said):
