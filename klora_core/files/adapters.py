@@ -13,7 +13,7 @@ from ..errors import KLoraError
 from .change import Change, Misfit, need
 from .keys import ALPHA, DORA, GATE, MAGNITUDE, RANKS, SINGULAR
 from .kinds import KINDS, kind_of
-from .values import AGAIN, empty
+from .values import AGAIN, SHARED, empty
 
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
@@ -94,7 +94,7 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
     number, rank = float(ranks.to(torch.float64).reshape(())), change.parts["down"].shape[0]
     if number == rank:
         return change
-    if not 0 < number < math.inf:
+    if number <= 0:
         raise KLoraError(f"layer {change.module}: {RANKS} is {number:g}. {AGAIN}")
     return replace(change, alpha=change.alpha * rank / number)
 
@@ -102,9 +102,12 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
 def from_row(change: Change, start: int) -> Change:
     """Of queries, keys and values in one the one that starts at a row: as many queries as inputs come first.
 
-    Newer ComfyUI keeps a fused LoKr whole, under each of the three names. Raises KLoraError for another row.
+    Newer ComfyUI keeps a fused LoKr whole, under each of the three names. Raises KLoraError for another row,
+    and for a DoRA by inputs, whose norms are those of all rows.
     """
     out, n = change.shape
+    if change.dora is not None and not change.by_rows:
+        raise KLoraError(f"layer {change.module}: {SHARED}. Use a plain LoRA.")
     others = (out - n) // 2
     length = {0: n, n: others, n + others: others}.get(start, 0)
     if length <= 0 or not n or n + 2 * others != out:

@@ -70,10 +70,8 @@ class Change:
         return dora is not None and dora.numel() == out and (self.peft or dora.shape[0] == out)
 
     def cut(self, start: int, length: int) -> Change:
-        """The rows ``start .. start+length`` of it; those of a DoRA by rows."""
-        dora = self.dora
-        if dora is not None and self.by_rows:
-            dora = dora.reshape(self.shape[0], -1).narrow(0, start, length)
+        """The rows ``start .. start+length`` of it, no DoRA but one by rows."""
+        dora = None if self.dora is None else self.dora.flatten().narrow(0, start, length)
         first = 0 if self.rows is None else self.rows[0]
         return replace(self, shape=(length, self.shape[1]), dora=dora, rows=(first + start, length))
 

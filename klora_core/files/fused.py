@@ -12,12 +12,12 @@ from .change import Change
 from .keys import ALPHA
 from .left import Left, What
 from .reading import Module, Reading, Vector
+from .values import SHARED
 
 _EMPTY = "empty, since their weights are in the fused layer beside them"
 _COVERED = "the fused layer beside them changes the same weights"
 _UNCUT = "its rows can't be told apart as those of queries, keys and values"
 _OFT = "it is OFT or BOFT, which turns queries, keys and values together"
-_COLUMNS = "it is a DoRA with magnitudes of the inputs, which queries, keys and values share"
 
 
 def unfused(reading: Reading, has: Callable[[str], bool] = lambda _: False) -> Reading:
@@ -55,7 +55,7 @@ def _hindrance(raw: str, change: Change) -> str | None:
     if change.kind.name == "oft":
         return _OFT
     if change.dora is not None and not change.by_rows:
-        return _COLUMNS
+        return SHARED
     return None if names.parts_of(raw, change.shape) else _UNCUT
 
 

@@ -167,7 +167,7 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
 
 
 def _left(key: object, reason: str, what: What = What.TENSOR) -> Left:
-    return Left(printable(key), reason, what, (key if isinstance(key, str) else str(key),))
+    return Left(printable(key), reason, what, (str(key),))
 
 
 def _is_embedding(key: object, metadata: Mapping[str, str]) -> bool:

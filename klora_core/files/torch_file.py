@@ -80,7 +80,7 @@ def read_torch(path: str | Path) -> Stored:
 
 
 def _left(key: object) -> Left:
-    return Left(printable(key), _NO_TENSOR, What.TENSOR, (key if isinstance(key, str) else str(key),))
+    return Left(printable(key), _NO_TENSOR, What.TENSOR, (str(key),))
 
 
 def _entries(loaded: Any, left: list[Left]) -> list[tuple[Any, Any]]:

@@ -35,6 +35,7 @@ _INF = {
 
 
 UNUSABLE = "which can't be carried layer by layer. Use a plain LoRA, or extract one from a merged model"
+SHARED = "it is a DoRA with magnitudes of the inputs, which queries, keys and values share"
 
 
 def refusal(module: str, kind: str) -> KLoraError:

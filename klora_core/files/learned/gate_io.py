@@ -42,7 +42,7 @@ def save_gate(path: str | Path, gate: GateFile) -> None:
     if path.suffix.lower() != ".safetensors":
         raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
     tensors, metadata = gate_tensors(gate)
-    gate_of(path.name, tensors, metadata)
+    gate_of(path.name, tensors)
     with replacing(path) as beside:
         try:
             save_file(tensors, beside, metadata)

@@ -115,6 +115,7 @@ LOKR_T = {"lokr_w1": R(2, 2), "lokr_w2_a": R(2, 4), "lokr_w2_b": R(2, 4)}
         ({"up": R(4, 2), "down": R(2, 4), "mid": R(3, 3, 1, 1)}, "do not fit together"),
         ({"up": R(4, 2), "down": R(2, 4), "mid": R(2, 2)}, "do not fit together"),
         ({"up": R(4, 2), "down": R(2, 4), "diff": R(4, 4)}, "diff and lora"),
+        ({"oft_blocks": R(2, 4, 4), "dora_scale": R(8, 1)}, "has oft and dora_scale"),
         ({"hada_w1_a": R(4, 2), "hada_w1_b": R(2, 4), "hada_w2_a": R(4, 2)}, "no hada_w2_b"),
         ({"hada_w1_a": R(4, 2), "hada_w1_b": R(2, 4), "hada_w2_a": R(5, 2), "hada_w2_b": R(2, 4)}, "fit"),
         ({"hada_w1_a": R(4, 2), "hada_w1_b": R(3, 4), "hada_w2_a": R(4, 2), "hada_w2_b": R(2, 4)}, "fit"),
@@ -222,7 +223,37 @@ def test_an_alpha_that_is_no_number_names_the_layer():
         adapters.change_of("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": torch.tensor(torch.inf)})
 
 
+@pytest.mark.parametrize(
+    ("parts", "shape"),
+    [
+        # 2^32 entries, the most there may be; a core that is folded into 2^24, and one that is wide before.
+        ({"lokr_w1": R(1).expand(2**16, 2**16), "lokr_w2": R(1, 1)}, (2**16, 2**16)),
+        ({"up": R(2, 1), "mid": R(1, 1, 2**12), "down": R(1, 2**12)}, (2, 2**24)),
+        ({"up": R(4, 1), "mid": R(1, 210, 200), "down": R(210, 400)}, (4, 80_000)),
+    ],
+)
+def test_the_largest_that_is_taken(parts, shape):
+    assert adapters.change_of("m", parts).shape == shape
+
+
 def test_a_tucker_core_that_would_blow_up_is_refused():
     parts = {"up": R(2, 1), "mid": R(1, 1, 20000), "down": R(1, 20000)}
     with pytest.raises(KLoraError, match="layer m would grow from 40002 to 1 x 400000000"):
         adapters.change_of("m", parts).delta()
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float16, torch.float64])
+def test_gates_and_singular_values_go_into_up_in_float32(dtype):
+    up, down = R(4, 2).to(dtype), R(2, 6)
+    found = adapters.plain("m", {"up": up, "down": down, adapters.SINGULAR: torch.tensor([[2.0], [-0.5]])})
+    assert found["up"].dtype == torch.float32
+    torch.testing.assert_close(found["up"], up.float() * torch.tensor([2.0, -0.5]))
+
+
+def test_rows_of_rows():
+    up, down, magnitude = R(8, 2), R(2, 4), R(8, 1)
+    whole = adapters.change_of("m", {"up": up, "down": down, "dora_scale": magnitude})
+    part = whole.cut(2, 5).cut(1, 3)
+    assert (part.shape, part.by_rows) == ((3, 4), True)
+    assert torch.equal(part.dora, magnitude.flatten()[3:6])
+    torch.testing.assert_close(part.delta().dense(), (up @ down)[3:6])

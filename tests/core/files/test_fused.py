@@ -73,7 +73,11 @@ def test_what_can_t_be_taken_apart_is_left_by_name_and_refused_alone(kind):
 
 def test_what_is_beside_the_fused_layer_for_its_parts_is_left_by_name():
     block = RAW.removesuffix("to_qkv")
-    beside = {f"{block}to_q.diff": torch.zeros(8, 8), f"{block}to_k.diff": R(4, 8)}
+    beside = {
+        f"{block}to_q.diff": torch.zeros(8, 8),
+        f"{block}to_k.diff": R(4, 8),
+        f"{block}to_v.diff_b": R(4),
+    }
     tensors = {f"{RAW}.diff": R(16, 8), f"{block}to_out.0.diff": R(8, 8), **beside, "x.odd": R(2)}
     found = unfused(read_tensors(tensors))
     assert [module.raw.removeprefix(block) for module in found.modules] == [
@@ -82,17 +86,37 @@ def test_what_is_beside_the_fused_layer_for_its_parts_is_left_by_name():
         "to_k",
         "to_v",
     ]
-    unread, covered, empty = found.left
-    assert unread.name == "x.odd" and all(each.what is What.LAYER for each in (empty, covered))
+    unread, covered, empty, bias = found.left
+    assert unread.name == "x.odd" and all(each.what is What.LAYER for each in (empty, covered, bias))
+    assert (bias.keys, bias.reason) == ((f"{block}to_v.diff_b",), covered.reason)
     assert (empty.name, empty.keys, empty.reason[:5]) == (f"{block}to_q", (f"{block}to_q.diff",), "empty")
     assert (covered.name, covered.keys) == (f"{block}to_k", (f"{block}to_k.diff",))
     assert covered.reason.startswith("the fused layer")
 
 
-def test_text_layers_are_not_taken_apart():
-    text = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
-    found = unfused(read_tensors({f"{text}.diff": R(16, 8), f"{RAW}.diff": R(24, 8)}))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+        "text_encoder.transformer_blocks.0.attn.to_qkv",
+    ],
+)
+def test_text_layers_are_not_taken_apart(text):
+    found = unfused(read_tensors({f"{text}.diff": R(24, 8), f"{RAW}.diff": R(24, 8)}))
     assert [module.is_text for module in found.modules] == [True, False, False, False]
+
+
+def test_each_fused_layer_is_taken_apart_and_a_bias_alone_is_not():
+    last = OTHER.replace("1", "2")
+    tensors = {f"{RAW}.diff": R(24, 8), f"{OTHER}.diff": R(24, 8), f"{last}.diff_b": R(24)}
+    found = unfused(read_tensors(tensors))
+    blocks = [RAW.removesuffix("to_qkv"), OTHER.removesuffix("to_qkv")]
+    assert [module.raw for module in found.modules] == [
+        last,
+        *(block + part for block in blocks for part in ROWS),
+    ]
+    with pytest.raises(KLoraError, match="its rows can't be told apart"):
+        unfused(read_tensors({f"{RAW}.diff": R(15, 8), f"{last}.diff_b": R(24)}))
 
 
 def test_a_model_that_has_the_layer_itself_keeps_it():
@@ -108,18 +132,37 @@ def test_a_whole_that_a_newer_host_keeps_under_each_name(start, rows):
     torch.testing.assert_close(delta.dense(), torch.kron(w1, w2)[rows])
 
 
-@pytest.mark.parametrize("start", [-1, 4, 16])
-def test_another_row_is_no_part(start):
+def test_the_least_that_is_kept_whole():
+    w2 = R(3, 1)
+    for start in range(3):
+        tensors = {"a.lokr_w1": torch.ones(1, 1), "a.lokr_w2": w2, "a.row_offset": torch.tensor(start)}
+        (module,) = read_tensors(tensors).modules
+        assert torch.equal(module.change.delta().dense(), w2[start : start + 1])
+
+
+WHOLE = {"lokr_w1": R(2, 2), "lokr_w2": R(8, 4)}
+
+
+@pytest.mark.parametrize(
+    ("start", "parts", "message"),
+    [
+        *(
+            (start, WHOLE, f"no queries, keys or values of 16 x 8 start at its row_offset {start}")
+            for start in (-1, 4, 16)
+        ),
+        (0, {"oft_blocks": R(2, 4, 4)}, "no queries, keys or values of 8 x 0 start at its row_offset 0"),
+        (
+            8,
+            {**WHOLE, "dora_scale": R(1, 8)},
+            "it is a DoRA with magnitudes of the inputs.* Use a plain LoRA",
+        ),
+    ],
+)
+def test_what_has_no_such_part(start, parts, message):
     name = "diffusion_model.blocks.0.attn.wk"
-    tensors = {
-        f"{name}.lokr_w1": R(2, 2),
-        f"{name}.lokr_w2": R(8, 4),
-        f"{name}.row_offset": torch.tensor(start),
-    }
-    with pytest.raises(
-        KLoraError, match=f"{name}: no queries, keys or values of 16 x 8 start at its row_offset {start}"
-    ):
-        files.from_tensors("a", tensors)
+    tensors = {f"{name}.{part}": tensor for part, tensor in parts.items()}
+    with pytest.raises(KLoraError, match=f"{name}: {message}"):
+        files.from_tensors("a", {**tensors, f"{name}.row_offset": torch.tensor(start)}, for_model=True)
 
 
 def test_a_row_alone_is_left_by_name():

@@ -53,6 +53,12 @@ from klora_core.files import keys as parts
         ("a.b.rescale", ("a.b", "oft_rescale")),
         ("a.b.oft_diag", ("a.b", "PEFT's OFT or BOFT")),
         ("model.diffusion_model.input_blocks.0.0.weight", None),
+        ("klora_ranks.a.b.up", ("diffusion_model.a.b", "ranks_up")),
+        ("klora_ranks.diffusion_model.a.k", ("diffusion_model.a", "ranks_k")),
+        ("klora_ranks.a.b.alpha", ("diffusion_model.a.b", "alpha")),
+        ("a.b.lora_gate", ("a.b", "gate")),
+        ("a.b.lora_E.default", ("a.b", "lora_E")),
+        ("a.b.ranknum", ("a.b", "ranknum")),
         ("unet:12:up", ("unet:12", "up")),
         ("text_encoder:0:down", ("text_encoder:0", "down")),
         ("unet:3:alpha", ("unet:3", "alpha")),
@@ -71,6 +77,7 @@ from klora_core.files import keys as parts
         ("lora_unet_a_alpha", ("lora_unet_a", "alpha")),
         ("a.b.lora_alpha", ("a.b", "alpha")),
         ("lora_unet_a_hada_w1_a", ("lora_unet_a", "hada_w1_a")),
+        ("lora_unet_a_hada.w1_a", ("lora_unet_a", "hada_w1_a")),
         ("lora_unet_a_lokr_w2", ("lora_unet_a", "lokr_w2")),
         ("lora_unet_a_lokr_w9", None),
         ("lora_unet_a_dora_scale", ("lora_unet_a", "dora_scale")),
@@ -80,6 +87,14 @@ from klora_core.files import keys as parts
 )
 def test_split(key, expected):
     assert parts.split(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "is_text"),
+    [("text_encoder:3", True), ("text_encoder.a", True), ("unet:3", False), ("unet.a", False)],
+)
+def test_whose_module_it_is(module, is_text):
+    assert parts.is_text(module) is is_text
 
 
 @pytest.mark.parametrize("key", ["a.b.oft_diag", "a.b.reshape_weight"])

@@ -101,6 +101,7 @@ B, A, E = R(4, 3), R(3, 6), R(3, 1)
         ({".ranknum": torch.tensor([3.0]), ".alpha": torch.tensor(6.0)}, 2.0),
         ({".ranknum": torch.tensor([2])}, 1.0),
         ({".ranknum.default": torch.tensor([2]), ".alpha": torch.tensor(6.0)}, 3.0),
+        ({".ranknum": torch.tensor([1.0]), ".alpha": torch.tensor(6.0)}, 6.0),
     ],
 )
 @pytest.mark.parametrize("name", ["", ".default"])

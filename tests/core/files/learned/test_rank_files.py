@@ -34,6 +34,10 @@ def test_a_file_is_read_as_a_lora():
 
 def test_without_an_alpha_the_scale_is_one():
     assert files.from_tensors("r", tensors(alpha=None)).slots[Slot(LAYER)].scale == 1.0
+    stored = rank_tensors(
+        {LAYER: RanksOf(torch.ones(8, 4), *(torch.ones(4, 6) for _ in "12"), torch.ones(4), 2)}
+    )
+    assert {key: stored[f"{HEAD}.{key}"].item() for key in ("k", "alpha")} == {"k": 2.0, "alpha": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from klora_core import files
 from klora_core.errors import KLoraError
-from klora_core.files import is_torch_file, read_torch
+from klora_core.files import What, is_torch_file, read_torch
 
 R = torch.randn
 LAYER = "input_blocks.1.1.transformer_blocks.0.attn1.to_q"
@@ -69,7 +69,8 @@ def test_state_dicts_in_others_and_what_is_no_tensor(tmp_path, stored, left):
     found = files.read(tmp_path / "a.ckpt")
     assert len(found.slots) == 1 and found.applied == set(GOOD)
     assert [item.name for item in found.left] == left
-    assert all(item.reason == "no tensor" for item in found.left)
+    assert all(item.reason == "no tensor" and item.what is What.TENSOR for item in found.left)
+    assert [item.keys for item in found.left] == [(name,) for name in left]
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1])
@@ -77,8 +78,33 @@ def test_an_alpha_may_be_a_plain_number(tmp_path, alpha):
     torch.save({**GOOD, f"{LAYER}.alpha": alpha}, tmp_path / "a.pt")
     (delta,) = files.read(tmp_path / "a.pt").slots.values()
     assert delta.scale == 0.5
-    torch.save({**GOOD, f"{LAYER}.alpha": True}, tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize("alpha", [True, 1e9, -1e9, float("inf"), float("nan"), 10**400, "1"])
+def test_an_alpha_that_is_no_such_number_is_left(tmp_path, alpha):
+    torch.save({**GOOD, f"{LAYER}.alpha": alpha}, tmp_path / "b.pt")
     assert [item.name for item in files.read(tmp_path / "b.pt").left] == [f"{LAYER}.alpha"]
+
+
+def test_an_alpha_of_several_numbers_is_refused_as_in_safetensors(tmp_path):
+    torch.save({**GOOD, f"{LAYER}.alpha": torch.ones(2)}, tmp_path / "a.pt")
+    with pytest.raises(KLoraError, match=r"^a\.pt: layer .* alpha has 2 values"):
+        files.read(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_what_was_saved_on_a_gpu_opens_without_one(tmp_path, monkeypatch, new):
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(GOOD, tmp_path / "a.pt", _use_new_zipfile_serialization=new)
+    found = read_torch(tmp_path / "a.pt").tensors
+    assert all(torch.equal(found[key], tensor) for key, tensor in GOOD.items())
+
+
+def test_a_file_of_some_size_whose_tensors_share_memory(tmp_path):
+    large = torch.zeros(400_000)
+    torch.save({"a": large, "b": large}, tmp_path / "a.pt")
+    assert [t.numel() for t in read_torch(tmp_path / "a.pt").tensors.values()] == [400_000] * 2
 
 
 def test_a_list_is_the_first_format(tmp_path):
@@ -101,18 +127,38 @@ def test_tensors_are_plain_and_have_memory_of_their_own(tmp_path):
         assert type(tensor) is torch.Tensor and tensor.is_contiguous() and not tensor.requires_grad
         assert name == "f" or torch.equal(tensor, views[name])
     save_file(found, tmp_path / "b.safetensors")
+    torch.save({"a": whole[:, :2]}, tmp_path / "c.pt")
+    (alone,) = read_torch(tmp_path / "c.pt").tensors.values()
+    assert alone.is_contiguous() and torch.equal(alone, whole[:, :2])
 
 
 @pytest.mark.parametrize("stored", [{**GOOD, "extra": Evil()}, Evil(), [Evil()], {"a": argparse.Namespace()}])
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_nothing_in_it_runs(tmp_path, monkeypatch, stored, new):
     monkeypatch.setattr(Evil, "folder", str(tmp_path / "ran"))
+    # Which turns torch's own default off.
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     torch.save(stored, tmp_path / "evil.pt", _use_new_zipfile_serialization=new)
     with pytest.raises(KLoraError, match=r"^evil\.pt: .*could run code.*not opened.*safetensors") as caught:
         files.read(tmp_path / "evil.pt")
     assert str(caught.value).isprintable() and not (tmp_path / "ran").exists()
+    assert (" (" in str(caught.value)) is new
     if new:
-        assert "mkdir" in str(caught.value) or "Namespace" in str(caught.value)
+        assert "(posix.mkdir)" in str(caught.value) or "(argparse.Namespace)" in str(caught.value)
+
+
+def test_three_of_the_objects_in_it_are_named(tmp_path):
+    made = [
+        argparse.Namespace(),
+        argparse.ArgumentParser,
+        argparse.FileType,
+        zipfile.ZipFile,
+        tarfile.TarFile,
+    ]
+    torch.save({**GOOD, "odd": made}, tmp_path / "evil.pt")
+    names = "argparse.ArgumentParser, argparse.FileType, argparse.Namespace"
+    with pytest.raises(KLoraError, match=rf"beside its tensors \({names}\), which could run code"):
+        files.read(tmp_path / "evil.pt")
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
@@ -137,8 +183,14 @@ def test_what_is_no_torch_file(tmp_path):
     (tmp_path / "inner").write_text("inside")
     with tarfile.open(tmp_path / "tar.pt", "w") as file:
         file.add(tmp_path / "inner", "sys_info")
-    for name in ("packed.bin", "zip.bin", "text.ckpt", "pickle.pkl", "tar.pt"):
-        with pytest.raises(KLoraError, match=f"^{name}: "):
+    for name, words in (
+        ("packed.bin", "is a packed archive. Unpack it, and choose the LoRA file in it"),
+        ("zip.bin", "is no complete torch file"),
+        ("text.ckpt", "is no complete torch file"),
+        ("pickle.pkl", "is no complete torch file"),
+        ("tar.pt", "is no complete torch file"),
+    ):
+        with pytest.raises(KLoraError, match=f"^{name}: {words}"):
             files.read(tmp_path / name)
     for stored in (5, "text", R(3), [], {}, [R(3)], {"a": 5}, {"a": {"b": {"c": {"d": GOOD}}}}):
         torch.save(stored, tmp_path / "other.pt")

@@ -115,7 +115,48 @@ def test_a_header_that_is_not_understood_is_said(text):
     assert len(notes) == 1 and "not understood" in notes[0]
 
 
-@pytest.mark.parametrize("alpha", ["8", None, True, [8], 10**400, float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        # PEFT's own alpha is 8; sqrt(4) divides it.
+        ({"use_rslora": True}, 4.0),
+        ({"use_rslora": 1, "lora_alpha": 6}, 1.5),
+        ({"lora_alpha": 8, "alpha_pattern": {f"^{Q}": 12}}, 3.0),
+        ({"lora_alpha": 8, "alpha_pattern": {"attn.to_q": 12}}, 3.0),
+        # Layers are told by their names in the model, and whole.
+        ({"lora_alpha": 8, "alpha_pattern": {f"transformer.{Q}": 12, "o_q": 16}}, 2.0),
+        ({"lora_alpha": 8, "alpha_pattern": [Q]}, 2.0),
+        ({"lora_alpha": 0}, 0.0),
+    ],
+)
+def test_what_the_settings_say_of_a_layer(settings, scale):
+    assert scales(lora(Q), header(settings))[0] == {f"transformer.{Q}": scale}
+
+
+def test_a_pattern_is_a_layers_name_to_its_first_letter():
+    settings = header({"lora_alpha": 8, "alpha_pattern": {"^Xs.to_q": 12}})
+    assert scales(lora("Xs.to_q"), settings)[0] == {"transformer.Xs.to_q": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("ranks", "more"),
+    [
+        ((2, 4, 4), "8 / 4 in 2 layers, 8 / 2 in 1 layer"),
+        ((1, 2, 4), "8 / 1 in 1 layer, 8 / 2 in 1 layer, 8 / 4 in 1 layer"),
+        (
+            (1, 2, 2, 3, 5, 5, 5),
+            "8 / 5 in 3 layers, 8 / 2 in 2 layers, 8 / 1 in 1 layer and 1 more",
+        ),
+    ],
+)
+def test_the_most_frequent_scales_are_told(ranks, more):
+    layers = [lora(f"blocks.{i}.attn.to_q", rank=rank) for i, rank in enumerate(ranks)]
+    tensors = {key: tensor for layer in layers for key, tensor in layer.items()}
+    _, notes = scales(tensors, header({"lora_alpha": 8}))
+    assert notes == (f"scale (alpha / rank) from the file's metadata: {more}",)
+
+
+@pytest.mark.parametrize("alpha", ["8", None, True, [8], 10**9, 10**400, float("inf"), float("nan")])
 def test_an_alpha_that_is_no_number_is_peft_s_default(alpha):
     found, _ = scales(lora(Q), header({"lora_alpha": alpha, "alpha_pattern": {"to_q": alpha, "x": 2}}))
     assert found == {f"transformer.{Q}": 2.0}

@@ -25,6 +25,10 @@ def tags(**folders):
         (tags(a={"ohwx ": 20, "hat": 2}, b={"ohwx": 10, "hat": 27}), "ohwx, hat"),
         (tags(a={f"t{i}": 9 for i in range(9)}), "t0, t1, t2, t3, t4"),
         (tags(a={"x": 0, "y": True, "z": "9", "": 4}), ""),
+        (tags(a={"ohwx": 10, "cat": 8, "hat": 7}), "ohwx, cat"),
+        # More tags that stand on one picture than the square of the largest number are captions.
+        (tags(a={"ohwx": 3, **{f"t{i}": 1 for i in range(9)}}), "ohwx"),
+        (tags(a={"ohwx": 3, **{f"t{i}": 1 for i in range(10)}}), ""),
         ({"ss_tag_frequency": "not json"}, ""),
         ({"ss_tag_frequency": "[1, 2]"}, ""),
         ({"ss_tag_frequency": '{"a": {"x": NaN, "y": Infinity, "ok": 2}}'}, "ok"),
@@ -68,6 +72,8 @@ def counted(folders, **more):
         # On half of the pictures is not on nearly all.
         (counted({"10_cat": ({"ohwx": 10, "cat": 9}, 20)}), ""),
         (counted({"10_cat": ({"ohwx": 20, "cat": 19, "hat": 3}, 20)}), "ohwx, cat"),
+        # Of a folder whose pictures are not counted nothing is taken for granted.
+        (counted({"10_cat": ({"ohwx": 16}, 20), "10_img": ({"hat": 2}, None)}), "ohwx"),
         # Folders of regularisation, told or seen by what they are called.
         (tags(**REG), "ohwx"),
         (counted({"10_ohwx": (REG["10_ohwx"], 20), "100_woman": ({"woman": 300}, 300)}), "ohwx"),
@@ -107,6 +113,7 @@ def test_what_is_on_nearly_all_pictures_of_the_subject(metadata, words):
         ("['ohwx', 'cat']", "ohwx, cat"),
         ('["ohwx", null, 3, ["in"], "ohwx", "None"]', "ohwx"),
         ('"ohwx cat"', "ohwx cat"),
+        ('["cat\'s eye"]', "cat's eye"),
         ('{"trigger": "ohwx"}', "sks"),
         ('["ohwx", "cat"', "sks"),
         ("[ohwx] cat", "[ohwx] cat"),
@@ -119,6 +126,32 @@ def test_what_is_on_nearly_all_pictures_of_the_subject(metadata, words):
 @pytest.mark.parametrize("key", ["modelspec.trigger_phrase", "ss_trigger_words"])
 def test_what_is_written_down_as_such(key, text, words):
     assert trigger_words({key: text, **tags(a={"sks": 9})}) == words
+
+
+@pytest.mark.parametrize(
+    ("phrase", "words"),
+    [
+        ("w" * 300, "w" * 300),
+        ("w" * 301, ""),
+        (f"{'w' * 300},x", "w" * 300),
+        (f"{'w' * 301},x", ""),
+        (f"{'w' * 297},x,y", f"{'w' * 297},x"),
+        (f"a,b {'w' * 300}", "a"),
+        ("X rays of X", "X rays of X"),
+        (f"a{' ' * 1198}b", "a b"),
+        (f"a{' ' * 1199}b", "a"),
+    ],
+)
+def test_a_long_phrase_ends_where_one_of_its_parts_does(phrase, words):
+    assert trigger_words({"trigger_phrase": phrase}) == words
+
+
+def test_a_list_has_as_many_words_as_there_is_room_for():
+    words = ["a" * 100, "b" * 100, "c" * 96, "d"]
+    assert trigger_words({"trigger_words": json.dumps(words)}) == ", ".join(words[:3])
+    assert trigger_words({"trigger_words": json.dumps([f"{'w' * 301},x", "b"])}) == "b"
+    words = ["a" * 100, "b" * 100, "c" * 97, "d"]
+    assert trigger_words({"trigger_words": json.dumps(words)}) == ", ".join(words[:2])
 
 
 def test_what_a_file_says_can_stand_in_a_prompt():

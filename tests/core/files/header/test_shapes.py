@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core.files import changes, from_tensors, read, read_header
+from tests.core.names.test_numbered import NEW, order
 from tests.support.headers import KEYS, TEXTS, hostile
 
 UNET, MIDDLE = "diffusion_model.", "middle_block.1.transformer_blocks.0"
@@ -28,6 +29,9 @@ def test_the_size_of_each_kind_of_change():
         key("attn2.to_k", "lora_B.weight"): (5, 2),
         key("attn2.to_k", "lora_A.weight"): (2, 4),
         key("attn2.to_k", "lora_gate"): (1, 2),
+        # Nothing of that size is made.
+        key("attn2.to_v", "lora_B.weight"): (5, 2**45),
+        key("attn2.to_v", "lora_A.weight"): (2**45, 4),
     }
     assert changes(shapes) == {
         f"{MIDDLE}.attn1.to_q": (8, 6),
@@ -35,7 +39,21 @@ def test_the_size_of_each_kind_of_change():
         f"{MIDDLE}.attn1.to_v": (8, 15),
         f"{MIDDLE}.attn2.to_q": (7, 9),
         f"{MIDDLE}.attn2.to_k": (5, 4),
+        f"{MIDDLE}.attn2.to_v": (5, 4),
     }
+
+
+def test_layers_that_are_told_by_number():
+    layers = list(order(NEW))
+    shapes = {f"unet:{i}:up": (out, 4) for i, (_, out, _) in enumerate(layers)}
+    shapes |= {f"unet:{i}:down": (4, n) for i, (_, _, n) in enumerate(layers)}
+    assert changes(shapes) == {path: (out, n) for path, out, n in layers}
+
+
+def test_the_parts_of_a_fused_layer():
+    block = "transformer_blocks.0.attn"
+    shapes = {f"{block}.to_qkv.lora_B.weight": (24, 2), f"{block}.to_qkv.lora_A.weight": (2, 8)}
+    assert changes(shapes) == {f"{block}.{name}": (8, 8) for name in ("to_q", "to_k", "to_v")}
 
 
 def test_what_has_no_size_is_left_out():
