@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from klora_core import files
 from klora_core.deltas import LowRank
@@ -110,6 +113,30 @@ def test_height_of_a_fused_weight():
     assert merge_file.state_dict(whole)["lora_unet_single_blocks_3_linear1.lora_up.weight"].shape == (112, 4)
 
 
+@pytest.mark.parametrize(
+    ("weight", "parts", "height"),
+    [
+        ("blocks.0.cross_attn.kv_linear", [(0, 16)], 16),
+        ("single_blocks.0.linear2", [(0, 16)], 16),
+        ("blocks.0.linear1", [(0, 16)], 16),
+        # Rows of its feed-forward tell how high FLUX's layer is.
+        ("single_blocks.0.linear1", [(0, 16), (48, 16)], 64),
+        ("blocks.0.attn.qkv", [(0, 16), (48, 16)], 64),
+    ],
+)
+def test_a_fused_weight_is_as_high_as_its_parts_where_nothing_else_tells(weight, parts, height):
+    tensors = merge_file.state_dict({Slot(weight, rows): lora(16, 16, 2, 1) for rows in parts})
+    assert tensors[f"{merge_file.kohya(weight)}.lora_up.weight"].shape[0] == height
+
+
+def test_a_change_of_nothing_is_saved_with_memory_of_its_own():
+    down = torch.randn(2, 30)
+    nothing = {Slot(f"a.{i}"): LowRank(torch.zeros(20, 2), down) for i in range(2)}
+    one, other = (merge_file.state_dict(nothing)[f"lora_unet_a_{i}.lora_down.weight"] for i in range(2))
+    assert torch.equal(one, down) and torch.equal(other, down)
+    assert len({t.untyped_storage().data_ptr() for t in (one, other, down)}) == 3
+
+
 def test_pieces_that_overlap_are_refused():
     a, b = lora(16, 16, 2, 1), lora(48, 16, 2, 2)
     for slots in ({Slot(QKV, (0, 16)): a, Slot(QKV, (8, 16)): a}, {Slot(QKV): b, Slot(QKV, (8, 16)): a}):
@@ -153,7 +180,7 @@ def test_metadata(tmp_path):
     merge_file.save(path, merged, ("cat.safetensors", "ink.safetensors"))
     with safe_open(path, "pt") as file:
         header = file.metadata()
-    assert header["ss_network_module"] == "networks.lora"
+    assert header["format"] == "pt" and header["ss_network_module"] == "networks.lora"
     assert (header["ss_network_dim"], header["ss_network_alpha"]) == ("Dynamic", "Dynamic")
     assert header["ss_training_comment"] == "SVD merge: 1 cat.safetensors + 0.5 ink.safetensors"
     assert json.loads(header["klora_merge"]) == {
@@ -166,6 +193,56 @@ def test_metadata(tmp_path):
         ],
         "kept_energy": pytest.approx(1.0, abs=1e-6),
     }
+
+
+def test_what_a_header_tells_of_a_rank_blocks_and_what_was_kept():
+    one, two = (Row(Slot("a.b"), (lora(20, 30, 4, seed), lora(20, 30, 4, seed + 5))) for seed in (1, 2))
+    cut = merge([one, two], named("svd"), (1.0, 1.0), rank=3)
+    cut = replace(cut, blocks=("down: 0", ""))
+    header = merge_file.metadata(cut, ("a", "b"))
+    assert (header["ss_network_dim"], header["ss_network_alpha"]) == ("3", "3")
+    recipe = json.loads(header["klora_merge"])
+    assert recipe["kept_energy"] == round(cut.kept_energy(), 6) != round(cut.kept_energy(), 7)
+    assert [lora_.get("blocks") for lora_ in recipe["loras"]] == ["down: 0", None]
+
+
+def test_trigger_words_of_several_loras_each_once():
+    merged = made({Slot("a.b"): lora(4, 4, 1, 1)})
+    texts = [{"trigger_words": '["ohwx", "hat"]'}, {"trigger_words": '["hat", "ink style"]'}]
+    assert merge_file.metadata(merged, ("a", "b"), texts)[merge_file.TRIGGER] == "ohwx, hat, ink style"
+    assert merge_file.TRIGGER not in merge_file.metadata(merged, ("a", "b"))
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path):
+    folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9")))
+    folder.mkdir()
+    merged = made({Slot("a.b"): lora(20, 30, 4, 1)})
+    merge_file.save(folder / "x.safetensors", merged, ("a", "b"), "fp32")
+    back = files.read(folder / "x.safetensors")
+    assert close(dense(back.slots[Slot("a.b")]), 1.5 * dense(lora(20, 30, 4, 1)), 1e-6)
+    assert back.metadata["klora_merge"] == merge_file.metadata(merged, ("a", "b"))["klora_merge"]
+
+
+@pytest.mark.parametrize("lost", [None, torch.tensor(3.0)])
+def test_what_a_disk_does_not_keep_is_said(tmp_path, monkeypatch, lost):
+    def save(tensors, path, header):
+        kept = {key: lost if key.endswith("alpha") else tensor for key, tensor in tensors.items()}
+        save_file({key: tensor for key, tensor in kept.items() if tensor is not None}, path, header)
+
+    monkeypatch.setattr(merge_file, "save_file", save)
+    words = r"^x\.safetensors: lora_unet_a_b\.alpha was not stored as it is. Check the disk"
+    with pytest.raises(KLoraError, match=words):
+        merge_file.save(tmp_path / "x.safetensors", made({Slot("a.b"): lora(20, 30, 4, 1)}), ("a", "b"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_would_be_read_as_another_is_refused(tmp_path):
+    """Lumina's values are rows of one weight in ComfyUI; no module of this name is its own."""
+    merged = made({Slot("layers.3.attention.to_v"): lora(20, 30, 4, 1)})
+    words = r"^x\.safetensors: layer layers\.3\.attention\.to_v would not be found in it"
+    with pytest.raises(KLoraError, match=words):
+        merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_that_can_not_be_written(tmp_path):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from klora_core.deltas import Dense, Hadamard, Kron, LowRank
+from klora_core.deltas import Dense, Hadamard, Kron, LayerWeight, LowRank, Remapped
 from klora_core.errors import KLoraError
 from klora_core.merges import merge, named
-from klora_core.merges.method import Term, check_sizes
+from klora_core.merges.method import Parameter, Term, check_sizes
 from klora_core.names import Slot
 from tests.support.merging import lora, rows
 
@@ -60,7 +60,8 @@ def huge(side):
 @pytest.mark.parametrize("method", NAMES)
 @pytest.mark.parametrize("rank", [None, 8])
 def test_a_layer_larger_than_any_network_s_is_refused_by_name(method, rank):
-    for delta in (huge(200), huge(150)):
+    # Of 20,000 x 20,000 a matrix is less than that, and its factors of full rank are more.
+    for delta in (huge(200), huge(150), Kron(torch.ones(100, 100), torch.ones(200, 200))):
         side = delta.shape[0]
         with pytest.raises(
             KLoraError, match=rf"Layer slot\.1: its LoKr of {side} x {side} would take \d+\.\d GB"
@@ -96,6 +97,96 @@ def test_a_rank_or_what_the_files_hold_is_reason_enough():
     with pytest.raises(KLoraError, match="of full rank, 14.5 GB in all"):
         once = dict(list(terms.items())[:96])
         check_sizes(once, named("linear"), None)
+
+
+def test_the_most_that_is_merged():
+    """As many numbers as the largest layer may have, and as all layers together may."""
+    wide = LowRank(torch.ones(1, 1).expand(3 << 13, 1), torch.ones(1, 1).expand(1, 1 << 14))
+    product = Kron(torch.ones(3 << 13, 1), torch.ones(1, 1 << 14))
+    for delta, method in ((wide, "ties"), (product, "linear")):
+        check_sizes({Slot("a"): (Term(0, delta, 1.0),)}, named(method), 8)
+    layer = Kron(torch.ones(64, 64), torch.ones(128, 128))
+    terms = {Slot(f"slot.{i}"): (Term(0, layer, 1.0),) for i in range(5)}
+    check_sizes(dict(list(terms.items())[:4]), named("linear"), None)
+    with pytest.raises(KLoraError, match=r"Layer slot\.0 and others would be of full rank, 2\.7 GB in all"):
+        check_sizes(terms, named("linear"), None)
+
+
+def test_the_largest_layer_is_named():
+    small, large = (Kron(torch.ones(size, size), torch.ones(64, 64)) for size in (48, 96))
+    terms = {Slot(f"slot.{i}"): (Term(0, large if i == 7 else small, 1.0),) for i in range(40)}
+    with pytest.raises(KLoraError, match=r"Layer slot\.7 and others"):
+        check_sizes(terms, named("linear"), None)
+
+
+MOST = torch.finfo(torch.float32).max
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "scale", "weight", "fits"),
+    [
+        ([[MOST]], [[1.0]], 1.0, 1.0, True),
+        ([[MOST]], [[1.0]], 1.0, 1.5, False),
+        ([[MOST]], [[1.0]], 0.5, -2.0, True),
+        ([[MOST, 0.0]], [[1.0, 0.0], [0.0, 1.0]], 1.0, 1.0, True),
+        ([[1e25] * 4], [[1e-10]] * 4, 1.0, 1.0, True),
+        ([[1e30], [1e30]], [[1e10]], 1.0, 1.0, False),
+        ([[1e30], [1e30]], [[1e10]], 1.0, 1e-10, True),
+    ],
+)
+def test_what_float32_holds(up, down, scale, weight, fits):
+    assert Term(0, LowRank(torch.tensor(up), torch.tensor(down), scale), weight).fits() is fits
+
+
+def test_what_depends_on_a_layers_weight_is_not_made_to_know_its_size():
+    weight = LayerWeight.of(lambda device: torch.full((4, 4), MOST), torch.device("cpu"))
+    change = Remapped(weight, torch.ones(1), columns=torch.full((4,), MOST))
+    assert Term(0, change, 1e30).fits()
+
+
+NUMBER = Parameter("n", 0.5, "", 0.0, 1.0)
+WHOLE = Parameter("n", 3, "", low=1, high=9)
+CHOICE = Parameter("n", "a", "", choices=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "found"),
+    [
+        *((NUMBER, value, float(value)) for value in (0.0, 0, 0.25, 1)),
+        *((WHOLE, value, int(value)) for value in (1, 9, 4.0)),
+        *((CHOICE, value, value) for value in "ab"),
+        (Parameter("n", 0.5, ""), -1e9, -1e9),
+    ],
+)
+def test_a_parameters_value_in_its_own_type(parameter, value, found):
+    assert parameter.checked(value) == found and type(parameter.checked(value)) is type(found)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "words"),
+    [
+        (NUMBER, -0.5, "n must be at least 0, got -0.5."),
+        (NUMBER, 1.5, "n must be at most 1, got 1.5."),
+        *((NUMBER, value, f"n must be a finite number, got {value}.") for value in (True, "x", None)),
+        *((NUMBER, float(value), f"n must be a finite number, got {value}.") for value in ("inf", "nan")),
+        (WHOLE, 2.5, "n must be a whole number, got 2.5."),
+        (CHOICE, "c", "n must be one of a, b; got c."),
+    ],
+)
+def test_a_parameters_value_that_is_none(parameter, value, words):
+    with pytest.raises(KLoraError) as raised:
+        parameter.checked(value)
+    assert str(raised.value) == words
+
+
+@pytest.mark.parametrize(
+    ("method", "has"),
+    [("linear", "it has none"), ("ties", "it has density, scope"), ("dare", "it has density, seed")],
+)
+def test_parameters_that_a_method_has_not(method, has):
+    with pytest.raises(KLoraError) as raised:
+        named(method).values({"mu": 1, "alpha": 2})
+    assert str(raised.value) == f"{named(method).label} has no parameter alpha, mu: {has}."
 
 
 def test_layers_of_the_largest_network_are_no_reason():

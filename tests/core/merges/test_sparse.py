@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from klora_core.deltas import Dense
+from klora_core.deltas import Dense, LowRank
 from klora_core.merges import sparse, thresholds
 from klora_core.merges.method import Term
 from klora_core.merges.sparse import disjoint_mean, dropped, pruned, streams, weighted_sum
@@ -192,6 +192,32 @@ def test_dare_keeps_its_share_and_the_expectation():
     )
     # Five standard errors of a share of 200,000 draws.
     assert float((drawn > 0).float().mean()) == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 200_000))
+
+
+def test_the_parameters_of_the_methods():
+    density, scope = ("density", 0.0, 1.0, ()), ("scope", None, None, ("model", "layer"))
+    chance = [("density", 0.01, 1.0, ()), ("seed", 0, 2**53, ())]
+    defaults = {
+        "magnitude-prune": (0.5, "layer"),
+        "ties": (0.2, "model"),
+        "dare": (0.5, 0),
+        "dare-ties": (0.5, 0),
+    }
+    assert [method.name for method in sparse.METHODS] == list(defaults)
+    for method in sparse.METHODS:
+        found = [(p.name, p.low, p.high, p.choices) for p in method.parameters]
+        assert found == (chance if method.name.startswith("dare") else [density, scope])
+        assert tuple(p.default for p in method.parameters) == defaults[method.name]
+        assert all(p.help for p in method.parameters)
+
+
+def test_a_seed_draws_the_same_for_ever():
+    ones = LowRank(torch.ones(2, 1), torch.ones(1, 3))
+    dense_ones = Dense(torch.ones(2, 3), 2)
+    for delta, first in ((ones, [0.5004628, 0.9857374]), (dense_ones, [0.2322444, 0.5103745])):
+        terms = [Term(0, delta, 1.0), Term(1, delta, 1.0)]
+        drawn = [torch.rand(1, generator=stream).item() for stream in streams(terms, Slot("x", (0, 2)), 7)]
+        assert drawn == pytest.approx(first, abs=1e-7)
 
 
 def test_dare_draws_by_seed_slot_and_lora():
