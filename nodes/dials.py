@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..klora_core.deltas import LAYERS
+from ..klora_core.deltas.gates import PICTURE, TOKEN, TOTALS
 from ..klora_core.errors import KLoraError
 from ..klora_core.methods import DEFAULT_MU, Make, making
 from ..klora_core.methods.klora import (
@@ -25,6 +26,41 @@ def advanced(id: str, options: Sequence[str], tooltip: str) -> io.Combo.Input:
     """An advanced choice, its first option the default."""
     return io.Combo.Input(
         id, options=list(options), default=options[0], optional=True, advanced=True, tooltip=tooltip
+    )
+
+
+def steps(default: int, tooltip: str, optional: bool = False) -> io.Int.Input:
+    """How long something learns."""
+    return io.Int.Input("steps", default=default, min=1, max=100_000, optional=optional, tooltip=tooltip)
+
+
+def top() -> io.Int.Input:
+    return io.Int.Input(
+        "top",
+        default=2,
+        min=1,
+        max=64,
+        optional=True,
+        tooltip="So many LoRAs work together in a layer, those that fit its input best.",
+    )
+
+
+def pool(first: str) -> io.Combo.Input:
+    """For what a gate is one, ``first`` the default."""
+    return advanced(
+        "pool",
+        (first, PICTURE if first == TOKEN else TOKEN),
+        "token: each part of the picture has weights of its own, as in the paper. picture: one set for all.",
+    )
+
+
+def total(first: str = TOTALS[0]) -> io.Combo.Input:
+    """What the gates of a layer sum to, ``first`` the default."""
+    return advanced(
+        "sum",
+        (first, *(each for each in TOTALS if each != first)),
+        "What the weights of a layer sum to. 1: as in the paper, an average of the LoRAs. N: their number, "
+        "so that even weights are the plain sum.",
     )
 
 

@@ -25,9 +25,7 @@ def lora_of(merged: Merged, members: Sequence[Member], model: Any, precision: st
 
 def lines_of(merged: Merged, members: Sequence[Member], loras: Sequence[HostLora]) -> list[str]:
     """What was merged, and what was left out and why."""
-    lines = [*merged.facts()]
-    lines += [f"  {member.strength:g} x {member.name} ({', '.join(_part(member))})" for member in members]
-    return lines + unmerged(members, loras)
+    return [*merged.facts(), *taking_part(members), *unmerged(members, loras)]
 
 
 def unmerged(members: Sequence[Member], loras: Sequence[HostLora]) -> list[str]:
@@ -44,6 +42,11 @@ def unmerged(members: Sequence[Member], loras: Sequence[HostLora]) -> list[str]:
             lines.append(f"{member.name}: {more} biases, norms and other patches, NOT merged.")
         lines += [note.text for note in left_out(member.name, lora.left, "NOT merged", MERGE_TEXT_REASON)]
     return lines
+
+
+def taking_part(members: Sequence[Member]) -> list[str]:
+    """A line for each LoRA: its strength, its role, its blocks."""
+    return [f"  {member.strength:g} x {member.name} ({', '.join(_part(member))})" for member in members]
 
 
 def _part(member: Member) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from comfy_api.latest import io
 
-from ..klora_core.deltas.gates import PICTURE, TOKEN, TOTALS
+from ..klora_core.deltas.gates import TOKEN, TOTALS
 from ..klora_core.errors import KLoraError
 from ..klora_core.files.learned import gate_of
 from ..klora_core.loras import STYLE, SUBJECT
@@ -146,34 +146,6 @@ def _mole(gate: Any = None) -> Make:
     return making.mole(gate_of(getattr(gate, "file", "gate"), gate, getattr(gate, "metadata", None)))
 
 
-def _top() -> io.Input:
-    return io.Int.Input(
-        "top",
-        default=2,
-        min=1,
-        max=64,
-        optional=True,
-        tooltip="So many LoRAs work together in a layer, those that fit its input best.",
-    )
-
-
-def _pool() -> io.Input:
-    return dials.advanced(
-        "pool",
-        (TOKEN, PICTURE),
-        "token: each part of the picture has weights of its own, as in the paper. picture: one set for all.",
-    )
-
-
-def _sum() -> io.Input:
-    return dials.advanced(
-        "sum",
-        TOTALS,
-        "What the weights of a layer sum to. 1: as in the paper, an average of the LoRAs. N: their number, "
-        "so that even weights are the plain sum.",
-    )
-
-
 def _gate() -> io.Input:
     return io.LoraModel.Input(
         "gate",
@@ -197,7 +169,7 @@ _DIALS = {
         dials.make_klora,
     ),
     LoraSwitch.name: Dials((_turn, _switch_order, _reserve), _switch),
-    ArrowRouting.name: Dials((_top, _pool, _sum), _arrow),
+    ArrowRouting.name: Dials((dials.top, partial(dials.pool, TOKEN), dials.total), _arrow),
     TrainedGate.name: Dials((_gate,), _mole),
     NpLora.name: Dials((dials.mu, dials.layers), making.np_lora),
     CmLora.name: Dials((_late, _late_order, _dominance), _cm_lora),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from ..deltas import LAYERS, Delta, Deltas, Rows, check_ungated, meet, meet_all
-from ..deltas.gates import POOLS, TOKEN, TOTALS
+from ..deltas.gates import TOKEN, TOTALS, check_settings
 from ..errors import KLoraError
 from ..files.learned import GateFile
 from ..loras import OTHER, STYLE, SUBJECT
@@ -161,9 +161,7 @@ def cm_lora(late: str | None = None, order: str = ORDERS[0], dominance: float | 
 
 def arrow(top: int = 2, pool: str = TOKEN, total: str = TOTALS[0]) -> Make:
     """Arrow: the ``top`` best LoRAs of each layer and ``pool``, by gates that sum to ``total``."""
-    for value, offered, what in ((pool, POOLS, "pool"), (total, TOTALS, "sum")):
-        if value not in offered:
-            raise KLoraError(f"{what} must be one of {', '.join(offered)}, got {value!r}.")
+    check_settings(pool, total)
     if top < 1:
         raise KLoraError(f"top must be 1 or more LoRAs, got {top}.")
 

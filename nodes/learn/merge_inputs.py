@@ -1,66 +1,13 @@
-"""What Train a Merge is sent: its inputs, and those of each way."""
+"""What Train a Merge is sent beside the inputs of each way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import io
 
-from ...klora_core.train import SIDES
 from ..composing import LoraSet
-from ..dials import advanced
-from .merging import WAYS
-
-
-def _steps(default: int) -> io.Int.Input:
-    return io.Int.Input(
-        "steps",
-        default=default,
-        min=1,
-        max=100000,
-        optional=True,
-        tooltip="More is not better: the numbers then know the pictures by heart.",
-    )
-
-
-def _rate(default: float) -> io.Float.Input:
-    return io.Float.Input(
-        "rate",
-        default=default,
-        min=0.0,
-        max=1.0,
-        step=0.001,
-        optional=True,
-        tooltip="How far each step goes.",
-    )
-
-
-OWN: Mapping[str, list[io.Input]] = {
-    "taught": [
-        advanced(
-            "learn",
-            (SIDES[-1], *SIDES[:-1]),
-            "A number for each column of the LoRAs' down factors, for each row of their up factors, or both.",
-        ),
-        _steps(200),
-        _rate(0.03),
-    ],
-    "ziplora": [
-        _steps(100),
-        _rate(0.01),
-        io.Float.Input(
-            "overlap",
-            default=0.01,
-            min=0.0,
-            max=10.0,
-            step=0.001,
-            optional=True,
-            tooltip="How much it costs where columns of two LoRAs are both on.",
-        ),
-    ],
-    "calibrated": [],
-}
+from .ways import OWN, WAYS
 
 
 def inputs() -> list[io.Input]:
@@ -77,7 +24,9 @@ def inputs() -> list[io.Input]:
             options=[io.DynamicCombo.Option(way.label, OWN[way.name]) for way in WAYS],
             tooltip="taught: by pictures of the combination (recommended). ZipLoRA: each LoRA keeps what "
             "it does alone; in our measurements behind the best plain sum. calibrated: SSR-Merge, no "
-            "training, one pass over each LoRA's own pictures.",
+            "training, one pass over each LoRA's own pictures. MoLE gate: the LoRAs stay as they are, and a "
+            "gate learns to weigh them by the picture; behind the best plain sum too. Arrow: such a gate "
+            "without training.",
         ),
         io.String.Input(
             "prompt",
@@ -99,8 +48,9 @@ def inputs() -> list[io.Input]:
             default="",
             multiline=True,
             optional=True,
-            tooltip="For the others: what each LoRA is asked for alone, a line for each LoRA in the order of "
-            "the set, several prompts in a line with | between them. Empty: its trigger words.",
+            tooltip="For all but taught and Arrow: what each LoRA is asked for alone, a line for each LoRA "
+            "in the order of the set, several prompts in a line with | between them. Empty: its "
+            "trigger words.",
         ),
         io.Int.Input(
             "pictures",
@@ -108,7 +58,7 @@ def inputs() -> list[io.Input]:
             min=1,
             max=256,
             optional=True,
-            tooltip="For the others: how many pictures each LoRA makes alone.",
+            tooltip="For all but taught and Arrow: how many pictures each LoRA makes alone.",
         ),
         io.Int.Input(
             "seed",

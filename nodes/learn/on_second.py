@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+
+from torch import Tensor
 
 from ...klora_core import train
 from ...klora_core.errors import KLoraError
-from ...klora_core.train import Factors, Item, Weighted
+from ...klora_core.names import Slot
+from ...klora_core.train import Changes, Factors, Item, Weighted
 from ..training import Needs, OnHost, Steps, check, check_weights, counted, keep, on_host, second_model, take
 
 
@@ -24,19 +27,33 @@ def check_learnable(model: Any) -> None:
 
 
 @contextmanager
-def learning(
-    model: Any, factors: Factors, item: Item, begun: Weighted, gradients: bool = True
+def learning_of(
+    model: Any,
+    heights: Mapping[Slot, int],
+    size: int,
+    item: Item,
+    changes: Changes,
+    numbers: Sequence[Tensor] = (),
 ) -> Iterator[tuple[OnHost, Needs]]:
-    """A second model with the LoRAs' layers ready, and what a step on ``item`` needs of memory."""
-    size = 4 * factors.size()
+    """A second model with the layers of ``heights`` ready, and what a step on ``item`` needs of memory.
+
+    ``size``: bytes of what is learned with; ``numbers``: what of ``changes`` is learned.
+    """
     check_weights(model, size)
     with second_model(model) as second:
-        needs = counted(second, factors.heights, item.latent, item.condition, begun, size)
-        with on_host(second, factors.heights) as on:
-            if gradients:
-                numbers = train.parameters(begun.columns) + train.parameters(begun.rows)
-                on.check_gradients(item.latent, item.condition, begun, numbers)
+        needs = counted(second, heights, item.latent, item.condition, changes, size)
+        with on_host(second, heights) as on:
+            if numbers:
+                on.check_gradients(item.latent, item.condition, changes, numbers)
             yield on, needs
+
+
+def learning(
+    model: Any, factors: Factors, item: Item, begun: Weighted, gradients: bool = True
+) -> AbstractContextManager[tuple[OnHost, Needs]]:
+    """The same for the columns and rows of LoRAs."""
+    numbers = train.parameters(begun.columns) + train.parameters(begun.rows) if gradients else ()
+    return learning_of(model, factors.heights, 4 * factors.size(), item, begun, numbers)
 
 
 def going_on(name: str, steps: int) -> dict[str, Any]:

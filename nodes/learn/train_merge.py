@@ -1,29 +1,26 @@
-"""The Train a Merge node: a set of LoRAs to one LoRA that is learned on the user's own model."""
+"""The Train a Merge node: a set of LoRAs to one LoRA, or to a gate, learned on the user's own model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import comfy.sd
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...klora_core.deltas import check_ungated, rows
 from ...klora_core.errors import KLoraError
-from ...klora_core.loras import labels_of
+from ...klora_core.loras import OTHER
 from ...klora_core.train import Item
 from ..composing import Member, at_work
 from ..inputs import checked
 from ..inputs import shown as in_words
-from ..loras import HostLora, LoraStateDict, read
-from ..merged import lines_of, lora_of
+from ..loras import LoraStateDict, read
 from ..training import Sampling, given, keep, take
 from .category import CATEGORY
-from .merge_inputs import OWN, inputs
-from .merging import WAYS, Job, Way, in_their_blocks, merged
+from .merge_inputs import inputs
 from .on_second import check_learnable
 from .prompts import encoded, prompts_of
+from .ways import OWN, WAYS, Job, Outcome, Way
 
 LossMap = io.Custom("LOSS_MAP")
 
@@ -37,15 +34,31 @@ class KLoRATrainMerge(io.ComfyNode):
             node_id="KLoRATrainMerge",
             display_name="Train a Merge",
             category=CATEGORY,
-            description="Learns one ordinary LoRA of several on your own model. taught, with a few pictures "
-            "of the combination, is the way that pays. The report holds it against the plain sums.",
-            search_aliases=["klora", "ziplora", "train lora", "ssr-merge", "learn merge", "zip lora"],
+            description="Learns one ordinary LoRA of several on your own model, or a gate that weighs them. "
+            "taught, with a few pictures of the combination, is the way that pays. The report holds it "
+            "against the plain sums.",
+            search_aliases=[
+                "klora",
+                "ziplora",
+                "train lora",
+                "ssr-merge",
+                "learn merge",
+                "zip lora",
+                "mole",
+                "arrow",
+                "train gate",
+            ],
             inputs=inputs(),
             outputs=[
                 io.LoraModel.Output(
-                    "lora", tooltip="One ordinary LoRA, to save, to load, or to fuse further."
+                    "lora",
+                    tooltip="One ordinary LoRA, to save, to load, or to fuse further. Of MoLE gate and Arrow "
+                    "the gate alone, for Compose LoRAs.",
                 ),
-                io.Model.Output("model", tooltip="The model with that LoRA on it at strength 1."),
+                io.Model.Output(
+                    "model",
+                    tooltip="The model with that LoRA on it at strength 1; or with the LoRAs and their gate.",
+                ),
                 io.String.Output("report", tooltip="What was learned, beside the plain sums."),
                 LossMap.Output("loss", tooltip="The loss of each step, as core's Train LoRA gives it."),
             ],
@@ -73,50 +86,54 @@ class KLoRATrainMerge(io.ComfyNode):
         cfg: float = 4.0,
     ) -> io.NodeOutput:
         way, values = _chosen(method)
-        check_learnable(model)
-        loras = [read(member.tensors, member.name, model, None) for member in set]
-        slots = at_work(model, loras, [member.blocks for member in set])
-        table = rows(slots, labels_of([member.role for member in set]))
-        check_ungated(table, [lora.name for lora in loras], "merged")
+        members = [member for member in set if way.all_roles or member.role != OTHER]
+        if way.learns:
+            check_learnable(model)
+        loras = [read(member.tensors, member.name, model, None) for member in members]
+        slots = at_work(model, loras, [member.blocks for member in members])
         shown: list[Item] = []
         told: list[list[list]] = []
         if way.of_combination:
-            shown = _shown(clip, set, prompt, given(model, latents, images, vae))
-        else:
-            told = [[encoded(clip, text) for text in own] for own in prompts_of(set, prompts)]
+            shown = _shown(clip, members, prompt, given(model, latents, images, vae))
+        elif way.learns:
+            told = [[encoded(clip, text) for text in own] for own in prompts_of(members, prompts)]
         job = Job(
+            way,
             model,
-            set,
-            in_their_blocks(table, set),
+            members,
+            loras,
+            slots,
             values,
             told,
             encoded(clip, "") if told else None,
             shown,
             pictures,
             Sampling(width, height, sampling_steps, cfg, seed),
+            [member for member in set if member not in members],
         )
-        tensors, told_of, losses = _learned(way, job, loras)
-        lora = LoraStateDict(tensors, *told_of[:2])
-        with_lora = comfy.sd.load_lora_for_models(model, None, dict(lora), 1.0, 0)[0]
-        return io.NodeOutput(lora, with_lora, told_of[2], {"loss": losses})
+        outcome = _learned(job) if way.learns else way.work(job, "")
+        lora = LoraStateDict(outcome.tensors, outcome.file, outcome.header)
+        applied, more = way.applied(job, lora)
+        report = "\n".join([*outcome.lines, *(["", more] if more else [])])
+        return io.NodeOutput(lora, applied, report, {"loss": list(outcome.losses)})
 
 
-def _learned(way: Way, job: Job, loras: Sequence[HostLora]) -> tuple[dict, tuple[str, dict, str], list]:
-    """The LoRA's tensors; its name, header and report; each step's loss: kept for an equal run."""
-    name = job.name_by(way)
-    result = take(f"{name}-result")
-    if result is None:
-        outcome = way.work(job, name)
-        done = merged(way, job, outcome)
-        lora = lora_of(done, job.members, job.model, "fp32")
-        report = "\n".join([*lines_of(done, job.members, loras), *outcome.lines])
-        result = {
-            "tensors": dict(lora),
-            "told": [lora.file, lora.metadata, report],
-            "losses": list(outcome.losses),
-        }
-        keep(f"{name}-result", result)
-    return result["tensors"], tuple(result["told"]), result["losses"]
+def _learned(job: Job) -> Outcome:
+    """What the way gives, kept for an equal run."""
+    name = job.name
+    kept = take(f"{name}-result")
+    if kept is not None:
+        file, header = kept["told"]
+        return Outcome(kept["tensors"], file, header, tuple(kept["lines"]), tuple(kept["losses"]))
+    outcome = job.way.work(job, name)
+    result = {
+        "tensors": outcome.tensors,
+        "told": [outcome.file, outcome.header],
+        "lines": list(outcome.lines),
+        "losses": list(outcome.losses),
+    }
+    keep(f"{name}-result", result)
+    return outcome
 
 
 def _chosen(value: Mapping[str, Any]) -> tuple[Way, dict[str, Any]]:

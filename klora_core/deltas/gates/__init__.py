@@ -5,7 +5,20 @@ each by its paper), and ``gated`` (the change of a layer). Nothing of the size [
 """
 
 from .arrow import Arrow, leading
-from .gate import EVEN, LEAST_TAU, PICTURE, POOLS, TOKEN, TOTALS, Gate, gates_of, owners, pooled, total_of
+from .gate import (
+    EVEN,
+    LEAST_TAU,
+    PICTURE,
+    POOLS,
+    TOKEN,
+    TOTALS,
+    Gate,
+    check_settings,
+    gates_of,
+    owners,
+    pooled,
+    total_of,
+)
 from .gated import Gated, is_gated
 from .mole import Mole, gram, scores, toward
 from .smora import Ranks, routed

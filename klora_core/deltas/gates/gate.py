@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import KLoraError
 from ..scaled import Held
 
 PICTURE, TOKEN = POOLS = ("picture", "token")
@@ -19,6 +20,13 @@ TOTALS = ("1", "N")
 EVEN = TOTALS[1]
 LEAST_TAU = 1e-3
 """A temperature below it counts as this: a trained one may have wandered through 0."""
+
+
+def check_settings(pool: str, total: str) -> None:
+    """Raises KLoraError for what neither is."""
+    for value, offered, what in ((pool, POOLS, "pool"), (total, TOTALS, "sum")):
+        if value not in offered:
+            raise KLoraError(f"{what} must be one of {', '.join(offered)}, got {value!r}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...deltas import LowRank
-from ...deltas.gates import EVEN, PICTURE
+from ...deltas.gates import EVEN, PICTURE, check_settings
 from ...errors import KLoraError
 from ..answers import Known, errors
 from ..items import Model, drawn
@@ -38,6 +39,9 @@ class GateOptions:
     batch: int = 1
     seed: int = 0
     at_once: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self.pool, self.total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +94,14 @@ def mole(
 
 def alone_factors(found: Found, count: int, strengths: Strengths = lambda slot, i: 1.0) -> Factors:
     """The LoRAs as plain factors at their strengths, for what each answers alone and for plain sums."""
-    slots = {
-        slot: tuple(
-            None if own is None else LowRank(own.up * (own.scale * strengths(slot, i)), own.down)
-            for i, own in enumerate(each)
-        )
-        for slot, each in found.items()
-    }
+    with torch.inference_mode(False), torch.no_grad():
+        slots = {
+            slot: tuple(
+                None if own is None else LowRank(own.up * (own.scale * strengths(slot, i)), own.down)
+                for i, own in enumerate(each)
+            )
+            for slot, each in found.items()
+        }
     return Factors(slots, count)
 
 

@@ -63,10 +63,12 @@ class TrainedGates:
         strengths: Strengths = lambda slot, i: 1.0,
     ) -> None:
         self.pool, self.total, self.count = pool, total, count
-        self._slots = {
-            slot: _Slot(found, total, [strengths(slot, i) for i in range(len(found))])
-            for slot, found in slots.items()
-        }
+        # Hosts run nodes in inference mode, whose tensors no graph may hold.
+        with torch.inference_mode(False), torch.no_grad():
+            self._slots = {
+                slot: _Slot(found, total, [strengths(slot, i) for i in range(len(found))])
+                for slot, found in slots.items()
+            }
         self._pushes: dict[Slot, Tensor] = {}
         self.forget()
 
@@ -78,6 +80,11 @@ class TrainedGates:
     @property
     def _gated(self) -> dict[Slot, _Slot]:
         return {slot: own for slot, own in self._slots.items() if len(own.members) > 1}
+
+    def size(self) -> int:
+        """Bytes that they take: LoRAs, and numbers that are learned with their gradients and moments."""
+        held = {id(each): each for own in self._slots.values() for each in own.held}
+        return sum(map(_bytes, held.values())) + 3 * sum(map(_bytes, self.parameters))
 
     def of(self, slot: Slot) -> Change | None:
         """What the LoRAs add in a slot."""
@@ -170,10 +177,15 @@ class _Slot:
         self.factor = total_of(total, len(there))
         # The mean is taken out of sums that nearly cancel.
         self._gram = gram([up.double() for up in self._ups]).to(self.up.dtype)
-        with torch.inference_mode(False):
-            rows = len(there) * self.up.shape[0]
-            self.e = self.up.new_zeros(rows, len(there)).requires_grad_()
-            self.tau = self.up.new_ones(1).requires_grad_()
+        rows = len(there) * self.up.shape[0]
+        self.e = self.up.new_zeros(rows, len(there)).requires_grad_()
+        self.tau = self.up.new_ones(1).requires_grad_()
+
+    @property
+    def held(self) -> list[Tensor]:
+        """All its tensors."""
+        found = [*vars(self).values()]
+        return [each for each in (*found, *getattr(self, "_ups", ())) if isinstance(each, Tensor)]
 
     def gates(self, z: Tensor, pool: str) -> Tensor:
         z = z.to(self.up.dtype)
@@ -183,3 +195,7 @@ class _Slot:
 def _tokens(z: Tensor) -> Tensor:
     """z [B, .., r] as [B, T, r]: one batch row is one picture."""
     return z.reshape(z.shape[0] if z.ndim > 1 else 1, -1, z.shape[-1])
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -18,13 +18,13 @@ from ....klora_core.merges import Merged, merge
 from ....klora_core.plan import OTHER_LAYERS
 from ....klora_core.progress import MODES
 from ....klora_core.train.picks import AsMerge, Rule, options_of
-from ...composing import compose
+from ...composing import at_work, compose
 from ...loras import LoraStateDict
 from ...merged import lora_of
 from ...training import Shelf, as_seen, keep, sampled, take
-from ..merging import WAYS, Way, in_their_blocks, losses_in_words
-from ..merging import Job as MergeJob
 from ..on_second import going_on, learning
+from ..ways import WAYS, in_their_blocks, losses_in_words
+from ..ways import Job as MergeJob
 from .job import Job, own_prompts
 
 # Latents of sheets and their pictures as files: of some ten wide sheets.
@@ -113,9 +113,12 @@ class Maker:
         job, way = self._job, next(way for way in WAYS if way.name == "calibrated")
         told = [[self._encode(text) for text in own_prompts(m, job.prompt)] for m in job.members]
         how = replace(job.how, seed=0)
-        rows = in_their_blocks(job.table, job.members)
-        asked = MergeJob(job.model, job.members, rows, {}, told, job.negative, [], _ALONE, how)
-        return self._lora(way, way.work(asked, name).deltas, {})
+        slots = at_work(job.model, job.loras, [member.blocks for member in job.members])
+        asked = MergeJob(
+            way, job.model, job.members, job.loras, slots, {}, told, job.negative, [], _ALONE, how
+        )
+        made = way.work(asked, name)
+        return LoraStateDict(made.tensors, made.file, made.header)
 
     def _taught(self, rule: Rule, name: str) -> tuple[LoraStateDict, list[str]]:
         job, picks = self._job, self._job.taught_by(rule.round)
@@ -131,10 +134,10 @@ class Maker:
             made = train.taught(factors, items, on, options, **going_on(name, options.steps))
             lines = [*losses_in_words(made.losses), needs.line()]
         facts = {"pictures": len(items), "steps": options.steps, "rate": options.rate}
-        return self._lora(_PICKED, made.deltas, facts), lines
+        return self._lora(made.deltas, facts), lines
 
-    def _lora(self, way: _Way | Way, deltas: Any, facts: dict[str, Any]) -> LoraStateDict:
+    def _lora(self, deltas: Any, facts: dict[str, Any]) -> LoraStateDict:
         job = self._job
         blocks = tuple(member.blocks for member in job.members)
-        merged = Merged(deltas, way, facts, job.strengths, job.roles, {}, {}, blocks)
+        merged = Merged(deltas, _PICKED, facts, job.strengths, job.roles, {}, {}, blocks)
         return lora_of(merged, job.members, job.model, "fp32")

@@ -24,6 +24,14 @@ def begun(count, options, strengths=AT_1):
     return gates_to_learn(found, count, options, strengths), alone_factors(found, count, strengths)
 
 
+def test_made_in_a_host_s_inference_mode_they_learn(model):
+    options = GateOptions(steps=2)
+    with torch.inference_mode():
+        gates, factors = begun(2, options)
+        mole(gates, answers(model, factors), model, options)
+    assert any(bool(parameter.any()) for parameter in gates.parameters[::2])
+
+
 def answers(model, factors, count=12):
     return [known(model, items(i), count, i, lora_alone(factors, i), 8) for i in range(factors.count)]
 

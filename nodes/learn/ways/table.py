@@ -1,0 +1,79 @@
+"""The ways that Train a Merge offers, the recommended one first, each with its own inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from comfy_api.latest import io
+
+from ....klora_core.deltas.gates import PICTURE, TOKEN
+from ....klora_core.methods.gates import ArrowRouting, TrainedGate
+from ....klora_core.train import SIDES
+from ....klora_core.train.gates import GateOptions
+from ... import dials
+from .gating import arrow, composed, trained
+from .job import Way
+from .merging import calibrated, taught, with_lora, zip_lora
+
+_GATE = GateOptions()
+
+WAYS = (
+    Way("taught", "taught", "columns and rows, this pack's own way", taught, with_lora, of_combination=True),
+    Way("ziplora", "ZipLoRA", "arXiv 2311.13600", zip_lora, with_lora),
+    Way("calibrated", "calibrated", "SSR-Merge, arXiv 2606.10617", calibrated, with_lora),
+    Way("mole", "MoLE gate", TrainedGate.paper, trained, composed, all_roles=False),
+    Way("arrow", "Arrow", ArrowRouting.paper, arrow, composed, learns=False, all_roles=False),
+)
+
+
+def _steps(default: int) -> io.Input:
+    return dials.steps(default, "More is not better: the numbers then know the pictures by heart.", True)
+
+
+def _rate(default: float, tooltip: str = "How far each step goes.") -> io.Float.Input:
+    return io.Float.Input(
+        "rate", default=default, min=0.0, max=1.0, step=0.001, optional=True, tooltip=tooltip
+    )
+
+
+OWN: Mapping[str, list[io.Input]] = {
+    "taught": [
+        dials.advanced(
+            "learn",
+            (SIDES[-1], *SIDES[:-1]),
+            "A number for each column of the LoRAs' down factors, for each row of their up factors, or both.",
+        ),
+        _steps(200),
+        _rate(0.03),
+    ],
+    "ziplora": [
+        _steps(100),
+        _rate(0.01),
+        io.Float.Input(
+            "overlap",
+            default=0.01,
+            min=0.0,
+            max=10.0,
+            step=0.001,
+            optional=True,
+            tooltip="How much it costs where columns of two LoRAs are both on.",
+        ),
+    ],
+    "calibrated": [],
+    "mole": [
+        _steps(_GATE.steps),
+        _rate(_GATE.rate),
+        io.Float.Input(
+            "balance",
+            default=_GATE.balance,
+            min=0.0,
+            max=10.0,
+            step=0.05,
+            optional=True,
+            tooltip="How much it costs where one LoRA has more of the gates than another.",
+        ),
+        dials.pool(PICTURE),
+        dials.total(_GATE.total),
+    ],
+    "arrow": [dials.top(), dials.pool(TOKEN), dials.total()],
+}
