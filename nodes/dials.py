@@ -29,20 +29,49 @@ def advanced(id: str, options: Sequence[str], tooltip: str) -> io.Combo.Input:
     )
 
 
+def whole(
+    id: str, default: int, between: tuple[int, int], tooltip: str, step: int | None = None, **kind: bool
+) -> io.Int.Input:
+    """A whole number; ``kind`` is ``optional``, or ``advanced``, which is optional too."""
+    least, most = between
+    return io.Int.Input(id, default=default, min=least, max=most, step=step, tooltip=tooltip, **_kind(**kind))
+
+
+def number(
+    id: str, default: float, between: tuple[float, float], step: float, tooltip: str, **kind: bool
+) -> io.Float.Input:
+    """A number, of the same kinds."""
+    least, most = between
+    return io.Float.Input(
+        id, default=default, min=least, max=most, step=step, tooltip=tooltip, **_kind(**kind)
+    )
+
+
+def _kind(optional: bool = False, advanced: bool = False) -> dict[str, Any]:
+    return {"optional": optional or advanced, "advanced": True if advanced else None}
+
+
+def seed(most: int, tooltip: str, optional: bool = False) -> io.Int.Input:
+    """One that stays from run to run: another seed is another training."""
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=most,
+        control_after_generate=False,
+        optional=optional,
+        tooltip=tooltip,
+    )
+
+
 def steps(default: int, tooltip: str, optional: bool = False) -> io.Int.Input:
     """How long something learns."""
-    return io.Int.Input("steps", default=default, min=1, max=100_000, optional=optional, tooltip=tooltip)
+    return whole("steps", default, (1, 100_000), tooltip, optional=optional)
 
 
 def top() -> io.Int.Input:
-    return io.Int.Input(
-        "top",
-        default=2,
-        min=1,
-        max=64,
-        optional=True,
-        tooltip="So many LoRAs work together in a layer, those that fit its input best.",
-    )
+    said = "So many LoRAs work together in a layer, those that fit its input best."
+    return whole("top", 2, (1, 64), said, optional=True)
 
 
 def pool(first: str) -> io.Combo.Input:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
+from .. import dials
 from ..composing import LoraSet
 from .ways import OWN, WAYS
 
@@ -52,58 +51,26 @@ def inputs() -> list[io.Input]:
             "in the order of the set, several prompts in a line with | between them. Empty: its "
             "trigger words.",
         ),
-        io.Int.Input(
+        dials.whole(
             "pictures",
-            default=8,
-            min=1,
-            max=256,
+            8,
+            (1, 256),
+            "For all but taught and Arrow: how many pictures each LoRA makes alone.",
             optional=True,
-            tooltip="For all but taught and Arrow: how many pictures each LoRA makes alone.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFF,
-            control_after_generate=False,
-            optional=True,
-            tooltip="Of the pictures, the noise and their order.",
-        ),
+        dials.seed(0xFFFFFFFF, "Of the pictures, the noise and their order.", optional=True),
         *_sampling(),
     ]
 
 
 def _sampling() -> list[io.Input]:
     """How a LoRA's own pictures are made."""
-    size: dict[str, Any] = {
-        "default": 1024,
-        "min": 16,
-        "max": 4096,
-        "step": 8,
-        "optional": True,
-        "advanced": True,
-    }
-    said = "Of the pictures that a LoRA makes alone: the size that your model was made for, 512 for SD1.5."
+    size = "Of the pictures that a LoRA makes alone: the size that your model was made for, 512 for SD1.5."
+    steps = "The sampler's steps for the pictures that a LoRA makes alone."
+    cfg = "The guidance for these pictures. 1 for FLUX and for turbo models."
     return [
-        io.Int.Input("width", tooltip=said, **size),
-        io.Int.Input("height", tooltip=said, **size),
-        io.Int.Input(
-            "sampling_steps",
-            default=20,
-            min=1,
-            max=1000,
-            optional=True,
-            advanced=True,
-            tooltip="The sampler's steps for the pictures that a LoRA makes alone.",
-        ),
-        io.Float.Input(
-            "cfg",
-            default=4.0,
-            min=1.0,
-            max=30.0,
-            step=0.1,
-            optional=True,
-            advanced=True,
-            tooltip="The guidance for these pictures. 1 for FLUX and for turbo models.",
-        ),
+        dials.whole("width", 1024, (16, 4096), size, step=8, advanced=True),
+        dials.whole("height", 1024, (16, 4096), size, step=8, advanced=True),
+        dials.whole("sampling_steps", 20, (1, 1000), steps, advanced=True),
+        dials.number("cfg", 4.0, (1.0, 30.0), 0.1, cfg, advanced=True),
     ]

@@ -18,8 +18,8 @@ from ...klora_core.methods import LoraSwitch
 from ...klora_core.plan import KEEP
 from ...klora_core.progress import AUTO
 from ...klora_core.train.fusable import METHODS, Plan, TrainMethod
+from .. import dials
 from ..composing import Member, compose
-from ..dials import advanced
 from ..host import of_model
 from ..inputs import checked, shown
 from ..loras import LoraStateDict
@@ -62,48 +62,30 @@ class KLoRATrainLora(io.ComfyNode):
                     "BeamLoRA: weak ranks become copies of strong ones. SMoRA: ranks are chosen by the "
                     "picture. UnZipLoRA: two LoRAs of one picture.",
                 ),
-                io.Int.Input(
-                    "batch",
-                    default=1,
-                    min=1,
-                    max=64,
-                    tooltip="Pictures a step, one after the other in memory.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    # Another seed is another training: not one for each Run.
-                    control_after_generate=False,
-                    tooltip="Of the first factors, the noises and what a method draws.",
-                ),
-                advanced(
+                dials.whole("batch", 1, (1, 64), "Pictures a step, one after the other in memory."),
+                dials.seed(0xFFFFFFFFFFFFFFFF, "Of the first factors, the noises and what a method draws."),
+                dials.advanced(
                     "layers",
                     LAYERS,
                     "attention: queries, keys, values and outputs. blocks: every linear layer of the blocks. "
                     "all: convolutions and what lies outside the blocks too. UnZipLoRA trains attention "
                     "alone.",
                 ),
-                io.Int.Input(
+                dials.whole(
                     "warm_up",
-                    default=10,
-                    min=0,
-                    max=10_000,
-                    optional=True,
+                    10,
+                    (0, 10_000),
+                    "Steps in which the rate rises to its full height.",
                     advanced=True,
-                    tooltip="Steps in which the rate rises to its full height.",
                 ),
-                io.Float.Input(
+                dials.number(
                     "clip",
-                    default=1.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.1,
-                    optional=True,
-                    advanced=True,
-                    tooltip="The gradients' norm is cut to this, which keeps one odd picture from breaking "
+                    1.0,
+                    (0.0, 1000.0),
+                    0.1,
+                    "The gradients' norm is cut to this, which keeps one odd picture from breaking "
                     "all. 0: never.",
+                    advanced=True,
                 ),
             ],
             outputs=[
@@ -167,13 +149,11 @@ def _own(row: TrainMethod) -> list[io.Input]:
     """The inputs of a method, at its paper's values."""
     found: list[io.Input] = [io.Conditioning.Input(half, tooltip=_HALVES[half]) for half in row.halves]
     found += [
-        io.Int.Input("steps", default=row.steps, min=1, max=100_000, tooltip="How long it learns."),
+        dials.steps(row.steps, "How long it learns."),
         io.Float.Input(
             "rate", default=row.rate, min=1e-7, max=1.0, step=1e-6, round=1e-7, tooltip="How fast it learns."
         ),
-        io.Int.Input(
-            "rank", default=row.rank, min=1, max=512, tooltip="How much it can hold; its file's size."
-        ),
+        dials.whole("rank", row.rank, (1, 512), "How much it can hold; its file's size."),
     ]
     return found
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import comfy.samplers
 from comfy_api.latest import io
 
+from ... import dials
 from ...composing import LoraSet
 
 SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
@@ -27,12 +26,11 @@ def inputs() -> list[io.Input]:
         ),
         _text("negative", "What the pictures shall not show.", False),
         *_sampling(),
-        io.Int.Input(
+        dials.whole(
             "pictures",
-            default=4,
-            min=1,
-            max=64,
-            tooltip="Pictures a rule, each from a noise of its own. From round 2 on twice as many.",
+            4,
+            (1, 64),
+            "Pictures a rule, each from a noise of its own. From round 2 on twice as many.",
         ),
         _text(
             "rules",
@@ -58,25 +56,14 @@ def inputs() -> list[io.Input]:
             tooltip="Which part of the sheet to make here, such as 2 of 4, where several servers share a "
             "round.",
         ),
-        io.Int.Input(
+        dials.whole(
             "learning_steps",
-            default=200,
-            min=1,
-            max=100000,
-            optional=True,
+            200,
+            (1, 100_000),
+            "For four pictures and more; fewer pictures are learned in fewer. More is not better.",
             advanced=True,
-            tooltip="For four pictures and more; fewer pictures are learned in fewer. More is not better.",
         ),
-        io.Float.Input(
-            "rate",
-            default=0.03,
-            min=0.0,
-            max=1.0,
-            step=0.001,
-            optional=True,
-            advanced=True,
-            tooltip="How far each step of learning goes.",
-        ),
+        dials.number("rate", 0.03, (0.0, 1.0), 0.001, "How far each step of learning goes.", advanced=True),
     ]
 
 
@@ -86,24 +73,16 @@ def _text(name: str, tooltip: str, optional: bool = True) -> io.String.Input:
 
 def _sampling() -> list[io.Input]:
     """How the pictures are made: as by KSampler."""
-    size: dict[str, Any] = {"default": 1024, "min": 16, "max": 4096, "step": 8}
-    said = "The size that your model was made for: 512 for SD1.5."
+    size = "The size that your model was made for: 512 for SD1.5."
     return [
-        io.Int.Input("width", tooltip=said, **size),
-        io.Int.Input("height", tooltip=said, **size),
-        io.Int.Input("steps", default=20, min=1, max=1000, tooltip="The sampler's steps for each picture."),
-        io.Float.Input(
-            "cfg", default=5.0, min=0.0, max=100.0, step=0.1, tooltip="The guidance. 1 for turbo models."
-        ),
+        dials.whole("width", 1024, (16, 4096), size, step=8),
+        dials.whole("height", 1024, (16, 4096), size, step=8),
+        dials.whole("steps", 20, (1, 1000), "The sampler's steps for each picture."),
+        dials.number("cfg", 5.0, (0.0, 100.0), 0.1, "The guidance. 1 for turbo models."),
         io.Combo.Input("sampler", options=SAMPLERS, default="euler", tooltip="As in KSampler."),
         io.Combo.Input("scheduler", options=SCHEDULERS, default="normal", tooltip="As in KSampler."),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            # Other noise is another sheet: not one for each Run.
-            control_after_generate=False,
-            tooltip="Of the first noise; the others follow it. The same seed shows the same pictures.",
+        dials.seed(
+            0xFFFFFFFFFFFFFFFF,
+            "Of the first noise; the others follow it. The same seed shows the same pictures.",
         ),
     ]

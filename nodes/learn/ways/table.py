@@ -30,10 +30,8 @@ def _steps(default: int) -> io.Input:
     return dials.steps(default, "More is not better: the numbers then know the pictures by heart.", True)
 
 
-def _rate(default: float, tooltip: str = "How far each step goes.") -> io.Float.Input:
-    return io.Float.Input(
-        "rate", default=default, min=0.0, max=1.0, step=0.001, optional=True, tooltip=tooltip
-    )
+def _rate(default: float) -> io.Input:
+    return dials.number("rate", default, (0.0, 1.0), 0.001, "How far each step goes.", optional=True)
 
 
 OWN: Mapping[str, list[io.Input]] = {
@@ -49,28 +47,26 @@ OWN: Mapping[str, list[io.Input]] = {
     "ziplora": [
         _steps(100),
         _rate(0.01),
-        io.Float.Input(
+        dials.number(
             "overlap",
-            default=0.01,
-            min=0.0,
-            max=10.0,
-            step=0.001,
+            0.01,
+            (0.0, 10.0),
+            0.001,
+            "How much it costs where columns of two LoRAs are both on.",
             optional=True,
-            tooltip="How much it costs where columns of two LoRAs are both on.",
         ),
     ],
     "calibrated": [],
     "mole": [
         _steps(_GATE.steps),
         _rate(_GATE.rate),
-        io.Float.Input(
+        dials.number(
             "balance",
-            default=_GATE.balance,
-            min=0.0,
-            max=10.0,
-            step=0.05,
+            _GATE.balance,
+            (0.0, 10.0),
+            0.05,
+            "How much it costs where one LoRA has more of the gates than another.",
             optional=True,
-            tooltip="How much it costs where one LoRA has more of the gates than another.",
         ),
         dials.pool(PICTURE),
         dials.total(_GATE.total),
