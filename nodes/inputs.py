@@ -46,6 +46,10 @@ _WIRES = {
     "LORA_SET": _Wire("a set of LoRAs", "LoRA Set", _is_set),
     "LORA_STACK": _Wire("a stack of LoRAs", "a LoRA stacker", lambda v: isinstance(v, (tuple, list))),
     "KLORA_PLAN": _Wire("a plan", "K-LoRA Fuse or Compose LoRAs", lambda value: hasattr(value, "method")),
+    "VAE": _Wire(
+        "a VAE", "a checkpoint loader", lambda value: hasattr(value, "decode") and hasattr(value, "encode")
+    ),
+    "IMAGE": _Wire("images", "Load Image", lambda value: isinstance(value, torch.Tensor) and value.ndim == 4),
     "LATENT": _Wire("a latent", "a sampler", lambda value: isinstance(value, Mapping) and "samples" in value),
     "SIGMAS": _Wire("sigmas", "a scheduler node", lambda value: isinstance(value, torch.Tensor)),
 }

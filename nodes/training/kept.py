@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ...klora_core import __version__
 
 _LOG = logging.getLogger("klora")
 _SUFFIX = ".pt"
+_MARK = "all-there", ".txt"
 
 
 def digest(model: Any, *decides: Any) -> str:
@@ -127,6 +129,17 @@ class Shelf:
         """Where it lies, or would."""
         return Path(folder_paths.get_temp_directory()) / self._folder / f"{name}{suffix}"
 
+    def mark(self) -> str:
+        """The same for as long as nothing that was kept is gone."""
+        path = self.path(*_MARK)
+        try:
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(uuid.uuid4().hex, encoding="ascii")
+            return path.read_text(encoding="ascii")
+        except OSError:
+            return uuid.uuid4().hex
+
     def _bound(self, newest: Path) -> None:
         files = newest.parent.glob(f"*{newest.suffix}")
         aged = sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
@@ -135,6 +148,7 @@ class Shelf:
             held += path.stat().st_size
             if path != newest and (count >= self._most or held > self._most_bytes):
                 path.unlink(missing_ok=True)
+                self.path(*_MARK).unlink(missing_ok=True)
 
 
 _TRAININGS = Shelf("klora_training", 32, 8 * 2**30)

@@ -21,6 +21,7 @@ NODES = (
     "KLoRAMerge",
     "KLoRAPickLoras",
     "KLoRATrainMerge",
+    "KLoRAPickAndLearn",
 )
 
 

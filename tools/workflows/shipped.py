@@ -61,8 +61,9 @@ IN_API_FORMAT = (
     "k-lora-refiner",
     "k-lora-wan",
     "k-lora-wan-pairs",
+    "k-lora-pick",
 )
-"""Those that also ship as a script queues them: what makes one picture or one video."""
+"""Those that also ship as a script queues them: one picture, one video, or a sheet to pick from."""
 
 
 def api_path_of(name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.sd
@@ -25,7 +25,8 @@ from ..prompts import prompts_of
 class Job:
     """What a node was sent, read. ``model`` has the LoRAs of the role other on it, ``members`` are all but
     those; ``table`` has their layers, ``liked`` latents as the network sees them, ``name`` is a digest of all
-    that decides on a picture but its rule and its noise."""
+    that decides on a picture but its rule and its noise; ``left`` tells of usual rules that do not fit,
+    ``names`` are those that were worked out."""
 
     model: Any
     members: tuple[Member, ...]
@@ -40,6 +41,8 @@ class Job:
     liked: tuple[Tensor, ...]
     recipe: Recipe
     name: str
+    left: tuple[str, ...] = ()
+    names: dict[Rule, str] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -58,10 +61,16 @@ class Job:
 
     def name_of(self, rule: Rule) -> str:
         """A rule's own name; of what is learned that of all that decides on it."""
+        if rule not in self.names:
+            # What was learned of what was learned: each is worked out once.
+            self.names[rule] = f"{self.name}-{_short(self._decides(rule))}"
+        return self.names[rule]
+
+    def _decides(self, rule: Rule) -> str:
         if not rule.is_learned:
-            return f"{self.name}-{_short(rule.name)}"
+            return rule.name
         shown = [(self.name_of(pick.rule), pick.seed) for pick in self.taught_by(rule.round)]
-        return f"{self.name}-{_short(content_of(shown, list(self.liked), self.recipe))}"
+        return content_of(shown, list(self.liked), self.recipe)
 
     def name_of_picture(self, rule: Rule, seed: int) -> str:
         """That of the latent of a picture."""

@@ -5,7 +5,7 @@ Each is made once: what is kept by content is taken, and made again where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,11 +14,12 @@ import comfy.sd
 from torch import Tensor
 
 from ....klora_core import train
+from ....klora_core.errors import KLoraError, naming
 from ....klora_core.merges import Merged, merge
 from ....klora_core.plan import OTHER_LAYERS
 from ....klora_core.progress import MODES
 from ....klora_core.train.picks import AsMerge, Rule, options_of
-from ...composing import at_work, compose
+from ...composing import Member, at_work, compose
 from ...loras import LoraStateDict
 from ...merged import lora_of
 from ...training import Shelf, as_seen, keep, sampled, take
@@ -42,6 +43,30 @@ class _Way(NamedTuple):
 
 
 _PICKED = _Way("picked", "Pick and Learn", "columns and rows, this pack's own way")
+
+
+def usable(
+    model: Any, members: Sequence[Member], rules: Sequence[Rule]
+) -> tuple[tuple[Rule, ...], list[str]]:
+    """Those of the usual rules that can be put to these LoRAs, and a line for each that can't."""
+    kept, left = [], []
+    for rule in rules:
+        try:
+            if rule.is_calibrated and not all(member.strength for member in members):
+                raise KLoraError("a LoRA of the set has strength 0.")
+            _over_time(model, members, rule)
+            kept.append(rule)
+        except KLoraError as error:
+            left.append(f"{rule.name} is NOT on the sheet: {error}")
+    return tuple(kept), left
+
+
+def _over_time(model: Any, members: Sequence[Member], rule: Rule) -> Any | None:
+    """The model with a rule that is no LoRA, as Compose LoRAs makes it."""
+    make = rule.over_time()
+    if make is None:
+        return None
+    return compose(model, None, members, make, OTHER_LAYERS[0], MODES[0], None).result[0]
 
 
 class Maker:
@@ -76,9 +101,11 @@ class Maker:
         return self._model[1]
 
     def _made(self, rule: Rule) -> Any:
-        job, over_time = self._job, rule.over_time()
+        job = self._job
+        with naming(rule.name):
+            over_time = _over_time(job.model, job.members, rule)
         if over_time is not None:
-            return compose(job.model, None, job.members, over_time, OTHER_LAYERS[0], MODES[0], None).result[0]
+            return over_time
         lora, _ = self.lora(rule)
         return comfy.sd.load_lora_for_models(job.model, None, dict(lora), 1.0, 0)[0]
 

@@ -28,7 +28,12 @@ def heading(job: Job, pictures: Sequence[Picture], shown: Sequence[Rule], whole:
         return [f"Taken after round {job.picks.round}. The pictures are the {len(pictures)} that you picked."]
     if not shown:
         names = ", ".join(rule.name for rule in job.rules)
-        return [f"Round {job.picks.round}: {of}, in no order, by {len(job.rules)} rules: {names}."]
+        first = f"Round {job.picks.round}: {of}, in no order, by {len(job.rules)} rules: {names}."
+        return [
+            first,
+            *job.left,
+            "lora and model come out once something was learned, or taken.",
+        ]
     names = " | ".join(rule.name for rule in shown)
     return [f"Round {job.picks.round}: {of}, side by side from the same noises: {names}."]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import shutil
 
 import comfy.model_management
 import comfy.utils
@@ -63,8 +65,9 @@ def run(pack, world, vae, set_of):
     """``run(picks, **settings)`` -> lora, model, images, report, and the page's document."""
 
     def go(picks="", **more):
-        given = {"set": set_of(), "model": world, **SETTINGS, "picks": picks, **more}
-        out = part(pack, "nodes").KLoRAPickAndLearn.execute(clip=Words(), vae=vae, **given)
+        wires = {"model": world, "clip": Words(), "vae": vae, "set": set_of()}
+        given = {**wires, **SETTINGS, "picks": picks, **more}
+        out = part(pack, "nodes").KLoRAPickAndLearn.execute(**given)
         return (*out.result, out.ui["klora_picks"][0])
 
     return go
@@ -268,6 +271,21 @@ def test_all_usual_rules_and_three_loras(run, set_of):
     assert len({image.numpy().tobytes() for image in images}) == 12
 
 
+def test_usual_rules_that_do_not_fit_are_named(run, pack, world):
+    made, node = None, part(pack, "nodes").KLoRASet
+    blocks = "joint 0: 0", "joint 0: 1, joint 1-9: 0"
+    for lora, role, own in zip(
+        loras("plain", PAIR.subject, PAIR.style), ("subject", "style"), blocks, strict=True
+    ):
+        made = node.execute(1.0, role, lora=lora, set=made, blocks=own).result[0]
+    *_, report, document = run(set=made, rules="", steps=1)
+    assert "K-LoRA s -0.5 is NOT on the sheet: " in report and document["of"] < 13
+    with pytest.raises(
+        part(pack, "klora_core.errors").KLoraError, match="^K-LoRA s -0.5: The two LoRAs share no"
+    ):
+        run(set=made, rules="K-LoRA s -0.5")
+
+
 def test_a_lora_of_the_role_other_works_on_all_pictures(run, set_of, world):
     beside = set_of(roles=("subject", "style", "other"))
     plain, other = run(), run(set=beside)
@@ -296,7 +314,13 @@ def test_another_schedule_of_noise_is_another_sheet(run, world):
         ({"picks": "take"}, "^Pick pictures before you take"),
         ({"rules": "foo"}, "^'foo' is no rule: write one such as 'sum 0.7'"),
         ({"part": "5 of 4"}, "^Write 'all' in part"),
-        ({"sampler": "foo"}, "^Unknown sampler 'foo': use one of"),
+        ({"sampler": "foo"}, "^Unknown sampler 'foo': use one that KSampler offers, such as euler"),
+        ({"scheduler": "\n" * 999}, "^Unknown scheduler .*use one that KSampler offers"),
+        ({"vae": "junk"}, "^vae must be a VAE, got 'junk': connect a checkpoint loader"),
+        ({"liked": torch.ones(2, 2)}, "^liked must be images, got .*: connect Load Image"),
+        ({"set": []}, "^set must be a set of LoRAs"),
+        ({"picks": 3}, "^picks must be a text"),
+        ({"seed": 0.5}, "^seed must be a whole number"),
         ({"prompt": ""}, "^Write what the pictures show in prompt.*the file of subject LoRA tells none"),
     ],
 )
@@ -316,6 +340,19 @@ def test_sets_that_do_not_fit_are_refused(run, pack, set_of):
         run(set=set_of(roles=("subject", "style", "other"), blocks="joint 0: 0"))
 
 
+def test_names_of_thirty_rounds_are_quick(pack):
+    job, picks = (importlib.import_module(f"{pack.__name__}.{name}") for name in (
+        "nodes.learn.picking.job", "klora_core.train.picks"
+    ))  # fmt: skip
+    lines = ["1, sum 1, 1"]
+    for number in range(2, 31):
+        lines += ["more", *(f"{number}, learned {number}, {seed}" for seed in range(8))]
+    nothing = (None, (), (), (), "", [], [], None)
+    made = job.Job(*nothing, picks.parse_picks("\n".join(lines)), (), (), picks.Recipe(), "name")
+    names = {made.name_of(picks.learned_for(number)) for number in range(2, 31)}
+    assert len(names) == 29
+
+
 def test_sheets_are_bounded(pack, temp):
     shelf = part(pack, "nodes.training").Shelf("few", 3, 1 << 20)
     for i in range(5):
@@ -326,6 +363,23 @@ def test_sheets_are_bounded(pack, temp):
     for i in (5, 6):
         shelf.keep(f"s{i}", {"i": i})
     assert sorted(path.stem for path in temp.rglob("few/*.pt")) == ["s2", "s5", "s6"]
+
+
+def test_what_is_gone_is_made_again_by_the_same_run(pack, temp):
+    """The host runs a node anew where its fingerprint changed."""
+    node, shelf = (
+        part(pack, "nodes").KLoRAPickAndLearn,
+        part(pack, "nodes.training").Shelf("klora_picks", 2, 99),
+    )
+    first = node.fingerprint_inputs(picks="")
+    shelf.keep("a", {})
+    assert node.fingerprint_inputs(picks="") == first
+    # Another that is kept pushes the oldest out.
+    shelf.keep("b", {})
+    second = node.fingerprint_inputs()
+    assert second != first and node.fingerprint_inputs() == second
+    shutil.rmtree(temp)
+    assert node.fingerprint_inputs() not in (first, second)
 
 
 def resident():

@@ -17,6 +17,21 @@ def test_train_lora(served):
     assert run.images(node_of["LossGraphNode"])
 
 
+def test_pick_and_learn(served):
+    """Round 1 shows the sheet and nothing that follows runs; with what was picked there is a LoRA."""
+    prompt, node_of, run = execute(served, "k-lora-pick")
+    sheet = run.outputs[node_of["KLoRAPickAndLearn"]]["klora_picks"][-1]
+    assert sheet["of"] == len(sheet["pictures"]) == 13
+    assert node_of["SaveImage"] not in run.outputs
+    picks = [picture["line"] for picture in sheet["pictures"][:2]]
+    prompt[node_of["KLoRAPickAndLearn"]]["inputs"]["picks"] = "\n".join([*picks, "take"])
+    run = served.run(prompt)
+    assert run.error is None
+    assert "Taken: learned 2." in "\n".join(text for key in prompt for text in run.texts(key))
+    image = picture(served, run, node_of["SaveImage"])
+    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+
+
 def test_train_merge(served):
     prompt, node_of, run = execute(served, "k-lora-train-merge")
     assert run.error is None
