@@ -33,7 +33,7 @@ def prompt_of(name):
         if "ckpt_name" in node["inputs"]:
             node["inputs"]["ckpt_name"] = "v1-5-pruned-emaonly-fp16.safetensors"
     tiny(prompt)
-    pick |= {"rules": RULES, "pictures": 2}
+    pick |= {"rules": RULES, "pictures": 2, "steps": 1, "learning_steps": 4}
     return prompt
 
 
@@ -45,7 +45,7 @@ def test_two_rounds(served, script, tmp_path):
     # The test's server cannot have the script's port: it is reached as a proxy for that address.
     env = {**os.environ, "http_proxy": served.url, "no_proxy": ""}
     ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900
     )
     assert ran.returncode == 0, ran.stderr
     *views, taken = ran.stdout.splitlines()
