@@ -19,6 +19,7 @@ TINY_FILES = {
 }
 """The tiny file for each model file's name in the shipped workflows."""
 _FRAMES = 5
+_RULES = "sum 0.7, K-LoRA s -0.5, Arrow N"
 _SIDES = ("width", "height", "cell_width", "cell_height")
 _LORA_INPUTS = ("lora_name", "subject_lora", "style_lora")
 
@@ -35,7 +36,7 @@ def shrink(prompt: dict[str, Any], steps: int, side: int) -> dict[str, Any]:
         if "method.steps" in inputs:
             inputs["method.steps"] = steps
         if node["class_type"] == "KLoRAPickAndLearn":
-            inputs |= {"pictures": 1, "learning_steps": steps}
+            inputs |= {"pictures": 1, "learning_steps": steps, "rules": _RULES}
         if "length" in inputs:
             inputs["length"] = _FRAMES
         if node["class_type"] == "PrimitiveInt":
