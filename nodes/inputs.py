@@ -33,17 +33,17 @@ class _Wire(NamedTuple):
 
 
 def _is_set(value: Any) -> bool:
-    return (
-        isinstance(value, (tuple, list)) and len(value) > 0 and all(hasattr(each, "role") for each in value)
-    )
+    # With none in it where all of its LoRAs are switched off.
+    return value == () or _is_list(value, (tuple, list)) and all(hasattr(each, "role") for each in value)
 
 
+_SET = "LORA_SET"
 # By the host's name of what comes by a wire alone.
 _WIRES = {
     "MODEL": _Wire("a model", "a checkpoint loader", lambda value: hasattr(value, "get_model_object")),
     "CLIP": _Wire("a CLIP", "a checkpoint loader", lambda value: hasattr(value, "cond_stage_model")),
     "LORA_MODEL": _Wire("a LoRA", "Load LoRA for Fusion", lambda value: isinstance(value, Mapping)),
-    "LORA_SET": _Wire("a set of LoRAs", "LoRA Set", _is_set),
+    _SET: _Wire("a set of LoRAs", "LoRA Set", _is_set),
     "LORA_STACK": _Wire("a stack of LoRAs", "a LoRA stacker", lambda v: isinstance(v, (tuple, list))),
     "KLORA_PLAN": _Wire("a plan", "K-LoRA Fuse or Compose LoRAs", lambda value: hasattr(value, "method")),
     "VAE": _Wire(
@@ -89,8 +89,8 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0
+def _is_list(value: Any, kinds: type | tuple[type, ...] = list) -> bool:
+    return isinstance(value, kinds) and len(value) > 0
 
 
 def _values(inputs: Sequence[io.Input], given: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -118,12 +118,16 @@ def _value(each: io.Input, value: Any, name: str) -> Any:
     # Which texts there are is checked behind every door alike.
     if isinstance(each, io.Combo.Input) and not isinstance(value, str):
         raise KLoraError(f"{name} must be one of {', '.join(each.options)}, got {shown(value)}.")
+    if isinstance(each, io.Boolean.Input) and not isinstance(value, bool):
+        raise KLoraError(f"{name} must be true or false, got {shown(value)}.")
     if isinstance(each, io.String.Input) and not isinstance(value, str):
         raise KLoraError(f"{name} must be a text, got {shown(value)}: put it in quotation marks.")
     wire = _WIRES.get(each.get_io_type())
     # To a node that takes lists the host sends what came by the wire as one.
     if wire is not None and not (wire.fits(value) or (_is_list(value) and all(map(wire.fits, value)))):
         raise KLoraError(f"{name} must be {wire.what}, got {shown(value)}: connect {wire.source}.")
+    if wire is _WIRES[_SET] and not value and not each.optional:
+        raise KLoraError(f"Switch a LoRA of {name} on: in its LoRA Sets every one is off.")
     return value
 
 

@@ -89,6 +89,13 @@ class KLoRASet(io.ComfyNode):
                     "down 1-3: 0, mid: 0.5, up: 1. Or content or style, for SDXL and FLUX. Empty: alike. A "
                     "layer at 0 does not compete.",
                 ),
+                # By its place in saved workflows a new input is the last.
+                io.Boolean.Input(
+                    "on",
+                    default=True,
+                    optional=True,
+                    tooltip="Off: the LoRA and the stack of this node take no part. Those of set still do.",
+                ),
             ],
             outputs=[LoraSet.Output("set", tooltip="The LoRAs, none of them applied yet.")],
         )
@@ -107,7 +114,10 @@ class KLoRASet(io.ComfyNode):
         end: float = 1.0,
         curve: str = "",
         blocks: str = "",
+        on: bool = True,
     ) -> io.NodeOutput:
+        if not on:
+            return io.NodeOutput(tuple(set or ()))
         if role not in ROLES:
             raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
         members, blocks, when = list(set or ()), strengths_of(blocks).text, When(start, end, curve)
@@ -119,7 +129,7 @@ class KLoRASet(io.ComfyNode):
                 "one, or leave them at 0, 1 and empty."
             )
         members += _of_stack(lora_stack or (), stack_roles)
-        if not members:
+        if not members and set is None:
             raise KLoraError("The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.")
         return io.NodeOutput(tuple(members))
 

@@ -241,6 +241,28 @@ def test_a_stack_of_other_packs(pack, sd15, pair, styles, tmp_path, monkeypatch)
     assert [lora.strength for lora in plan.loras] == [0.9, 1.0, 0.5]
 
 
+def test_a_row_that_is_off_takes_no_part(pack, sd15, pair, tmp_path, monkeypatch):
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(tmp_path)], {".safetensors"}))
+    execute = part(pack, "nodes").KLoRASet.execute
+    save_file(pair[1], tmp_path / "a.safetensors")
+    stack = [("a.safetensors", 1.0, 1.0)]
+    first = execute(1.0, "subject", lora=pair[0]).result[0]
+    assert execute(1.0, "style", lora=pair[1], set=first, on=True).result[0][1].role == "style"
+    # Neither what it holds, nor what is wrong with it.
+    off = {"lora": pair[1], "lora_stack": stack, "blocks": "no: such", "set": first, "on": False}
+    assert execute(1.0, "style", **off).result[0] == first
+    none = execute(1.0, "subject", lora=pair[0], on=False).result[0]
+    later = execute(1.0, "style", lora=pair[1], set=none).result[0]
+    assert [member.role for member in later] == ["style"]
+    empty = execute(1.0, "style", lora=pair[1], set=none, on=False).result[0]
+    for node, rest in (("KLoRACompose", ({"method": "LoRA Switch"},)), ("KLoRAMerge", ({"method": "TIES"},))):
+        with pytest.raises(ValueError, match="Switch a LoRA of set on") as caught:
+            getattr(part(pack, "nodes"), node).execute(sd15.model, empty, *rest)
+        assert type(caught.value).__name__ == "KLoraError"
+    with pytest.raises(ValueError, match="on must be true or false, got 'off'"):
+        execute(1.0, "style", lora=pair[1], on="off")
+
+
 def test_what_a_set_refuses(pack, pair):
     execute = part(pack, "nodes").KLoRASet.execute
     for options, words in (

@@ -75,6 +75,7 @@ FITS = {
             each.optional or each.get_io_type() in ("FLOAT", "INT", "COMBO")
         )
     ),
+    "a truth": lambda each: isinstance(each, io.Boolean.Input),
     "an empty text": lambda each: isinstance(each, io.String.Input),
     "a tensor": lambda each: each.get_io_type() == "SIGMAS",
     "a number": lambda each: isinstance(each, io.Float.Input),
