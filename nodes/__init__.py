@@ -10,7 +10,7 @@ from .host import serve_sets
 from .learn import KLoRAPickAndLearn, KLoRAPickLoras, KLoRATrainLora, KLoRATrainMerge
 from .load import KLoRALoadLora, KLoRALoadPair
 from .lora_set import KLoRASet
-from .loras import serve_info
+from .loras import serve_info, serve_previews
 from .merge import KLoRAMerge
 from .selection_map import KLoRASelectionMap
 from .sweep import KLoRASweep
@@ -22,6 +22,7 @@ class KLoRAExtension(ComfyExtension):
     async def on_load(self) -> None:
         """Called by the host before it asks for the nodes."""
         serve_info()
+        serve_previews()
         serve_sets()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

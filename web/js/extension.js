@@ -7,8 +7,10 @@ import { allNodes, executionIdOf, nodeAt } from './graph/graph.js'
 import { ERROR, sayOn } from './node/line.js'
 import { LiveMap } from './node/live_map.js'
 import { tellFiles } from './node/lora_files.js'
+import { movesOf } from './node/order.js'
 import { api, app, claimPage } from './page/comfy.js'
 import { History, sentIn } from './page/history.js'
+import { Previews } from './page/previews.js'
 import { readOldOrders } from './page/old_orders.js'
 import { Prompts } from './page/prompts.js'
 import { SlotSets } from './page/slot_sets.js'
@@ -70,6 +72,7 @@ const extension = {
     })
     sortTemplates(api, import.meta.url)
     followHands()
+    new Previews(app, api).watch()
   },
 
   /** @param {any} graph */
@@ -79,6 +82,9 @@ const extension = {
   beforeRegisterNodeDef(nodeType, definition) {
     readOldOrders(nodeType, definition.name)
   },
+
+  /** @param {any} node */
+  getNodeMenuItems: (node) => movesOf(node, wordsFor(locale())),
 
   /** @param {any} node */
   nodeCreated(node) {

@@ -67,7 +67,11 @@ const EN = {
   stranger: (file, lora, model) =>
     `${file} is ${articleOf(lora)} ${lora} LoRA, the model is ${model}: choose another LoRA or another model.`,
   /** @param {string} file */
-  twice: (file) => `subject and style are the same file, ${file}: choose another for one of them.`
+  twice: (file) => `subject and style are the same file, ${file}: choose another for one of them.`,
+  copy: 'copy the trigger words',
+  copied: 'copied',
+  moveUp: 'Move up in the row of sets',
+  moveDown: 'Move down in the row of sets'
 }
 
 /** @typedef {typeof EN} Words */
@@ -112,7 +116,11 @@ const ZH = {
   map: '选择图',
   empty: '这些 LoRA 没有共同的层，无可竞争。',
   stranger: (file, lora, model) => `${file} 是 ${lora} 的 LoRA，而模型是 ${model}：请换一个 LoRA 或模型。`,
-  twice: (file) => `主体与风格是同一文件 ${file}：请为其中之一另选文件。`
+  twice: (file) => `主体与风格是同一文件 ${file}：请为其中之一另选文件。`,
+  copy: '复制触发词',
+  copied: '已复制',
+  moveUp: '在 LoRA 组中上移',
+  moveDown: '在 LoRA 组中下移'
 }
 
 /** @type {Words} */
@@ -155,7 +163,11 @@ const JA = {
   map: '選択マップ',
   empty: 'LoRA に共通のレイヤーがなく、競うものがありません。',
   stranger: (file, lora, model) => `${file} は ${lora} 用の LoRA ですが、モデルは ${model} です。LoRA かモデルを選び直してください。`,
-  twice: (file) => `被写体とスタイルが同じファイル ${file} です。どちらかを選び直してください。`
+  twice: (file) => `被写体とスタイルが同じファイル ${file} です。どちらかを選び直してください。`,
+  copy: 'トリガーワードをコピー',
+  copied: 'コピーしました',
+  moveUp: 'LoRA セットの並びで上へ',
+  moveDown: 'LoRA セットの並びで下へ'
 }
 
 /** @type {Record<string, Words>} */
