@@ -1,4 +1,4 @@
-"""What the page shows of LoRA files and sets: a picture in an open list, words to copy, rows that change places."""
+"""What the page shows of LoRA files and sets: pictures in open lists, words to copy, rows that change places."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def fuse(
 
 def lora(canvas: Canvas, name: str, role: str, title: str) -> Json:
     """One LoRA file of the user's, not applied."""
-    return canvas.node(name, "KLoRALoadLora", (300, 126), {"lora_name": theirs(role)}, title=title)
+    return canvas.node(name, "KLoRALoadLora", (300, 154), {"lora_name": theirs(role)}, title=title)
 
 
 def member(
