@@ -2,7 +2,7 @@
 
 CASE is a model of `host.models`: those of the CPU run with the host set to the CPU, those of the
 GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it;
-`fusing:RANK:FOLDER` measures Fuse itself.
+`fusing:RANK:FOLDER` measures Fuse itself, `turning` what a change between two runs costs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 from tools.host.inprocess import enter_host
 
-from .host import fusing
+from .host import fusing, turning
 from .tables import Table
 
 
@@ -43,6 +43,8 @@ def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
     if name.startswith(f"{fusing.CASE}:"):
         _, rank, folder = name.split(":", 2)
         return list(fusing.measure(int(rank), folder))
+    if name == turning.CASE:
+        return list(turning.measure())
     case = (GPU_CASES if gpu else CPU_CASES)[name]
     return measure(shrunk(case) if small else case)
 

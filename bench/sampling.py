@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tools.host.find import HostError, require_host
 
 from .host import fusing
+from .host import turning as changes
 from .processes import in_host
 from .tables import Table, skipped
 
@@ -24,6 +25,14 @@ def fuse() -> Iterator[Table]:
         yield from fusing.tables(str(require_host().python))
     except HostError as error:
         yield skipped("Fuse", _HEAD, [fusing.CASE], str(error))
+
+
+def turning() -> Iterator[Table]:
+    """What a change between two runs costs beside core's loader, or a table that says why not."""
+    try:
+        yield from in_host(str(require_host().python), changes.CASE)
+    except HostError as error:
+        yield skipped("Between two runs", _HEAD, [changes.CASE], str(error))
 
 
 def composing() -> Iterator[Table]:
