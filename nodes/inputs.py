@@ -34,7 +34,9 @@ class _Wire(NamedTuple):
 
 def _is_set(value: Any) -> bool:
     # With none in it where all of its LoRAs are switched off.
-    return value == () or _is_list(value, (tuple, list)) and all(hasattr(each, "role") for each in value)
+    if not isinstance(value, (tuple, list)) or value == []:
+        return False
+    return all(hasattr(each, "role") for each in value)
 
 
 _SET = "LORA_SET"
@@ -89,8 +91,8 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-def _is_list(value: Any, kinds: type | tuple[type, ...] = list) -> bool:
-    return isinstance(value, kinds) and len(value) > 0
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
 
 
 def _values(inputs: Sequence[io.Input], given: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A dial or a LoRA that changes between two runs: what the host does to the model before the next step.
 
-Core's loader writes LoRAs into the weights, so it takes the old ones out and the new ones in; a fusion's hooks
-are outside of the weights.
+Core's loader writes LoRAs into the weights, so the host takes the old ones out and writes the new ones in; a
+fusion's hooks are outside of the weights.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def measure() -> Sequence[Table]:
             tuple(rows),
             (
                 "CPU seconds of all threads from one MODEL in the host's memory to the next: the nodes' own "
-                "execution, and the host's load_models_gpu, which takes out of the weights what it wrote into "
-                "them and writes anew. Medians of three changes.",
-                "Weights are random and in float32. A pair that K-LoRA never saw is also scored, once: see Fuse.",
+                "execution, and the host's load_models_gpu, which takes out of the weights what it wrote "
+                "into them and writes anew. Medians of three changes.",
+                "Weights are random and in float32. A pair that K-LoRA never saw is also scored, once: see "
+                "Fuse.",
             ),
         )
     ]

@@ -65,8 +65,8 @@ def pair(canvas: Canvas, family: Family, which: str = "", name: str = "pair") ->
     names = {f"{role}_lora": file.name if file else theirs(role, which) for role, file in files.items()}
     title = f"Load Subject + Style LoRA ({which})" if which else ""
     known = [file for file in files.values() if file]
-    # Room for the words that its files say, and for the page's line on those that are missing.
-    node = canvas.node(name, "KLoRALoadPair", (300, 244 if known else 222), names, title=title)
+    # The node's own line on its files, and the page's on those that are missing.
+    node = canvas.node(name, "KLoRALoadPair", (300, 218 if known else 194), names, title=title)
     return offered(node, known)
 
 
@@ -94,7 +94,7 @@ def fuse(
 
 def lora(canvas: Canvas, name: str, role: str, title: str) -> Json:
     """One LoRA file of the user's, not applied."""
-    return canvas.node(name, "KLoRALoadLora", (300, 154), {"lora_name": theirs(role)}, title=title)
+    return canvas.node(name, "KLoRALoadLora", (300, 126), {"lora_name": theirs(role)}, title=title)
 
 
 def member(

@@ -8,6 +8,7 @@ import { ERROR, sayOn } from './node/line.js'
 import { LiveMap } from './node/live_map.js'
 import { tellFiles } from './node/lora_files.js'
 import { movesOf } from './node/order.js'
+import { TriggerWords } from './node/trigger_words.js'
 import { api, app, claimPage } from './page/comfy.js'
 import { History, sentIn } from './page/history.js'
 import { Previews } from './page/previews.js'
@@ -36,6 +37,7 @@ const history = new History(api)
 const sets = new SlotSets(api)
 const prompts = new Prompts(api)
 const toasts = new Toasts(app)
+const triggers = new TriggerWords(app, () => wordsFor(locale()))
 /** @type {(() => void) | null} */
 let forgive = null
 /** @type {string | undefined} */
@@ -73,6 +75,7 @@ const extension = {
     sortTemplates(api, import.meta.url)
     followHands()
     new Previews(app, api).watch()
+    triggers.watch()
   },
 
   /** @param {any} graph */
@@ -84,12 +87,12 @@ const extension = {
   },
 
   /** @param {any} node */
-  getNodeMenuItems: (node) => movesOf(node, wordsFor(locale())),
+  getNodeMenuItems: (node) => [...triggers.menu(node), ...movesOf(node, wordsFor(locale()))],
 
   /** @param {any} node */
   nodeCreated(node) {
     const words = wordsFor(locale())
-    const look = tellFiles(node, api, app, words)
+    const look = tellFiles(node, api, app, words, triggers)
     if (look) {
       setTimeout(look)
       chain(node, 'onConfigure', () => setTimeout(look))

@@ -2,7 +2,6 @@
 // click copies the words, and a line says where a file is for another base model than the one it meets.
 
 import { HINT, sayOn } from './line.js'
-import { offerWords } from './trigger_words.js'
 import { modelFileFor } from '../graph/model_file.js'
 import { watchWidgets } from '../graph/widgets.js'
 
@@ -23,8 +22,9 @@ const BASE = 'base_model'
 /**
  * Keeps a loader telling what its files say: the function that looks again, null for any other node.
  * @param {any} node @param {any} api @param {any} app @param {import('../view/words.js').Words} words
+ * @param {import('./trigger_words.js').TriggerWords} copies
  */
-export function tellFiles(node, api, app, words) {
+export function tellFiles(node, api, app, words, copies) {
   const files = LOADERS[node.comfyClass]
   if (!files) return null
   const watched = new WeakSet()
@@ -41,7 +41,7 @@ export function tellFiles(node, api, app, words) {
     if (now !== seen) return
     if (told.includes(null)) seen = ''
     sayOn(node, HINT, hints(inputs, names, told, words).join(' '))
-    offerWords(node, offers(inputs, told, words), words)
+    copies.keep(node, new Map(inputs.flatMap((input, i) => told[i]?.trigger_words ? [[files[input], told[i].trigger_words]] : [])))
     Object.values(files).forEach((output, i) => label(node, output, told[i]?.trigger_words))
     const bases = told.map((each) => each?.base_model).filter(Boolean)
     label(node, BASE, [...new Set(bases)].join(' / '))
@@ -60,28 +60,12 @@ function hints(inputs, names, told, words) {
   const twice = names.filter((name, i) => name && names.indexOf(name) < i).map(words.twice)
   const strangers = names.flatMap((name, i) => {
     const { fits, base_model: base, model } = told[i] ?? {}
-    const role = roleIn(inputs[i], words)
-    const file = role ? `${role}: ${name}` : name
+    const role = inputs[i].match(/^(subject|style)_/)?.[1]
+    const file = role ? `${words.candidates[role] ?? role}: ${name}` : name
     return fits === false ? [words.stranger(file, base, model)] : []
   })
   return [...twice, ...strangers]
 }
-
-/** Whose file a widget names; '' for a loader of one. @param {string} input @param {import('../view/words.js').Words} words */
-function roleIn(input, words) {
-  const role = input.match(/^(subject|style)_/)?.[1]
-  return role ? (words.candidates[role] ?? role) : ''
-}
-
-/**
- * The words that can be copied.
- * @param {string[]} inputs @param {any[]} told @param {import('../view/words.js').Words} words
- */
-const offers = (inputs, told, words) =>
-  inputs.flatMap((input, i) => {
-    const text = told[i]?.trigger_words
-    return text ? [{ label: roleIn(input, words), text }] : []
-  })
 
 /** @param {any} node @param {string} name */
 const valueOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) => widget.name === name)?.value
