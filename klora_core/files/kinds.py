@@ -137,8 +137,8 @@ def _oft_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     _fit(blocks.ndim in (3, 4) and blocks.shape[-1] == blocks.shape[-2])
     out = blocks.shape[-3] * blocks.shape[-1]
     # BOFT halves its blocks, and stage i needs blocks of 2^i of these.
-    stages = 1 if blocks.ndim == 3 else blocks.shape[0]
-    _fit(blocks.ndim == 3 or (blocks.shape[-1] % 2 == 0 and out % (blocks.shape[-1] << (stages - 1)) == 0))
+    size, stages = blocks.shape[-1], blocks.shape[0]
+    _fit(blocks.ndim == 3 or (size % 2 == 0 and out % (size << (stages - 1)) == 0))
     _fit("oft_rescale" not in parts or parts["oft_rescale"].numel() == out)
     return out, 0
 

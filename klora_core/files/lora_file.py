@@ -69,8 +69,8 @@ class LoraFile:
 def lora_of(
     name: str,
     tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, str] | None = None,
-    for_model: bool = False,
+    metadata: Mapping[str, str] | None,
+    for_model: bool,
 ) -> LoraFile:
     """A LoRA from its tensors by key, not placed yet. ``tensors`` may load lazily: each is read at most once.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .sign_table import EARLY_ATTENTION, LATE_ATTENTION, SIGNS, UNET
+from .sign_table import EARLY_ATTENTION, LATE_ATTENTION, SIGNS
 from .signs import Own, Shapes, Shared, Sign, lines_of
 
 _SIGNS = [sign for kind in (Own, Shared) for sign in SIGNS if isinstance(sign, kind)]
@@ -39,6 +39,6 @@ def layout_of(shapes: Shapes) -> Layout:
 def layout_by(lines: Sequence[str]) -> Layout:
     """The layout of a file of these lines, as :func:`lines_of` writes them."""
     network = next((sign.layout for sign in _SIGNS if sign.fits(lines)), None)
-    if Sign(UNET, EARLY_ATTENTION).fits(lines):
+    if Sign(None, EARLY_ATTENTION).fits(lines):
         return Layout(network, True)
-    return Layout(network, False if Sign(UNET, LATE_ATTENTION).fits(lines) else None)
+    return Layout(network, False if Sign(None, LATE_ATTENTION).fits(lines) else None)

@@ -14,18 +14,16 @@ Shapes = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign of ``layout``: patterns that some line of :func:`lines_of` fits (``has``, ``also``), or none
-    (``lacks``). They are looked for anywhere in a line; a blank ends a name, and a width."""
+    """A sign of ``layout``: patterns that some line of :func:`lines_of` fits (``has``), and none (``lacks``).
+    They are looked for anywhere in a line; a blank ends a name, and a width."""
 
     layout: str | None
     has: str = ""
     lacks: str = ""
-    also: str = ""
 
     def fits(self, lines: Sequence[str]) -> bool:
         """Whether a file of these lines has the sign."""
-        wanted = all(_any(pattern, lines) for pattern in (self.has, self.also) if pattern)
-        return wanted and not (self.lacks and _any(self.lacks, lines))
+        return _any(self.has, lines) and not (self.lacks and _any(self.lacks, lines))
 
 
 class Own(Sign):

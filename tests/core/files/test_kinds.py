@@ -36,6 +36,11 @@ def test_a_glora_by_its_order(out, n, rank):
         assert adapters.change_of("m", parts).shape == (out, n)
 
 
+def test_a_glora_of_squares_alone_is_of_the_older_order():
+    """Nothing tells; so ComfyUI takes it."""
+    assert kinds.is_old_glora(new_glora(4, 4, 4))
+
+
 @pytest.mark.parametrize(
     ("shape", "out"),
     [((3, 4, 4), 12), ((1, 3, 4, 4), 12), ((2, 4, 2, 2), 8), ((3, 4, 4, 4), 16)],
@@ -51,6 +56,11 @@ def test_blocks_that_turn_nothing(shape):
     """Not square; odd blocks halved; a stage without its blocks; too few or too many sizes."""
     with pytest.raises(KLoraError, match="do not fit together"):
         adapters.change_of("m", {"oft_blocks": R(shape)})
+
+
+def test_a_rescale_alone_names_the_layer():
+    with pytest.raises(KLoraError, match="layer m has oft_rescale but no oft_blocks"):
+        adapters.change_of("m", {"oft_rescale": R(8, 1)})
 
 
 def test_a_rescale_has_a_number_for_each_row():

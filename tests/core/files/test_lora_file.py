@@ -57,6 +57,7 @@ def test_text_encoder_vectors_and_strangers_are_listed():
     )
     assert list(found.slots) == [Slot(LAYER)]
     text = [item for item in found.left if item.what is What.TEXT]
+    assert {item.reason for item in text} == {files.TEXT_REASON}
     assert [item.name for item in text] == [
         "lora_te1_text_model_encoder_layers_0_mlp_fc1",
         "text_encoder_2.text_model.encoder.layers.0.mlp.fc1",

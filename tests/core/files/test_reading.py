@@ -68,6 +68,43 @@ def test_what_is_left_has_a_name_and_a_reason(key, reason):
     assert len(found.modules) == 1
 
 
+def test_all_that_is_left_is_told():
+    numbered = {"unet:0:up": R(7, 1), "unet:0:down": R(1, 5), "text_encoder:0:up": R(7, 1)}
+    tensors = {
+        **GOOD,
+        **numbered,
+        "text_encoder:0:down": R(1, 5),
+        "anything": R(1),
+        "aword": R(1, 4),
+        "bundle_emb.cat": R(1, 4),
+        f"{OTHER}.set_weight": R(4),
+        "out.0.alpha": R(1),
+        "out.1.lora_up.weight": R(4, 0),
+        "out.1.lora_down.weight": R(0, 4),
+        "out.2.oft_R.weight": R(4, 2, 2),
+        "out.3.dora_scale": R(4, 1),
+        "out.3.row_offset": torch.tensor(0),
+    }
+    found = reading.read_tensors(tensors, {"aword": "<embed>", "anything": "else"})
+    assert {left.keys: (left.what, left.reason.split(",")[0]) for left in found.left} == {
+        ("anything",): (What.TENSOR, "not understood"),
+        ("aword",): (What.TENSOR, "a word's embedding (textual inversion)"),
+        ("bundle_emb.cat",): (What.TENSOR, "a word's embedding (textual inversion)"),
+        (f"{OTHER}.set_weight",): (
+            What.TENSOR,
+            "it replaces the model's values instead of adding to them",
+        ),
+        ("out.0.alpha",): (What.TENSOR, "its layer has no factors that it could scale"),
+        ("out.1.lora_down.weight", "out.1.lora_up.weight"): (What.LAYER, "its rank is 0"),
+        ("out.2.oft_R.weight",): (What.LAYER, "it is PEFT's OFT or BOFT"),
+        ("out.3.dora_scale",): (What.TENSOR, "its layer has no factors that it could scale"),
+        ("out.3.row_offset",): (What.TENSOR, "its layer has no factors that it could scale"),
+        ("text_encoder:0:down", "text_encoder:0:up"): (What.TEXT, "it is told by a number alone"),
+        ("unet:0:down", "unet:0:up"): (What.LAYER, "it is told by a number alone"),
+    }
+    assert [module.raw for module in found.modules] == [LAYER]
+
+
 def test_a_name_that_is_no_text_is_left_by_what_it_prints():
     found = reading.read_tensors({**GOOD, 5: R(1)})
     assert [(left.name, left.keys) for left in found.left] == [("5", ("5",))]

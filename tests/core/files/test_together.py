@@ -155,6 +155,7 @@ def test_what_waits_for_a_model(tmp_path, suffix):
     (torch.save if suffix == ".pt" else save_file)(dora, path)
     found = files.read(path, for_model=True)
     assert list(found.waiting) == [TO_K] and list(found.modules) == ["student.layers.0.odd"]
+    assert found.waiting[TO_K].label == "DoRA" and found.shapes[TO_K] == (8, 8)
     assert not found.slots and files.from_tensors("a", dora, for_model=True).waiting.keys() == {TO_K}
     for reader in (files.read, files.open_lora, lambda path: files.read_all([path])):
         with pytest.raises(KLoraError, match=rf"^a{suffix}: layer {TO_K} is DoRA"):

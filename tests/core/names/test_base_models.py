@@ -192,6 +192,13 @@ def test_a_flattened_name_says_the_same():
     assert words_of(base_model_of(shapes)) == "FLUX.2"
 
 
+def test_a_build_knows_half_of_a_loras_modules_at_least():
+    own = {"double_blocks.18.img_attn.qkv": (3 * H, H)}
+    odd = [{f"odd.thing{i}": (3, 3)} for i in range(2)]
+    assert words_of(base_model_of(own | odd[0])) == "FLUX or Chroma or HunyuanVideo"
+    assert base_model_of(own | odd[0] | odd[1]) is None
+
+
 def test_parts_of_a_fused_weight_are_those_of_its_network():
     part = {"double_blocks.18.img_attn.qkv[0:3072]": (H, H)}
     assert words_of(base_model_of(part)) == "FLUX or Chroma or HunyuanVideo"

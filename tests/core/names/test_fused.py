@@ -25,8 +25,9 @@ ADDED = [("add_q_proj", 0, 9), ("add_k_proj", 9, 9), ("add_v_proj", 18, 9)]
         ("transformer_blocks.3.attn.to_added_qkv", (27, 6), ADDED),
         ("transformer_blocks.3.attn.to_added_qkv", (27, 12), ADDED),
         ("transformer_blocks.3.attn2.to_added_kv", (4, 6), [("add_k_proj", 0, 2), ("add_v_proj", 2, 2)]),
-        # More inputs than outputs.
-        ("transformer_blocks.3.attn.to_qkv", (24, 99), THIRDS),
+        # More inputs than outputs, as many, and none that are known.
+        *(("transformer_blocks.3.attn.to_qkv", (24, n), THIRDS) for n in (99, 24, 0)),
+        ("transformer_blocks.3.attn.to_qkv", (5, 1), [("to_q", 0, 1), ("to_k", 1, 2), ("to_v", 3, 2)]),
     ],
 )
 def test_the_parts_of_a_fused_layer(raw, shape, parts):
@@ -54,6 +55,7 @@ def test_layers_that_are_none(raw):
         ("to_qkv", (25, 8)),
         ("to_qkv", (23, 99)),
         ("to_qkv", (9, 8)),
+        ("to_qkv", (0, 8)),
         ("to_kv", (15, 8)),
         ("to_added_qkv", (20, 8)),
     ],

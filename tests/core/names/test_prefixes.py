@@ -31,6 +31,7 @@ WRAPPED_FLAT = (
         f"my_model_lora_{FLAT}",
         f"Wan21_lora_unet_{FLAT}",
     ),
+    *(f"lora_unet_diffusion_model_dit_{FLAT}", f"lycoris_model_diffusion_model_net_{FLAT}"),
     # By hand, of diffusers' names.
     *(f"unet_{FLAT}", f"unet_unet_{FLAT}", f"transformer_{FLAT}", f"lora_unet_transformer_{FLAT}"),
 )
@@ -58,6 +59,7 @@ def test_the_processor_of_a_flattened_name():
         *("gate_modules.0", "modulation.lin", "transformer_blocks.0.ff.net.0.proj", "model_sampling.x"),
         *("double_blocks.0.img_attn.qkv_lora1", "unet_blocks.0", "pipe", "module", "_orig_mod", "net"),
         *("student.transformer_blocks.0.attn.to_q", "double_blocks.0.processor_module"),
+        *("blocks.0.my_module.lin", "blocks.0.module.lin", "linX"),
     ],
 )
 def test_nothing_else_is_taken_off(path):
@@ -67,6 +69,10 @@ def test_nothing_else_is_taken_off(path):
 def test_what_a_trainer_calls_a_flattened_name_is_kept_for_the_host():
     assert names.unwrapped("module.lora_unet_blocks_0__orig_mod_attn") == "lora_unet_blocks_0_attn"
     assert names.unwrapped("pipe.text_encoder._orig_mod.x") == "text_encoder.x"
+    # Around the model alone, and no letter more.
+    assert names.unwrapped("module.blocks.0.pipe.lin") == "blocks.0.pipe.lin"
+    assert names.unwrapped("blocks.0.linX._orig_mod") == "blocks.0.linX"
+    assert names.module("lora_unet_net_a.b") == ("net_a.b", False)
 
 
 FLUX = {"double_blocks.0.img_attn.qkv": (9216, 3072), "single_blocks.0.linear1": (21504, 3072)}
@@ -75,6 +81,8 @@ FLUX = {"double_blocks.0.img_attn.qkv": (9216, 3072), "single_blocks.0.linear1":
 def test_what_stands_before_a_known_networks_names():
     under = {f"student.ema.{path}": shape for path, shape in FLUX.items()}
     assert names.wrapper_of(under) == "student.ema"
+    assert names.wrapper_of({f"student.{path}": shape for path, shape in FLUX.items()}) == "student"
+    assert names.wrapper_of({"student.time_mod_proj": (8, 8)}) == "student"
     assert names.wrapper_of(FLUX) is None
     # One layer has other names, or the names are nobody's.
     assert names.wrapper_of({**under, "first": (8, 8)}) is None

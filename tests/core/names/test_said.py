@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from klora_core.names import base_model_of, words_of
+from klora_core.names import BaseModel, base_model_of, base_texts, words_of
 
 from .test_base_models import FLUX, LAYERS
 
@@ -74,6 +74,33 @@ def test_by_what_a_trainer_wrote(key, value, name):
 )
 def test_a_text_chooses_among_what_the_layers_leave(build, written, name):
     assert words_of(base_model_of(LAYERS[build][1], {"ss_base_model_version": written})) == name
+
+
+@pytest.mark.parametrize(
+    ("metadata", "texts"),
+    [
+        ({}, {}),
+        (
+            {"ss_base_model_version": "None", "modelspec.architecture": " flux "},
+            {"modelspec.architecture": "flux"},
+        ),
+        (
+            {"base_model": "x", "modelspec.base_model": "y", "other": "z"},
+            {"base_model": "x", "modelspec.base_model": "y"},
+        ),
+        # A name that is understood, where only a training's settings tell.
+        ({"ot_config": '{"model_type": "CHROMA_1"}'}, {"base_model": "Chroma"}),
+        ({"ot_config": '{"model_type": "CHROMA_1"}', "base_model": "x"}, {"base_model": "x"}),
+        ({"ot_config": '{"model_type": "nobody knows"}'}, {}),
+    ],
+)
+def test_what_a_merged_file_says_of_its_base_model(metadata, texts):
+    assert base_texts(metadata) == texts
+
+
+def test_a_long_text_is_looked_at_from_its_beginning():
+    assert base_model_of({}, {"base_model": "x" * 296 + "flux"}) == BaseModel(("FLUX",))
+    assert base_model_of({}, {"base_model": "x" * 297 + "flux"}) is None
 
 
 def test_the_first_text_that_the_layers_allow_is_right():

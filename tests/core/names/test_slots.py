@@ -16,6 +16,8 @@ from klora_core.names import block, depth_key, is_attention, reads_text, transfo
         "time_embed.0 input_blocks.2.1.a input_blocks.10.1.a middle_block.1.a output_blocks.0.1.a "
         "double_blocks.0.img_attn.qkv[0:8] single_blocks.3.linear1 final_layer.linear",
         "patch_embedding blocks.3.ffn.0 blocks.3.ffn.2 head.head",
+        "img_in single_blocks.3.linear1 final_layer.adaLN_modulation.1",
+        "blocks.3.ffn.0 face_adapter.fuser_blocks.0.linear1 audio_injector.injector.0.q head.head",
         # Numbers as numbers, and before names.
         "5.a 10.a a.1",
     ],
@@ -96,6 +98,7 @@ def test_attention(name, expected):
         ("layers.9.attention.qkv", "layers.9"),
         ("transformer_blocks.4.attn.to_q", "transformer_blocks.4"),
         ("img_in", "img_in"),
+        ("proj[0:8]", "proj"),
         ("final_layer.linear", "final_layer"),
     ],
 )

@@ -32,6 +32,13 @@ def test_a_file_is_read_as_a_lora():
     assert file.base_model is None or file.base_model.names
 
 
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_how_many_ranks_are_chosen(k):
+    delta = files.from_tensors("r", tensors(k=torch.tensor(float(k)))).slots[Slot(LAYER)]
+    assert (delta.gate.k, delta.scale) == (k, 3.0 / k)
+    assert torch.equal(delta.gate.bias, tensors()[f"{HEAD}.bias"])
+
+
 def test_without_an_alpha_the_scale_is_one():
     assert files.from_tensors("r", tensors(alpha=None)).slots[Slot(LAYER)].scale == 1.0
     stored = rank_tensors(
