@@ -47,8 +47,6 @@ def check_blocks(
             f"blocks: {strengths.preset} is known of {' and '.join(FAMILIES)} alone, and this is a LoRA of "
             f"another base model. Name its blocks instead: {_listed(own)}."
         )
-    if strengths.preset or not strengths.entries:
-        return
     names = [*own, *others]
     places = dict.fromkeys(block(name) for name in names)
     for entry in strengths.entries:

@@ -132,4 +132,4 @@ def _named(name: str, strength: float) -> Entry:
     last = first if found["last"] is None else int(found["last"])
     if last < first:
         raise KLoraError(f"blocks: {printable(name)} goes down: write {found['name']} {last}-{first}.")
-    return Entry(_ALSO.get(found["name"], found["name"]), strength, first, last)
+    return Entry(found["name"], strength, first, last)

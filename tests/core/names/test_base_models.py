@@ -202,6 +202,9 @@ def test_a_build_knows_half_of_a_loras_modules_at_least():
 def test_parts_of_a_fused_weight_are_those_of_its_network():
     part = {"double_blocks.18.img_attn.qkv[0:3072]": (H, H)}
     assert words_of(base_model_of(part)) == "FLUX or Chroma or HunyuanVideo"
+    last = {f"double_blocks.18.img_attn.qkv[{2 * H}:{3 * H}]": (H, H)}
+    assert words_of(base_model_of(last)) == "FLUX or Chroma or HunyuanVideo"
+    assert base_model_of({f"double_blocks.18.img_attn.qkv[{2 * H + 1}:{3 * H + 1}]": (H, H)}) is None
     assert base_model_of({"double_blocks.18.img_attn.qkv[0:100]": (100, H)}) is None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from klora_core.errors import KLoraError
-from klora_core.names import block, family_of, strengths_of
-from klora_core.names.blocks import check_blocks
+from klora_core.names import Slot, block, family_of, strengths_of
+from klora_core.names.blocks import check_blocks, in_blocks
 
 UNET = {
     "time_embed.0": (8, 8),
@@ -49,6 +51,9 @@ def of(text, names):
         ("  Down 2 : -1;MID:2\nup 11 : 1e-1 ,", UNET, [1, 1, -1, 1, 2, 1, 0.1]),
         ("time_embed: 0, all: 0.25", UNET, [0, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]),
         ("other: 0", UNET, [0, 1, 1, 1, 1, 1, 1]),
+        ("down 1: 10, down 2: -10, down 4: 0", UNET, [1, 10, -10, 0, 1, 1, 1]),
+        # A layer beside the stages whose name ends in a digit.
+        ("mlp1: 0", {"mlp1": (8, 8), "mlp2": (8, 8)}, [0, 1]),
         # The narrower holds, wherever it stands.
         ("down 2: 3, down 1-4: 2, down 0-9: 1, down: 0", UNET, [1, 2, 3, 2, 1, 1, 1]),
         ("down: 0, down 0-9: 1, down 1-4: 2, down 2: 3", UNET, [1, 2, 3, 2, 1, 1, 1]),
@@ -85,7 +90,12 @@ def test_every_name_of_the_map_is_a_name_here():
         ("down: 11", UNET, "give a number"),
         ("down 3-1: 0", UNET, "goes down: write down 1-3"),
         ("mid: 0, middle: 1", UNET, "name a block twice"),
-        ("down 1-2: 0, down 2-3: 1", UNET, "name a block twice"),
+        *(
+            (text, UNET, "name a block twice")
+            for text in ("down 1-2: 0, down 2-3: 1", "down 2-3: 1, down 1-2: 0")
+        ),
+        ("down: 1: 2", UNET, "strength of down is '1: 2'"),
+        ("mlp1-2: 0", {"mlp1": (8, 8), "mlp2": (8, 8)}, "no mlp 1-2 here"),
         (
             "content",
             UNET,
@@ -99,6 +109,40 @@ def test_what_is_refused_in_one_line(text, names, words):
     with pytest.raises(KLoraError, match=words) as told:
         of(text, names)
     assert "\n" not in str(told.value)
+
+
+def test_the_blocks_that_there_are_in_the_order_of_the_network():
+    names = [f"single_blocks.{i}.linear1" for i in (12, 3, 10, 11, 0)]
+    names += ["double_blocks", "double_blocks.7.x", "5.odd", "img_in", "middle_block.1.proj_in"]
+    there = r"There are 5, img_in, mid, double 7, single 0, 3, 10-12; all names them all"
+    with pytest.raises(KLoraError, match=there):
+        of("up: 0", dict.fromkeys(names, (8, 8)))
+
+
+@dataclass(frozen=True)
+class Change:
+    shape: tuple[int, int] = (8, 8)
+
+
+def test_slots_at_strength_0_compete_with_nobody():
+    changes = {Slot(name): Change(shape) for name, shape in UNET.items()}
+    assert in_blocks(changes, "") is changes and in_blocks(changes, " , ") is changes
+    found = in_blocks(changes, "down 1-3: 0, middle: 0.5, up: 1")
+    assert found == {
+        slot: change
+        for slot, change in changes.items()
+        if "input_blocks.4" in slot.name or not slot.name.startswith("input_blocks")
+    }
+    assert not in_blocks(changes, "all: 0")
+    with pytest.raises(KLoraError, match="no up 5 here"):
+        in_blocks(changes, "up 5: 0")
+    assert in_blocks(changes, "up 5: 0", ["output_blocks.5.1.proj_in"]) == changes
+    with pytest.raises(KLoraError, match="content is known of SDXL and FLUX alone"):
+        in_blocks(changes, "content")
+    sdxl = {Slot(name): Change(shape) for name, shape in SDXL.items()}
+    assert [slot.name for slot in in_blocks(sdxl, "style")] == [
+        "output_blocks.1.1.transformer_blocks.9.attn2.to_k"
+    ]
 
 
 def test_a_block_twice_with_one_strength_is_none_too_many():
@@ -122,6 +166,8 @@ def test_further_layers_of_the_network_may_be_named():
         ({**FLUX, "txt_in.individual_token_refiner.blocks.0.self_attn.qkv": (24, 8)}, None),
         ({**FLUX, "single_stream_modulation.lin": (24, 8)}, None),
         ({"output_blocks.3.1.transformer_blocks.0.attn2.to_k": (8, 2048)}, None),
+        ({"output_blocks.1.1.transformer_blocks.0.attn2.to_k": (8, 2048)}, "SDXL"),
+        ({"output_blocks.1.1.transformer_blocks.0.attn2.to_k": (8, 768)}, None),
     ],
 )
 def test_whose_halves_are_known(names, family):
