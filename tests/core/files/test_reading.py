@@ -105,6 +105,18 @@ def test_all_that_is_left_is_told():
     assert [module.raw for module in found.modules] == [LAYER]
 
 
+def test_layers_of_an_unknown_order_alone():
+    unet = {"unet:0:up": R(7, 1), "unet:0:down": R(1, 5)}
+    text = {"text_encoder:0:up": R(7, 1), "text_encoder:0:down": R(1, 5)}
+    for tensors in (unet, {**unet, **text}):
+        with pytest.raises(KLoraError, match="^layer .*:0: it is told by a number alone.* names its layers"):
+            reading.read_tensors(tensors)
+    (left,) = reading.read_tensors(text).left
+    assert (left.name, left.what) == ("text_encoder:0", What.TEXT)
+    with pytest.raises(KLoraError, match="changes only the text encoder"):
+        files.from_tensors("a", text)
+
+
 def test_a_name_that_is_no_text_is_left_by_what_it_prints():
     found = reading.read_tensors({**GOOD, 5: R(1)})
     assert [(left.name, left.keys) for left in found.left] == [("5", ("5",))]
