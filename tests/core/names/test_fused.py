@@ -33,7 +33,9 @@ ADDED = [("add_q_proj", 0, 9), ("add_k_proj", 9, 9), ("add_v_proj", 18, 9)]
 def test_the_parts_of_a_fused_layer(raw, shape, parts):
     stem = raw[: raw.rindex("to_")]
     assert names.is_fused(raw)
-    assert names.parts_of(raw, shape) == tuple(Part(stem + name, *span) for name, *span in parts)
+    found = names.parts_of(raw, shape)
+    assert found == tuple(Part(stem + name, *span) for name, *span in parts)
+    assert all(type(number) is int for part in found for number in part[1:])
 
 
 @pytest.mark.parametrize(

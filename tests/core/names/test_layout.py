@@ -8,6 +8,7 @@ from klora_core.names import OTHER, TABLES, UNET, Layout, layout_of
 from klora_core.names.bases import said
 from klora_core.names.bases.builds.found import BUILDS
 from klora_core.names.sign_table import SIGNS
+from klora_core.names.signs import lines_of
 
 H = 3072
 
@@ -67,7 +68,14 @@ def test_what_tells_the_network(paths, network):
     ],
 )
 def test_what_tells_sdxl_from_sd15(path, expected):
-    assert layout_of({path: (8, 8)}).attention_in_first_up_block is expected
+    assert layout_of({path: (8, 8)}) == Layout(UNET, expected)
+
+
+def test_a_part_of_a_weight_is_looked_up_by_the_weights_name():
+    assert lines_of({"blocks.0.q[0:4]": (4, 8), "head": (2, 8)}) == [
+        "blocks_0_q 4x8 blocks.0.q",
+        "head 2x8 head",
+    ]
 
 
 @pytest.mark.parametrize(
