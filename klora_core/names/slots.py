@@ -78,10 +78,15 @@ def _stage(name: str) -> tuple[int, str | None]:
     return next(i for i, stage in enumerate(stages, 1) if stage is not None), head["number"]
 
 
+def _head(name: str) -> str:
+    """The first part of a slot's name."""
+    return name.partition("[")[0].partition(".")[0]
+
+
 def depth_key(name: str) -> tuple:
     """A sort key: embedders, then the stages in the order the network runs them, then the output."""
     stage = _stage(name)[0]
-    if name.split(".", 1)[0] in _LAST:
+    if _head(name) in _LAST:
         stage = len(_STAGES) + 1
     parts = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in _NUMBER.split(name) if p)
     return stage, parts
@@ -91,7 +96,7 @@ def block(name: str) -> tuple[str, str]:
     """(group, block) of a slot, as a person calls them: ``("down", "down 4")``."""
     stage, number = _stage(name)
     if not stage:
-        return "other", name.split("[", 1)[0].split(".")[0]
+        return "other", _head(name)
     group = _STAGES[stage - 1][1]
     return group, group if group == "mid" or number is None else f"{group} {number}"
 
@@ -99,7 +104,7 @@ def block(name: str) -> tuple[str, str]:
 def transformer_block(name: str) -> str:
     """The transformer block that a slot lies in, by the head of its name; of none its first part alone."""
     found = _BLOCK.match(name)
-    return found[1] if found else name.split("[", 1)[0].split(".")[0]
+    return found[1] if found else _head(name)
 
 
 def reads_text(name: str) -> bool:

@@ -17,6 +17,7 @@ from klora_core.names import block, depth_key, is_attention, reads_text, transfo
         "double_blocks.0.img_attn.qkv[0:8] single_blocks.3.linear1 final_layer.linear",
         "patch_embedding blocks.3.ffn.0 blocks.3.ffn.2 head.head",
         "img_in single_blocks.3.linear1 final_layer.adaLN_modulation.1",
+        "img_in single_blocks.3.linear1 final_proj[0:8]",
         "blocks.3.ffn.0 face_adapter.fuser_blocks.0.linear1 audio_injector.injector.0.q head.head",
         # Numbers as numbers, and before names.
         "5.a 10.a a.1",

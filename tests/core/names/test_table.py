@@ -7,7 +7,7 @@ import pytest
 from klora_core.names import Slot
 from klora_core.names.table import table
 
-TABLE = table(
+TEXTS = (
     """x_embedder img_in
 norm_out.linear final.1~
 pair last.1~pair
@@ -59,7 +59,7 @@ to_q qkv[q]
     ],
 )
 def test_where_a_module_belongs(path, shape, weight, rows, height):
-    found = TABLE.find(path, shape)
+    found = table(*TEXTS).find(path, shape)
     assert (found.slot, found.height, found.swap_halves) == (Slot(weight, rows), height, False)
 
 
@@ -68,7 +68,7 @@ def test_where_a_module_belongs(path, shape, weight, rows, height):
     ["blocks.0.odd", "blocks.x.to_q", "blocks.0", "x_embedder.0", "0.to_q", "sub.7.to_q", "theirs.7.q", ""],
 )
 def test_what_the_table_has_not(path):
-    assert TABLE.find(path, (8, 4)) is None
+    assert table(*TEXTS).find(path, (8, 4)) is None
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_what_the_table_has_not(path):
     ],
 )
 def test_halves_that_change_places(path, shape, swaps):
-    found = TABLE.find(path, shape)
+    found = table(*TEXTS).find(path, shape)
     assert found.swap_halves is swaps and found.slot.rows is None
 
 
 def test_what_others_call_the_blocks():
-    assert TABLE.others == ["blocks_", "blocks_sub_", "others_"]
+    assert table(*TEXTS).others == ["blocks_", "blocks_sub_", "others_"]
     assert table("a b\nblocks.# = blocks.#.x\nc d\nlayers.# = blocks.#\nc d").others == ["layers_"]
 
 
