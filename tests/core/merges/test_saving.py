@@ -204,6 +204,8 @@ def test_what_a_header_tells_of_a_rank_blocks_and_what_was_kept():
     recipe = json.loads(header["klora_merge"])
     assert recipe["kept_energy"] == round(cut.kept_energy(), 6) != round(cut.kept_energy(), 7)
     assert [lora_.get("blocks") for lora_ in recipe["loras"]] == ["down: 0", None]
+    without = json.loads(merge_file.metadata(replace(cut, blocks=()), ("a", "b"))["klora_merge"])
+    assert [list(lora_) for lora_ in without["loras"]] == [["name", "strength", "role"]] * 2
 
 
 def test_trigger_words_of_several_loras_each_once():
@@ -211,6 +213,17 @@ def test_trigger_words_of_several_loras_each_once():
     texts = [{"trigger_words": '["ohwx", "hat"]'}, {"trigger_words": '["hat", "ink style"]'}]
     assert merge_file.metadata(merged, ("a", "b"), texts)[merge_file.TRIGGER] == "ohwx, hat, ink style"
     assert merge_file.TRIGGER not in merge_file.metadata(merged, ("a", "b"))
+
+
+def test_a_file_has_names_kernels_and_words_of_what_it_was_made_of(tmp_path):
+    path, conv = tmp_path / "x.safetensors", Slot("input_blocks.3.0.op")
+    merge_file.save(path, made({conv: lora(12, 90, 2, 1)}), ("a", "b"), "fp32", {conv.weight: (12, 10, 3, 3)})
+    assert load_file(path)["lora_unet_input_blocks_3_0_op.lora_down.weight"].shape[1:] == (10, 3, 3)
+    open_ = made({Slot("transformer_blocks.0.attn.to_q"): lora(16, 16, 2, 1)})
+    merge_file.save(path, open_, ("a", "b"), headers=[{"base_model": "mine"}, {"base_model": "theirs"}])
+    with safe_open(path, "pt") as file:
+        assert all(key.startswith("transformer.transformer_blocks.0.") for key in file.keys())  # noqa: SIM118
+        assert file.metadata()["base_model"] == "mine"
 
 
 def test_a_folder_whose_name_is_no_utf8(tmp_path):
