@@ -224,8 +224,8 @@ def _stored(weight: str, change: LowRank, dtype: torch.dtype) -> tuple[Tensor, T
     if min(sizes) > 0 and all(map(math.isfinite, sizes)):
         shift = round(math.log2(sizes[1] / sizes[0]) / 2)
         up, down = torch.ldexp(up, torch.tensor(shift)), torch.ldexp(down, torch.tensor(-shift))
-    # Copies: a file can't hold tensors that share memory, and merged factors do.
-    stored = up.to(dtype, copy=True).contiguous(), down.to(dtype, copy=True).contiguous()
+    # A copy, as up is one: a file can't hold tensors that share memory, and merged factors do.
+    stored = up.to(dtype).contiguous(), down.to(dtype, copy=True).contiguous()
     if not all(torch.isfinite(extreme) for factor in stored for extreme in factor.aminmax()):
         name = next(key for key, value in DTYPES.items() if value == dtype)
         raise KLoraError(

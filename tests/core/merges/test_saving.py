@@ -236,6 +236,21 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path):
     assert back.metadata["klora_merge"] == merge_file.metadata(merged, ("a", "b"))["klora_merge"]
 
 
+def test_a_folder_that_safetensors_can_t_take(tmp_path, monkeypatch):
+    """Older versions; the file is the same."""
+
+    def refuse(tensors, path, header):
+        "\udce9".encode()
+
+    merged = made({Slot("a.b"): lora(20, 30, 4, 1)})
+    merge_file.save(tmp_path / "one.safetensors", merged, ("a", "b"))
+    monkeypatch.setattr(merge_file, "save_file", refuse)
+    merge_file.save(tmp_path / "other.safetensors", merged, ("a", "b"))
+    one, other = (files.read(tmp_path / f"{name}.safetensors") for name in ("one", "other"))
+    assert one.metadata == other.metadata and "klora_merge" in one.metadata
+    assert torch.equal(one.slots[Slot("a.b")].dense(), other.slots[Slot("a.b")].dense())
+
+
 @pytest.mark.parametrize("lost", [None, torch.tensor(3.0)])
 def test_what_a_disk_does_not_keep_is_said(tmp_path, monkeypatch, lost):
     def save(tensors, path, header):
