@@ -105,11 +105,24 @@ def test_the_most_that_is_merged():
     product = Kron(torch.ones(3 << 13, 1), torch.ones(1, 1 << 14))
     for delta, method in ((wide, "ties"), (product, "linear")):
         check_sizes({Slot("a"): (Term(0, delta, 1.0),)}, named(method), 8)
+    # Factors are never multiplied out for their own sake.
+    larger = LowRank(torch.ones(1, 1).expand(1 << 16, 1), torch.ones(1, 1).expand(1, 1 << 16))
+    check_sizes({Slot("a"): (Term(0, larger, 1.0),)}, named("linear"), 8)
     layer = Kron(torch.ones(64, 64), torch.ones(128, 128))
     terms = {Slot(f"slot.{i}"): (Term(0, layer, 1.0),) for i in range(5)}
     check_sizes(dict(list(terms.items())[:4]), named("linear"), None)
     with pytest.raises(KLoraError, match=r"Layer slot\.0 and others would be of full rank, 2\.7 GB in all"):
         check_sizes(terms, named("linear"), None)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_a_lora_adds_as_factors(half):
+    up, down = torch.randn(6, 2), torch.randn(2, 4)
+    up, down = (up.half(), down.half()) if half else (up, down)
+    term = Term(0, LowRank(up, down, 0.5), -3.0)
+    own, weighted = term.factors(), term.weighted()
+    assert (own.scale, weighted.scale, own.up.dtype) == (0.5, -1.5, torch.float32)
+    torch.testing.assert_close(weighted.dense(), -1.5 * up.float() @ down.float())
 
 
 def test_the_largest_layer_is_named():
@@ -187,6 +200,11 @@ def test_parameters_that_a_method_has_not(method, has):
     with pytest.raises(KLoraError) as raised:
         named(method).values({"mu": 1, "alpha": 2})
     assert str(raised.value) == f"{named(method).label} has no parameter alpha, mu: {has}."
+
+
+def test_a_methods_parameters_are_those_given_and_its_own():
+    assert named("ties").values({"scope": "layer"}) == {"density": 0.2, "scope": "layer"}
+    assert named("ties").values({}) == {"density": 0.2, "scope": "model"}
 
 
 def test_layers_of_the_largest_network_are_no_reason():
