@@ -88,6 +88,14 @@ def test_a_glora_of_all_inputs_of_a_convolution(draw, alpha):
     close(bound(change_of("m", parts), base_of(weight)).dense(), wanted)
 
 
+def test_rows_of_a_glora(draw):
+    weight, sizes = draw(6, 4), {"a1": (4, 2), "a2": (2, 4), "b1": (6, 2), "b2": (2, 4)}
+    parts = {f"glora_{name}": draw(*size) for name, size in sizes.items()}
+    a1, a2, b1, b2 = parts.values()
+    found = bound(change_of("m", parts).cut(2, 3), base_of(weight[2:5])).dense()
+    close(found, (b1 @ b2 + weight @ a1 @ a2)[2:5])
+
+
 @pytest.mark.parametrize("wrong", ["glora_a1", "glora_a2", "both"])
 def test_a_glora_of_another_layer_is_refused(draw, wrong):
     sizes = {"glora_a1": (4, 2), "glora_a2": (2, 4), "glora_b1": (6, 2), "glora_b2": (2, 4)}

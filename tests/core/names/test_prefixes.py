@@ -90,3 +90,5 @@ def test_what_stands_before_a_known_networks_names():
     assert names.wrapper_of({"student": (8, 8)}) is None
     # A part of its own: Anima's adapter, whose blocks have the names of the network's.
     assert names.wrapper_of({"llm_adapter.blocks.0.self_attn.q_proj": (1024, 1024)}) is None
+    for part in ("audio_injector", "3"):
+        assert names.wrapper_of({f"{part}.{path}": shape for path, shape in FLUX.items()}) is None

@@ -103,6 +103,14 @@ def test_a_long_text_is_looked_at_from_its_beginning():
     assert base_model_of({}, {"base_model": "x" * 297 + "flux"}) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "name"), [("flux1", "FLUX"), ("sdxl_base_v1-0", None), ("qwen_image", None)]
+)
+def test_of_sizes_that_nobody_publishes_the_names_leave_what_has_them(written, name):
+    small = {"double_blocks.0.img_attn.qkv": (768, 256)}
+    assert words_of(base_model_of(small, {"ss_base_model_version": written})) == name
+
+
 def test_the_first_text_that_the_layers_allow_is_right():
     texts = {"modelspec.architecture": "stable-diffusion-xl-v1-base", "ss_base_model_version": "chroma"}
     assert words_of(base_model_of(LAYERS["flux"][1], texts)) == "Chroma"
