@@ -147,6 +147,34 @@ def test_the_map_goes_into_a_subgraph_and_out_again(opened, request):
     shot(opened, request, "unpacked")
 
 
+# Who uses what the page calls deprecated: the functions of ours on the way there. A file is read by the
+# page's own code, which is called from old_orders.js.
+DEPRECATED = """() => {
+  LiteGraph.alwaysRepeatWarnings = true
+  klora.deprecated = []
+  LiteGraph.onDeprecationWarning.push((message) => {
+    const ours = new Error().stack.split('\\n').filter((line) => line.includes('/k-lora/js/'))
+    const own = ours.filter((line) => !line.includes('old_orders.js'))
+    if (own.length) klora.deprecated.push([message, ...own])
+  })
+}"""
+
+
+def test_nothing_is_used_that_the_page_calls_deprecated(opened):
+    opened.evaluate(DEPRECATED)
+    load(opened, fresh(STEPS))
+    nothing_drawn(opened)
+    run(opened)
+    settle(opened)
+    go_into_subgraph(opened)
+    opened.evaluate(f"() => {{ {HAND} }}")
+    opened.wait_for_timeout(600)
+    unpack_subgraph(opened)
+    opened.wait_for_timeout(600)
+    assert opened.evaluate("klora.deprecated") == []
+    look_at_fuse(opened)
+
+
 # A LoRA Set in the middle of the page, in front of a node that shows anything.
 BROKEN = """() => {
   const make = (type) => {

@@ -110,7 +110,7 @@ export const carriesLoras = (input) => !input.widget && !WITHOUT_LORAS.includes(
  * @returns {{ node: any, widget: string | null, output?: string } | null}
  */
 export function sourceOf(node, slot, rootGraph) {
-  const link = linkOf(node.graph, node.inputs?.[slot]?.link)
+  const link = linkInto(node, slot)
   return link ? originOf(node.graph, link, rootGraph) : null
 }
 
@@ -119,9 +119,8 @@ export function sourceOf(node, slot, rootGraph) {
  * @param {any} node @param {string} name @param {any} rootGraph @returns {{ node: any, widget: any } | null}
  */
 export function sourceWidget(node, name, rootGraph) {
-  const linked = (/** @type {any} */ input) => input.widget?.name === name && input.link != null
-  const slot = node.inputs?.findIndex(linked) ?? -1
-  const source = slot < 0 ? { node, widget: name } : sourceOf(node, slot, rootGraph)
+  const slot = slotOf(node, name)
+  const source = isLinked(node, slot) ? sourceOf(node, slot, rootGraph) : { node, widget: name }
   const wanted = source?.widget ?? (PLAIN.test(source?.node.type) ? 'value' : null)
   const widget = source?.node.widgets?.find((/** @type {any} */ widget) => widget.name === wanted)
   return source && widget ? { node: source.node, widget } : null
@@ -132,6 +131,23 @@ export function sourceWidget(node, name, rootGraph) {
  * @param {any} node @param {string} name @param {any} rootGraph
  */
 export const widgetValue = (node, name, rootGraph) => sourceWidget(node, name, rootGraph)?.widget.value
+
+/** The input of a node's widget, -1 where it has none. @param {any} node @param {string} widget @returns {number} */
+export const slotOf = (node, widget) =>
+  node.inputs?.findIndex((/** @type {any} */ input) => input.widget?.name === widget) ?? -1
+
+/** Whether something is linked to input `slot` of a node. @param {any} node @param {number} slot */
+export const isLinked = (node, slot) => slot >= 0 && linkInto(node, slot) !== null
+
+/** @param {any} node @param {number} slot */
+function linkInto(node, slot) {
+  const { graph } = node
+  if (!graph) return null
+  if (!node.subgraph) return node.getInputLink?.(slot) ?? null
+  // A subgraph's node answers that for its outputs.
+  const links = node.isInputConnected(slot) ? [...graph.links.values()] : []
+  return links.find((link) => String(link.target_id) === String(node.id) && link.target_slot === slot) ?? null
+}
 
 /** @param {any} graph @param {any} id */
 const linkOf = (graph, id) => (id == null ? null : (graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? null))
@@ -155,34 +171,47 @@ function originOf(graph, link, rootGraph) {
   const host = hostOf(graph, rootGraph)
   const input = host?.inputs?.[link.origin_slot]
   if (!input) return null
-  if (input.link != null) return sourceOf(host, link.origin_slot, rootGraph)
+  if (isLinked(host, link.origin_slot)) return sourceOf(host, link.origin_slot, rootGraph)
   return { node: host, widget: input.widget?.name ?? input.name }
 }
 
 /** @param {any} node @param {any} rootGraph @param {string[]} types @returns {Generator<any>} */
 function* targetsOf(node, rootGraph, types) {
-  for (const output of node.outputs ?? []) {
-    if (types.includes(output.type)) yield* ends(node.graph, output.links ?? [], rootGraph)
+  for (const [slot, { type }] of (node.outputs ?? []).entries()) {
+    if (types.includes(type)) yield* ends(node.graph, linksOut(node, slot), rootGraph)
   }
 }
 
+/** The links out of an output, also to an output of the subgraph around it. @param {any} node @param {number} slot */
+function linksOut(node, slot) {
+  const { graph } = node
+  const into = [...new Set((graph && node.getOutputNodes?.(slot)) ?? [])].flatMap((target) =>
+    (target.inputs ?? []).map((/** @type {any} */ _, /** @type {number} */ at) => linkInto(target, at))
+  )
+  const outer = Array.isArray(graph?.outputs) ? graph.outputs : []
+  const around = outer.flatMap((/** @type {any} */ output) => linksOf(graph, output))
+  const isFrom = (/** @type {any} */ link) => String(link?.origin_id) === String(node.id) && link.origin_slot === slot
+  return [...into, ...around].filter(isFrom)
+}
+
+/** The links at an input or output of a subgraph, inside. @param {any} graph @param {any} side */
+const linksOf = (graph, side) => (side?.linkIds ?? []).map((/** @type {any} */ id) => linkOf(graph, id))
+
 /**
  * The nodes at the far ends of links.
- * @param {any} graph @param {any[]} linkIds @param {any} rootGraph @returns {Generator<any>}
+ * @param {any} graph @param {any[]} links @param {any} rootGraph @returns {Generator<any>}
  */
-function* ends(graph, linkIds, rootGraph) {
-  for (const id of linkIds) {
-    const link = linkOf(graph, id)
+function* ends(graph, links, rootGraph) {
+  for (const link of links) {
     if (!link) continue
     const node = graph.getNodeById(link.target_id)
     if (node?.subgraph) {
-      yield* ends(node.subgraph, node.subgraph.inputs?.[link.target_slot]?.linkIds ?? [], rootGraph)
+      yield* ends(node.subgraph, linksOf(node.subgraph, node.subgraph.inputs?.[link.target_slot]), rootGraph)
     } else if (node) {
       yield node
     } else {
       for (const host of allNodes(rootGraph)) {
-        if (host.subgraph !== graph) continue
-        yield* ends(host.graph, host.outputs?.[link.target_slot]?.links ?? [], rootGraph)
+        if (host.subgraph === graph) yield* ends(host.graph, linksOut(host, link.target_slot), rootGraph)
       }
     }
   }
