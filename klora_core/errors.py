@@ -11,11 +11,13 @@ _LONGEST = 240
 class KLoraError(ValueError):
     """Bad input: one line that names the file, the layer where there is one, and the remedy.
 
-    Control characters in the message are shown as escapes, so that no name reaches a terminal as a command.
+    ``do`` is the remedy where the line begins with it, before any name. Control characters are shown as
+    escapes, so that no name reaches a terminal as a command.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(escaped(message))
+    def __init__(self, message: str, do: str = "") -> None:
+        super().__init__(escaped(f"{do}: {message}" if do else message))
+        self.why, self.do = message, do
 
     def __reduce__(self) -> tuple[Callable[[str], KLoraError], tuple[str]]:
         return _again, (str(self),)
@@ -31,11 +33,11 @@ def _again(message: str) -> KLoraError:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Puts a file's name before the message of a KLoraError."""
+    """Puts a file's name before the message of a KLoraError, behind what to do."""
     try:
         yield
     except KLoraError as error:
-        raise KLoraError(f"{name}: {error}") from error
+        raise KLoraError(f"{name}: {error.why}", error.do) from error
 
 
 def printable(name: object) -> str:

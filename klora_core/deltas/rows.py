@@ -14,6 +14,7 @@ from .remapped import Delta, Deltas
 
 LAYERS = ("shared", "attention")
 _EXAMPLES = 2
+_SAME = "Use LoRAs of the same base model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
     taking_part, beside = _aside(rows(loras, labels_of(roles)), roles)
     shared = [row for row in taking_part if _has_both(row, roles)]
     if not shared:
-        raise KLoraError(_nothing_shared(loras, roles))
+        raise _nothing_shared(loras, roles)
     if layers == "attention" and not any(is_attention(row.slot.name) for row in shared):
         raise KLoraError(
             f"The LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no "
@@ -134,19 +135,22 @@ def _check_heights(loras: Sequence[Deltas], labels: Sequence[str]) -> None:
             if slot.rows is None:
                 first, known = heights.setdefault(slot.weight, (label, delta))
                 if known.shape[0] != delta.shape[0]:
-                    raise KLoraError(_two_sizes(slot.weight, first, known.shape, label, delta.shape))
+                    raise _two_sizes(slot.weight, first, known.shape, label, delta.shape)
     for lora, label in zip(loras, labels, strict=True):
         for slot, delta in lora.items():
             if slot.rows is not None and slot.weight in heights:
                 first, known = heights[slot.weight]
                 if sum(slot.rows) > known.shape[0] or delta.shape[1] != known.shape[1]:
-                    raise KLoraError(_two_sizes(slot.name, first, known.shape, label, delta.shape))
+                    raise _two_sizes(slot.name, first, known.shape, label, delta.shape)
 
 
-def _two_sizes(layer: str, first: str, shape: tuple[int, int], label: str, other: tuple[int, int]) -> str:
-    return (
-        f"Layer {layer} is {_size(shape)} in the {first} LoRA and {_size(other)} in the {label} LoRA: they "
-        "were trained on different base models. Use LoRAs of the same base model."
+def _two_sizes(
+    layer: str, first: str, shape: tuple[int, int], label: str, other: tuple[int, int]
+) -> KLoraError:
+    return KLoraError(
+        f"layer {layer} is {_size(shape)} in the {first} LoRA and {_size(other)} in the {label} LoRA: they "
+        "were trained on different base models.",
+        _SAME,
     )
 
 
@@ -155,7 +159,7 @@ def _check_shapes(row: Row, labels: Sequence[str]) -> None:
     first, shape = sized[0]
     for label, other in sized[1:]:
         if other != shape:
-            raise KLoraError(_two_sizes(row.slot.name, first, shape, label, other))
+            raise _two_sizes(row.slot.name, first, shape, label, other)
 
 
 def _size(shape: tuple[int, int]) -> str:
@@ -210,12 +214,12 @@ def _cut(deltas: Deltas, borders: Mapping[str, set[int]], label: str) -> dict[Sl
     return pieces
 
 
-def _nothing_shared(loras: Sequence[Deltas], roles: Sequence[str]) -> str:
+def _nothing_shared(loras: Sequence[Deltas], roles: Sequence[str]) -> KLoraError:
     changes = "; ".join(f"the {role} {_described(deltas)}" for role, deltas in zip(roles, loras, strict=True))
-    return (
-        f"The {'two ' if len(loras) == 2 else ''}LoRAs share no layer, so nothing can compete. "
-        f"What they change: {changes}. "
-        "They are probably for different base models: use LoRAs of the same one."
+    return KLoraError(
+        f"the {'two ' if len(loras) == 2 else ''}LoRAs share no layer, so nothing can compete. "
+        f"They are probably for different base models. What they change: {changes}.",
+        _SAME,
     )
 
 

@@ -171,6 +171,6 @@ def _unequal(
     one, other = first.base_model, second.base_model
     named = f" ({one} LoRA, {other} LoRA)" if one and other and not one.fits(other) else ""
     return KLoraError(
-        f"Layer {layer} is {' and '.join(sizes)}: they were trained on different base models{named}. "
-        "Use two LoRAs of the same base model."
+        f"layer {layer} is {' and '.join(sizes)}: they were trained on different base models{named}.",
+        "Use LoRAs of the same base model",
     )

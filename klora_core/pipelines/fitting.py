@@ -32,6 +32,7 @@ from ..names import BaseModel, Placed, Slot, base_model_of
 from .places import Layers, inner
 
 _EXAMPLES = 2
+_CHOOSE = "Choose a LoRA made for this model"
 
 
 _Any = Union[Delta, Change]
@@ -73,8 +74,9 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
     if not few_misfits(len(misfits), count):
         path, reason = next(iter(misfits.items()))
         raise KLoraError(
-            f"{file.name}: layer {printable(path)} {reason.removeprefix('it ')} ({len(misfits)} of "
-            f"{count} layers differ). It was trained on another base model: use a LoRA of this one."
+            f"{file.name}: made for another base model: layer {printable(path)} "
+            f"{reason.removeprefix('it ')} ({len(misfits)} of {count} layers differ).",
+            _CHOOSE,
         )
     # After that: names of another base model can fall together in this one.
     if doubled is not None:
@@ -84,10 +86,9 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
         if names.wrapper_of(file.shapes) is not None:
             raise KLoraError(f"{file.name}: {strange(list(changes))}")
         raise KLoraError(
-            f"{file.name}: the model has none of its {len(changes)} layers, such as "
-            f"{_examples(changes)}; it has {_examples(layers.sizes)}. It is for another base model"
-            f"{_named(file.base_model, layers)}: "
-            "choose a LoRA of this one."
+            f"{file.name}: made for another base model{_named(file.base_model, layers)}: the model has none "
+            f"of its {len(changes)} layers, such as {_examples(changes)}; it has {_examples(layers.sizes)}.",
+            _CHOOSE,
         )
     gone = {**left, **misfits}
     more = [

@@ -13,9 +13,9 @@ from .host_lora import HostLora
 def misfits(found: Sequence[Left], layers: int, base: BaseModel | None, model: str) -> KLoraError:
     """The error for a LoRA of whose ``layers`` too many have another size than the model's."""
     return KLoraError(
-        f"layer {found[0].name} {found[0].reason.removeprefix('it ')} ({len(found)} of {layers} layers "
-        f"differ). The LoRA was made for another base model{_pair(base, model)}: load the matching "
-        "checkpoint or another LoRA."
+        f"made for another base model{_pair(base, model)}: layer {found[0].name} "
+        f"{found[0].reason.removeprefix('it ')} ({len(found)} of {layers} layers differ).",
+        _choose(model),
     )
 
 
@@ -25,19 +25,22 @@ def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
         none = f"none of its {len(lora.unknown)} layers exists in this model ({model})"
         if not understood:
             return KLoraError(f"{none}: {strange(lora.unknown)}")
-        example = f"{none}, for example {lora.unknown[0]!r}"
+        example = f"{none}, for example {lora.unknown[0]!r}."
         if lora.base_model and lora.base_model.fits(model):
-            return KLoraError(f"{example}, though it was made for {model}: choose another LoRA.")
+            return KLoraError(f"made for {model}, but {example}", "Choose another LoRA")
         return KLoraError(
-            f"{example}. It was made for another base model{_pair(lora.base_model, model)}: load its "
-            "checkpoint or another LoRA."
+            f"made for another base model{_pair(lora.base_model, model)}: {example}", _choose(model)
         )
     if lora.text or lora.clip:
         return KLoraError(
-            "it changes the text encoder alone, nothing to fuse in the model: use a LoRA loader."
+            "it changes the text encoder alone, nothing to fuse in the model.", "Use a LoRA loader for it"
         )
     what = "only biases and norms" if lora.vectors else "nothing that can be applied"
-    return KLoraError(f"holds {what} for this model ({model}): choose a LoRA with weight layers.")
+    return KLoraError(f"holds {what} for this model ({model}).", "Choose a LoRA with weight layers")
+
+
+def _choose(model: str) -> str:
+    return f"Choose a LoRA made for {model}"
 
 
 def _pair(base: BaseModel | None, model: str) -> str:

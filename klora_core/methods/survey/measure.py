@@ -54,7 +54,7 @@ def survey(
             met = settling.together([list(usable)[number] for number in both])
             pairs.append(_pair(both, met, numbers, columns, settings))
         except KLoraError as error:
-            apart.append(Apart(*both, str(error)))
+            apart.append(Apart(*both, error.why))
         next(tell)
     files = tuple(_info(lora) for lora in usable.values())
     return Survey(files, tuple(pairs), tuple(apart), tuple(lines), tuple(notes), columns, settings)

@@ -143,8 +143,8 @@ def test_what_is_said_of_two_sizes(layer, sizes, headers, named):
     with pytest.raises(KLoraError) as raised:
         files.settle(pair)
     assert str(raised.value) == (
-        f"Layer {layer} is 640 x {sizes[0]} in a and 640 x {sizes[1]} in b: they were trained on different "
-        f"base models{named}. Use two LoRAs of the same base model."
+        f"Use LoRAs of the same base model: layer {layer} is 640 x {sizes[0]} in a and 640 x {sizes[1]} in "
+        f"b: they were trained on different base models{named}."
     )
 
 

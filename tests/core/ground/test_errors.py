@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-from klora_core.errors import KLoraError
+import pytest
+
+from klora_core.errors import KLoraError, naming
 
 
 def test_its_kind_is_shown_without_the_folders_of_its_module():
@@ -15,3 +17,13 @@ def test_its_kind_is_shown_without_the_folders_of_its_module():
 def test_it_passes_from_process_to_process():
     error = pickle.loads(pickle.dumps(KLoraError("a file\x1b: choose another.")))
     assert type(error) is KLoraError and str(error) == "a file\\x1b: choose another."
+
+
+def test_what_to_do_comes_before_the_file_and_its_layers():
+    with pytest.raises(KLoraError) as caught, naming("pair"), naming("style.safetensors"):
+        raise KLoraError("none of its 8 layers is in SDXL.", "Choose a LoRA made for SDXL")
+    assert str(caught.value) == (
+        "Choose a LoRA made for SDXL: pair: style.safetensors: none of its 8 layers is in SDXL."
+    )
+    with pytest.raises(KLoraError, match=r"^a: b\.$"), naming("a"):
+        raise KLoraError("b.")

@@ -33,13 +33,14 @@ def test_a_model_that_is_not_known_is_called_by_its_class(pack):
 
 
 def refused(pack, tensors, network):
-    with pytest.raises(ValueError, match=r"^odd\.safetensors: ") as caught:
+    with pytest.raises(ValueError, match=r"^(Choose a LoRA made for [^:]+: )?odd\.safetensors: ") as caught:
         part(pack, "nodes.loras.read").read(tensors, "odd.safetensors", patcher(network), None)
     return str(caught.value)
 
 
 def test_a_lora_of_another_base_model_is_called_by_both_names(pack):
     text = refused(pack, lora("diffusion_model.double_blocks.3.img_attn.qkv", 18432, 6144), "sd15")
+    assert text.startswith("Choose a LoRA made for SD1.5: odd.safetensors: made for another base model")
     assert "none of its 1 layers exists in this model (SD1.5)" in text
     assert "another base model (FLUX.2 LoRA, SD1.5 checkpoint)" in text
 

@@ -190,7 +190,10 @@ def test_a_lora_of_another_base_model(pack, sd15, pair):
     foreign = {"lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": torch.ones(9, 1)}
     foreign["lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight"] = torch.ones(1, 3)
     text = refusal(pack, sd15, pair[0], named(pack, foreign, "flux-style.safetensors"))
-    assert text.startswith("flux-style.safetensors: none of its 1 layers exists in this model")
+    assert text.startswith(
+        "Choose a LoRA made for SD1.5: flux-style.safetensors: made for another base model"
+    )
+    assert "none of its 1 layers exists in this model" in text
     assert "lora_unet_double_blocks_0_img_attn_qkv" in text
 
 

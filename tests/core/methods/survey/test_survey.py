@@ -146,7 +146,7 @@ def test_who_cannot_be_paired_is_told_with_the_reason(four, tmp_path):
     lines = text(found).splitlines()
     told = lines[lines.index("Can't be paired:") + 1 :][:2]
     assert told[0] == f"  {found.refused[0]}"
-    assert told[1].startswith("  flux.safetensors: with none of the others: The two LoRAs share no layer")
+    assert told[1].startswith("  flux.safetensors: with none of the others: the two LoRAs share no layer")
 
 
 def of_base(path, base):
