@@ -6,7 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .compose import KLoRACompose
 from .fuse import KLoRAFuse
-from .host import serve_sets
+from .host import serve_page
 from .learn import KLoRAPickAndLearn, KLoRAPickLoras, KLoRATrainLora, KLoRATrainMerge
 from .load import KLoRALoadLora, KLoRALoadPair
 from .lora_set import KLoRASet
@@ -23,7 +23,7 @@ class KLoRAExtension(ComfyExtension):
         """Called by the host before it asks for the nodes."""
         serve_info()
         serve_previews()
-        serve_sets()
+        serve_page()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

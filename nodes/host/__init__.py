@@ -10,7 +10,7 @@ from .base_model import known_model, of_file, of_model
 from .file_memo import FileMemo
 from .folders import listed, place_of
 from .names import PREFIX, SUFFIX, HostWeight, Network, layers_of, row_order
-from .page import announce, announce_gates, announce_picture, announce_unseen, keep_set, serve, serve_sets
+from .page import announce, announce_gates, announce_picture, announce_unseen, keep_set, serve, serve_page
 from .rules import RULES
 from .scoring import energies, kept_folder, scores
 from .text_encoders import TextEncoders

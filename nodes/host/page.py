@@ -22,9 +22,11 @@ UNSEEN = "klora.unseen"
 GATES = "klora.gates"
 PICKS = "klora.picks"
 SETS = "/klora/sets/{name}"
+RUNNING = "/klora/running"
 # About a thousand sets of an SDXL pair.
 _LIMIT = 16 << 20
 _SHARED = "klora_page_sets"
+_SHARED_RUNNING = "klora_page_running"
 _own = PageStore(_LIMIT)
 _LOG = logging.getLogger("klora")
 
@@ -43,6 +45,7 @@ def serve(path: str, answer: Answer) -> None:
 def keep_set(page: ForPage, plan: Plan) -> dict[str, Any]:
     """The page's settings, whose set is there for as long as ``plan`` lives and for a good while after."""
     _store().keep(page.name, page.content, plan)
+    _note(None, "sent", page.settings)
     return page.settings
 
 
@@ -68,9 +71,34 @@ async def _answer_set(request: Any) -> web.Response:
     return answer
 
 
-def serve_sets() -> None:
-    """Answer the page's ``GET /klora/sets/NAME``, where a server runs."""
+async def _answer_running(_: Any) -> web.Response:
+    running = _running()
+    if running is None or not running:
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
+    return web.json_response(running, headers={"Cache-Control": "no-store"})
+
+
+def serve_page() -> None:
+    """Answer the page's ``GET /klora/sets/NAME`` and ``GET /klora/running``, where a server runs."""
     serve(SETS, _answer_set)
+    serve(RUNNING, _answer_running)
+
+
+def _running() -> dict[str, Any] | None:
+    """Of the last prompt in which a node told the page something: its id, and what by node."""
+    server = getattr(PromptServer, "instance", None)
+    return None if server is None else vars(server).setdefault(_SHARED_RUNNING, {})
+
+
+def _note(node: str | None, what: str, told: dict[str, Any]) -> None:
+    """Keep what a page is told, for one that is opened again before the run ends. None: the running node."""
+    running, context = _running(), get_executing_context()
+    if running is None or context is None:
+        return
+    if running.get("prompt") != context.prompt_id:
+        running.clear()
+        running.update(prompt=context.prompt_id, nodes={})
+    running["nodes"].setdefault(node or context.node_id, {})[what] = told
 
 
 def announce(node: str | None, mode: str, columns: Columns) -> None:
@@ -82,7 +110,10 @@ def announce(node: str | None, mode: str, columns: Columns) -> None:
     context = get_executing_context()
     # Which node samples it: the page follows its steps.
     sampler = {} if context is None else {"sampler": context.node_id}
-    _send(EVENT, node, {"mode": mode, "x": [moment.x for moment in columns.moments], **sampler})
+    run = {"mode": mode, "x": [moment.x for moment in columns.moments], **sampler}
+    if node is not None:
+        _note(node, "run", run)
+    _send(EVENT, node, run)
 
 
 def announce_unseen(node: str | None, layers: Sequence[str], of: int, whole: bool) -> None:

@@ -51,6 +51,17 @@ def _set_of(server: Server, name: str, **headers: str) -> tuple[int, dict[str, s
         return answer.status, dict(answer.headers), answer.read()
 
 
+def test_what_a_prompt_has_told_its_page_is_there_for_one_that_is_opened_later(server):
+    run = server.run(fused_image(SUBJECT, STYLE, balance=0.15))
+    told = server.get("/klora/running")
+    assert told["prompt"] == run.prompt_id
+    assert told["nodes"]["fuse"]["sent"] == run.outputs["fuse"]["klora"][0]
+    count = told["nodes"]["fuse"]["run"]
+    assert count["mode"] == "steps" and len(count["x"]) > 1 and "sampler" in count
+    again = server.run(fused_image(SUBJECT, STYLE, balance=0.15, seed=3))
+    assert server.get("/klora/running")["prompt"] == again.prompt_id
+
+
 def test_a_run_keeps_its_settings_and_the_server_its_slots_once(server):
     run, turned = (server.run(fused_image(SUBJECT, STYLE, balance=balance)) for balance in (0.0, 0.25))
     (first,), (second,) = (each.outputs["fuse"]["klora"] for each in (run, turned))

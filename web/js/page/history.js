@@ -1,7 +1,10 @@
-// What earlier runs sent, for a page that was reloaded: the server remembers what its nodes showed.
+// What runs sent, for a page that was reloaded: the server remembers what its nodes showed, and what those of the
+// prompt that is running have told.
 
+import { readRun } from '../decision/columns.js'
 import { readSent } from '../decision/document.js'
 
+const RUNNING = '/klora/running'
 // Most reloads follow the run at once; the second look finds it behind cached reruns.
 const LOOKS = [4, 64]
 
@@ -19,10 +22,28 @@ export class History {
   #api
   /** @type {Map<number, Promise<any[]>>} */
   #entries = new Map()
+  /** @type {Promise<any[]> | null} */
+  #now = null
 
   /** @param {any} api */
   constructor(api) {
     this.#api = api
+  }
+
+  /**
+   * What `executionId` told in the prompt of the workflow `workflowId` that is running now, or null.
+   * @param {string} workflowId @param {string} executionId
+   */
+  async runningOf(workflowId, executionId) {
+    this.#now ??= Promise.all([this.#get(RUNNING), this.#get('/queue')])
+    const asked = this.#now
+    setTimeout(() => this.#now === asked && (this.#now = null), 1000)
+    const [told, queue] = await asked
+    const isIt = (/** @type {any[]} */ item) =>
+      item[1] === told?.prompt && item[3]?.extra_pnginfo?.workflow?.id === workflowId
+    const node = queue?.queue_running?.some(isIt) ? told.nodes?.[executionId] : null
+    const sent = readSent(node?.sent)
+    return sent && { sent, run: readRun(node.run) }
   }
 
   /**
@@ -54,15 +75,19 @@ export class History {
 
   /** @param {number} look @returns {Promise<any[]>} */
   async #fetch(look) {
+    /** @type {any[]} */
+    const entries = Object.values((await this.#get(`/history?max_items=${look}`)) ?? {})
+    return entries.sort((a, b) => (b.prompt?.[0] ?? 0) - (a.prompt?.[0] ?? 0))
+  }
+
+  /** @param {string} path @returns {Promise<any>} */
+  async #get(path) {
     try {
-      const answer = await this.#api.fetchApi(`/history?max_items=${look}`)
-      if (!answer.ok) return []
-      /** @type {any[]} */
-      const entries = Object.values(await answer.json())
-      return entries.sort((a, b) => (b.prompt?.[0] ?? 0) - (a.prompt?.[0] ?? 0))
+      const answer = await this.#api.fetchApi(path)
+      return answer.status === 200 ? await answer.json() : null
     } catch {
       // A server that is restarting has nothing to remember.
-      return []
+      return null
     }
   }
 }
