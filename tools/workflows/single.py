@@ -87,7 +87,20 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
         ],
         [[Box("4 · Image", parts.GOLD, 360, image)]],
     )
+    canvas.app([*_PICTURE[: workflow.denoise < 1], *_APP], ["save"])
     return canvas.saved(workflow.id)
+
+
+_PICTURE = [("picture", "image")]
+_APP = [
+    ("pair", "subject_lora"),
+    ("pair", "style_lora"),
+    ("positive", "text"),
+    ("fuse", "balance"),
+    ("sampler", "seed"),
+    ("fuse", "klora_map"),
+]
+"""What app mode asks for, and the live map below it; what it shows is the image."""
 
 
 def _always_on(canvas: Canvas, file: File) -> Json:

@@ -4,6 +4,8 @@ import { readRun } from './decision/columns.js'
 import { readGates } from './decision/gates.js'
 import { readUnseen } from './decision/runs.js'
 import { allNodes, executionIdOf, nodeAt } from './graph/graph.js'
+import { Advanced } from './node/advanced.js'
+import { paint } from './node/colour.js'
 import { ERROR, sayOn } from './node/line.js'
 import { LiveMap } from './node/live_map.js'
 import { tellFiles } from './node/lora_files.js'
@@ -19,6 +21,8 @@ import { sortTemplates, translate } from './page/templates.js'
 import { Toasts, sentenceOf } from './page/toasts.js'
 import { wordsFor } from './view/words.js'
 
+/** What the ids of the pack's nodes begin with. */
+const PACK = 'KLoRA'
 // Whatever gives one plan gets a map.
 const PLAN = 'KLORA_PLAN'
 // LiteGraph's shape of an output that gives a list.
@@ -31,7 +35,7 @@ const SUCCEEDS = 2000
 
 /** @type {Map<object, LiveMap>} */
 const maps = new Map()
-/** Looks again at the files of each loader. @type {Map<object, () => void>} */
+/** Looks again at what else each node shows. @type {Map<object, (() => void)[]>} */
 const looks = new Map()
 const history = new History(api)
 const sets = new SlotSets(api)
@@ -70,7 +74,7 @@ const extension = {
     }
     listen('graphChanged', () => {
       each((map) => map.update())
-      for (const look of looks.values()) look()
+      for (const each of looks.values()) for (const look of each) look()
     })
     sortTemplates(api, import.meta.url)
     followHands()
@@ -92,13 +96,7 @@ const extension = {
   /** @param {any} node */
   nodeCreated(node) {
     const words = wordsFor(locale())
-    const look = tellFiles(node, api, app, words, triggers)
-    if (look) {
-      setTimeout(look)
-      chain(node, 'onConfigure', () => setTimeout(look))
-      chain(node, 'onAdded', () => looks.set(node, look))
-      chain(node, 'onRemoved', () => looks.delete(node))
-    }
+    if (node.comfyClass?.startsWith(PACK)) keep(node, words)
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some(isOnePlan)) return
     const map = new LiveMap(app, node, words)
@@ -149,7 +147,14 @@ async function restore(node, map) {
   if (!map.locator || !map.waits) return
   receive(map, app.nodeOutputs?.[map.locator])
   if (!map.waits || map.succeed(gone())) return
-  const sent = await history.sentOf(app.rootGraph.id, executionIdOf(node, app.rootGraph))
+  const [workflow, id] = [app.rootGraph.id, executionIdOf(node, app.rootGraph)]
+  const now = await history.runningOf(workflow, id)
+  if (now && map.waits && node.graph) {
+    map.recall(now.sent, sets.documentOf(now.sent))
+    if (now.run) map.running(now.run)
+    return
+  }
+  const sent = await history.sentOf(workflow, id)
   if (sent && map.waits && node.graph) map.recall(sent, sets.documentOf(sent))
 }
 
@@ -190,6 +195,20 @@ async function failed(error) {
   const say = (/** @type {string} */ text) => (map ? map.fail(text) : sayOn(node, ERROR, text))
   say(sentence)
   forgive = () => say('')
+}
+
+/** Gives one of the pack's nodes its looks, and keeps them. @param {any} node @param {import('./view/words.js').Words} words */
+function keep(node, words) {
+  paint(node)
+  chain(node, 'onConfigure', (saved) => paint(node, saved))
+  const advanced = Advanced.isFor(node) ? new Advanced(app, node, words) : null
+  const all = [() => advanced?.look(), tellFiles(node, api, app, words, triggers) ?? (() => {})]
+  const again = () => setTimeout(() => all.forEach((look) => look()))
+  again()
+  chain(node, 'onConfigure', again)
+  chain(node, 'onConnectionsChange', again)
+  chain(node, 'onAdded', () => looks.set(node, all))
+  chain(node, 'onRemoved', () => looks.delete(node))
 }
 
 /** Marks the step on each map whose model is the one that a sampler runs now. @param {any} states */

@@ -44,7 +44,6 @@ BUILD = """async () => {
   wire(prompt, 'CONDITIONING', sampler, 'positive')
   wire(avoid, 'CONDITIONING', sampler, 'negative')
   wire(latent, 'LATENT', sampler, 'latent_image')
-  for (const node of [pair, fuse]) Object.assign(node, { color: '#233', bgcolor: '#2f6b3a' })
   // Files that are there: the page frames nodes in red whose files are missing.
   pair.widgets[0].value = 'tiny-subject-sd15.safetensors'
   pair.widgets[1].value = 'tiny-style-sd15.safetensors'

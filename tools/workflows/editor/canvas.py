@@ -18,11 +18,14 @@ GROUP_PAD = 20
 _GREEN = {"color": "#232", "bgcolor": "#353"}
 _BROWN = {"color": "#432", "bgcolor": "#000"}
 COLOURS: dict[str, dict[str, str]] = {
+    "KLoRALoadLora": _GREEN,
+    "KLoRALoadPair": _GREEN,
     "KLoRAFuse": _GREEN,
     "KLoRASweep": _GREEN,
     "KLoRACompose": _GREEN,
     "MarkdownNote": _BROWN,
 }
+"""What the page gives nodes that are added by hand, and notes."""
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Canvas:
     nodes: list[Json] = field(default_factory=list)
     links: list[list[Any]] = field(default_factory=list)
     groups: list[Json] = field(default_factory=list)
+    extra: Json = field(default_factory=dict)
     _named: dict[str, Json] = field(default_factory=dict)
 
     def group(self, title: str, colour: str, at: tuple[int, int], *columns: list[Json]) -> tuple[int, int]:
@@ -97,6 +101,11 @@ class Canvas:
         target["inputs"][place]["link"] = link_id
         self.links.append([link_id, origin["id"], slot, target["id"], place, type_])
 
+    def app(self, inputs: Iterable[tuple[str, str]], outputs: Iterable[str]) -> None:
+        """What the page's app mode shows: widgets, by node and name, and the outputs of nodes."""
+        shown = [[self._named[node]["id"], widget] for node, widget in inputs]
+        self.extra["linearData"] = {"inputs": shown, "outputs": [self._named[node]["id"] for node in outputs]}
+
     def saved(self, id: str) -> Json:
         """The workflow as the editor would save it."""
         return {
@@ -108,7 +117,7 @@ class Canvas:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": {"scale": 0.75, "offset": [120, 120]}},
+            "extra": {"ds": {"scale": 0.75, "offset": [120, 120]}, **self.extra},
             "version": 0.4,
         }
 

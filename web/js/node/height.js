@@ -5,6 +5,9 @@ const PROPERTY = 'klora_map'
 export class NodeHeight {
   #app
   #node
+  #height = 0
+  /** Its rows at the last look. @type {any[]} */
+  #rows = []
 
   /** @param {any} app @param {any} node */
   constructor(app, node) {
@@ -38,6 +41,16 @@ export class NodeHeight {
   restore(height) {
     if (!height) return
     this.#resize(this.#possible(height))
+  }
+
+  /** A choice that brings rows of its own makes the host forget the height: it stays. */
+  keep() {
+    if (this.#byElements) return
+    const rows = (this.#node.widgets ?? []).filter((/** @type {any} */ { serialize }) => serialize !== false)
+    const others = this.#rows.length && this.#rows.some((row) => !rows.includes(row))
+    if (others && this.#node.size[1] < this.#height) this.#resize(this.#possible(this.#height))
+    this.#rows = rows
+    this.#height = this.#node.size[1]
   }
 
   /**

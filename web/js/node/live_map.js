@@ -231,6 +231,8 @@ export class LiveMap {
     const { rootGraph } = this.#app
     if (!node.graph) return
     takePlace(this.#view.element, node, WIDGET)
+    this.#height.keep()
+    watchWidgets(node, this.#watched, () => this.update())
     this.#own = ownSettings(node)
     const { plan } = this.#last
     const decider = plan && deciderOf(plan)
@@ -238,7 +240,6 @@ export class LiveMap {
       this.#view.wait(asideBy(node, rootGraph) ?? (this.#last.gone ? 'gone' : null))
       return
     }
-    watchWidgets(node, this.#watched, () => this.update())
     const settings = decider.settings(readerOf(node, rootGraph), plan)
     const mode = this.#mode()
     const sampler = samplersOf(node, rootGraph)

@@ -90,6 +90,6 @@ function label(node, name, value) {
   const output = node.outputs[slot]
   const short = value && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value
   output.label = short ? `${output.localized_name ?? name}: ${short}` : undefined
-  // Nodes 2.0 draws an output again where it is another object.
-  if (output.constructor !== Object) node.outputs[slot] = new output.constructor(output, node)
+  // Nodes 2.0 draws an output again where it is another object; where links are no part of it, it follows by itself.
+  if (output.constructor !== Object && Object.hasOwn(output, 'links')) node.outputs[slot] = new output.constructor(output, node)
 }

@@ -2,6 +2,11 @@
 // The page's own message says no more than that a node threw an error.
 
 const OURS = 'KLoraError'
+const TOAST = 'klora-toast'
+/** The page's own notices, at the place where the page of before 1.58 shows toasts. */
+const NOTICES = '[data-testid="error-overlay"], [data-testid="queue-notification-banner"]'
+const GAP = 8
+const LOOKS = 300
 
 /** The sentence of an error of this pack, or null. @param {any} error */
 export function sentenceOf(error) {
@@ -14,6 +19,7 @@ export class Toasts {
   #app
   /** @type {(() => void)[]} */
   #shown = []
+  #timer = 0
 
   /** @param {any} app */
   constructor(app) {
@@ -28,14 +34,26 @@ export class Toasts {
       const id = toast.error(summary, { description: detail })
       this.#shown.push(() => toast.dismiss(id))
     } else {
-      const message = { severity: 'error', summary, detail }
+      const message = { severity: 'error', summary, detail, styleClass: TOAST }
       toast?.add?.(message)
       this.#shown.push(() => toast?.remove?.(message))
+      this.#timer ||= window.setInterval(() => this.#makeRoom(), LOOKS)
     }
   }
 
   clear() {
     for (const takeAway of this.#shown) takeAway()
     this.#shown = []
+    clearInterval(this.#timer)
+    this.#timer = 0
+  }
+
+  /** The first of ours goes below what the page itself says there, the others follow it. */
+  #makeRoom() {
+    const [first] = document.getElementsByClassName(TOAST)
+    if (!(first instanceof HTMLElement)) return
+    const bottoms = [...document.querySelectorAll(NOTICES)].map((notice) => notice.getBoundingClientRect().bottom)
+    const top = first.getBoundingClientRect().top - (parseFloat(first.style.marginTop) || 0)
+    first.style.marginTop = `${Math.max(0, Math.max(0, ...bottoms) + GAP - top)}px`
   }
 }

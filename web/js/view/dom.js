@@ -1,4 +1,4 @@
-// The elements of the live map, without behaviour.
+// The elements of the live map; of their behaviour only how a long text folds.
 
 const SVG = 'http://www.w3.org/2000/svg'
 const STYLESHEET = new URL('../../css/live_map.css', import.meta.url).href
@@ -55,6 +55,28 @@ export function showMends(place, { mends = [], plan }, words) {
     button.textContent = words.mend(plan.candidates[candidate].label, label, value)
     button.title = words.mendMore(Math.round(share * 100))
   })
+}
+
+/**
+ * Shows the first lines of a text, and all of it after a click: names and numbers come last.
+ * @param {HTMLElement} element @param {number} lines @param {AbortSignal} [signal] until which it can be clicked
+ */
+export function clamp(element, lines, signal) {
+  Object.assign(element.style, { webkitBoxOrient: 'vertical', cursor: 'pointer' })
+  element.tabIndex = 0
+  const set = (/** @type {boolean} */ open) => {
+    element.style.webkitLineClamp = open ? 'unset' : String(lines)
+    element.setAttribute('aria-expanded', String(open))
+  }
+  const toggle = () => set(element.getAttribute('aria-expanded') !== 'true')
+  element.addEventListener('click', toggle, { signal })
+  element.addEventListener('keydown', (event) => {
+    if (event.key !== ' ' && event.key !== 'Enter') return
+    event.preventDefault()
+    event.stopPropagation()
+    toggle()
+  }, { signal })
+  set(false)
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {string} [className] */

@@ -2,7 +2,7 @@
 // Knows nothing of ComfyUI, nor of any method.
 
 import { mean, sharesOf } from '../decision/decision.js'
-import { build, showMends } from './dom.js'
+import { build, clamp, showMends } from './dom.js'
 import { walked } from './keys.js'
 import { cellAt } from './layout.js'
 import { Painter } from './painter.js'
@@ -12,6 +12,7 @@ import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
 export const OPEN_HEIGHT = 300
+const ERROR_LINES = 3
 
 /**
  * @typedef {import('./telling.js').Shown} Shown
@@ -148,8 +149,9 @@ export class MapView {
   }
 
   #listen() {
-    const { root, header, warning, canvas, even, mends } = this.#parts
+    const { root, header, error, warning, canvas, even, mends } = this.#parts
     const { signal } = this.#end
+    clamp(error, ERROR_LINES, signal)
     const unfold = () => {
       this.#unfolded = !this.#unfolded
       this.#header()

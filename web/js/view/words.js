@@ -33,6 +33,8 @@ const EN = {
   mend: (role, dial, value) => `${role} ${role === 'style' ? 'weak' : 'lost'}? ${dial} ${value}`,
   /** @param {number} percent */
   mendMore: (percent) => `It has ${percent} % of the layers over the run now.`,
+  /** @param {number} count @param {number} set @param {boolean} shown */
+  advanced: (count, set, shown) => `${shown ? '▾' : '▸'} Advanced: ${count}${set ? `, ${set} changed` : ''}`,
   placeMore: 'Rows: layers, from input to output. Columns: steps. It then follows the settings at once.',
   step: 'step',
   x: 'x',
@@ -95,6 +97,7 @@ const ZH = {
   evenMore: '设为让两者在整个运行中各占一半的层的值。',
   mend: (role, dial, value) => `${role === 'style' ? '风格太弱' : '主体丢了'}？${dial} ${value}`,
   mendMore: (percent) => `现在它在整个运行中占 ${percent}% 的层。`,
+  advanced: (count, set, shown) => `${shown ? '▾' : '▸'} 高级：${count} 项${set ? `，已更改 ${set} 项` : ''}`,
   placeMore: '行是层，从输入到输出；列是步数。之后改设置，图立即跟着变。',
   step: '步',
   x: 'x',
@@ -142,6 +145,7 @@ const JA = {
   mend: (role, dial, value) => `${role === 'style' ? 'スタイルが弱い' : '被写体が失われる'}？ ${dial} ${value}`,
   mendMore: (percent) => `今は実行全体でレイヤーの ${percent}% です。`,
   place: '実行すると、各レイヤーが各ステップでどの LoRA を使うかをここに表示します。',
+  advanced: (count, set, shown) => `${shown ? '▾' : '▸'} 詳細設定: ${count}${set ? `(変更 ${set})` : ''}`,
   placeMore: '行はレイヤー(入力から出力へ)、列はステップ。その後は設定の変更にすぐ追従します。',
   step: 'ステップ',
   x: 'x',
