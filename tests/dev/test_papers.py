@@ -31,7 +31,10 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 PATH = re.compile(r"`((?!klora-\w+/\d)[\w.-]+/[\w./-]*|[\w-]+\.(?:py|js|md|json|cff))`")
 TARGET = re.compile(r"`make ([\w-]+)|^make ([\w-]+)$", re.MULTILINE)
 # What is made by a command, or belongs to the host.
-ELSEWHERE = {"demo/", "build/world/", "models/checkpoints", "models/loras"}
+ELSEWHERE = {
+    *("demo/", "build/world/"),
+    *("models/checkpoints", "models/loras", "custom_nodes/k-lora", "user/__klora"),
+}
 
 
 def text(name: str) -> str:
@@ -73,6 +76,21 @@ def test_every_path_in_a_paper_exists(paper: str) -> None:
     here = (REPO / paper).parent
     gone = [p for p in said - ELSEWHERE if not ((here / p).exists() or (REPO / p).exists() or p in names)]
     assert said and gone == []
+
+
+def test_every_template_that_the_readme_advises_is_there() -> None:
+    table = text("README.md").partition("**Which template is for me?**")[2].partition("\n**")[0]
+    advised = set(re.findall(r"\b\d{2}\b", table))
+    assert len(advised) > 15 and advised <= {path.name[:2] for path in (REPO / "workflows").glob("*.json")}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_heading_that_a_paper_points_to_is_there(paper: str) -> None:
+    for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", text(paper)):
+        target = (REPO / paper).parent / file if file else REPO / paper
+        heads = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+        assert anchor in slugs, f"{paper}: {file}#{anchor}"
 
 
 @pytest.mark.parametrize("paper", ["CONTRIBUTING.md", "README.md", "world/README.md"])

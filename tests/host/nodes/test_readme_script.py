@@ -1,4 +1,4 @@
-"""The README's ten lines, run as they are there, against a real server."""
+"""The README's few lines of Python, run as they are there, against a real server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tools.workflows.shipped import api_path_of
 
 ADDRESS = "http://127.0.0.1:8188"
 """Where the README's server listens."""
+CHECKPOINT = "my_checkpoint.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +26,39 @@ def lines():
     return found
 
 
-def test_they_are_ten_and_need_no_package(lines):
+def test_they_are_few_and_need_no_package(lines):
     code = [line for line in lines.splitlines() if line.strip()]
-    assert len(code) == 10
+    assert len(code) == 14
     assert [line for line in code if "import" in line] == ["import json", "import urllib.request"]
     assert ADDRESS in lines
-    assert all(name in lines for name in README_LORAS)
+    assert all(name in lines for name in (*README_LORAS, CHECKPOINT))
 
 
-def test_they_queue_a_workflow_with_their_changes(served, lines, tmp_path):
+def ran(served, lines, folder):
+    """(what they print, the prompt), on a small model."""
     name = re.search(r"workflows/api/([\w-]+)\.json", lines)[1]
     prompt = tiny(json.loads(api_path_of(name).read_text(encoding="utf-8")))
     # The same path from the folder that they run in, with a small model in it.
-    (tmp_path / "workflows" / "api").mkdir(parents=True)
-    (tmp_path / "workflows" / "api" / f"{name}.json").write_text(json.dumps(prompt), encoding="utf-8")
+    (folder / "workflows" / "api").mkdir(parents=True)
+    (folder / "workflows" / "api" / f"{name}.json").write_text(json.dumps(prompt), encoding="utf-8")
     # The test's server cannot have the README's port: it is reached as a proxy for that address.
     env = {**os.environ, "http_proxy": served.url, "no_proxy": ""}
-    ran = subprocess.run(
-        [sys.executable, "-c", lines], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+    done = subprocess.run(
+        [sys.executable, "-c", lines], cwd=folder, env=env, capture_output=True, text=True, timeout=60
     )
-    assert ran.returncode == 0, ran.stderr
-    run = served.wait(ran.stdout.strip())
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), prompt
+
+
+def test_they_print_what_the_server_refuses(served, lines, tmp_path):
+    answer, _ = ran(served, lines, tmp_path)
+    assert answer["error"]["type"] == "prompt_outputs_failed_validation"
+    assert CHECKPOINT in json.dumps(answer["node_errors"])
+
+
+def test_they_queue_a_workflow_with_their_changes(served, lines, tmp_path):
+    answer, prompt = ran(served, lines.replace(CHECKPOINT, "tiny-sd15.safetensors"), tmp_path)
+    run = served.wait(answer["prompt_id"])
     assert run.error is None, run.error
     kinds = {node["class_type"]: key for key, node in prompt.items()}
     document = run.outputs[kinds["KLoRAFuse"]]["klora"][-1]
