@@ -3,7 +3,8 @@
 Read ``loop`` first (how anything is learned), then ``items`` and ``answers`` (from what, and what a model has
 to do), ``chains`` and ``layers`` (how changes with gradients get onto its layers), ``blocks`` and
 ``counting`` (what they cost in memory), ``weighted`` (LoRAs side by side, and how they become one). The
-merges are ``taught``, ``zip_lora`` and ``calibrated``; ``gates`` learn who works by the input.
+merges are ``taught``, ``zip_lora`` and ``calibrated``; ``gates`` learn who works by the input, ``picks`` is
+what a person picked for ``taught``.
 """
 
 from .answers import Known, distance, known, targets
