@@ -17,6 +17,7 @@ from tests.support.learning.node import pictures, train
 # UNets, joint and single streams, cross-attention; pictures and videos; eps, v and flow.
 FAMILIES = {
     "sd15": "plain",
+    "sdxl": "UnZipLoRA",
     "sd35": "CoTo",
     "flux": "CoTo",
     "chroma": "plain",
@@ -215,6 +216,28 @@ def test_a_prompt_of_a_half_reaches_that_half(pack, small):
     key = "lora_unet_blocks_1_cross_attn_v.lora_down.weight"
     assert not torch.equal(one.style_lora[key], other.style_lora[key])
     assert one.lora.keys() == other.lora.keys()
+
+
+def test_in_sdxl_the_blocks_of_the_decoder_belong_to_a_half(pack):
+    """As the authors' code has it; elsewhere both halves have to earn their outputs."""
+    model = loadable("sdxl")
+    prompts = [conditioning("sdxl", seed) for seed in (1, 2, 3)]
+    given = [pictures(model, "sdxl", 1)], prompts[:1], "UnZipLoRA", prompts[1:]
+    made = train(pack, model, *given, steps=3, rate=0.03)
+    shares = {"content": {}, "style": {}}
+    for half, lora in (("content", made.lora), ("style", made.style_lora)):
+        for key in [key for key in lora if key.endswith("lora_up.weight")]:
+            place = re.search(r"(output_blocks_\d+|input|middle)", key).group(1)
+            shares[half].setdefault(place, []).append(float(lora[key].any(dim=1).float().mean()))
+    whole = {place: [set(shares[half][place]) for half in ("content", "style")] for place in shares["style"]}
+    of_content, of_style = [{1.0}, {0.0}], [{0.0}, {1.0}]
+    for number in (0, 2):
+        assert whole[f"output_blocks_{number}"] == of_content
+    for number in (1, 3, 4, 5):
+        assert whole[f"output_blocks_{number}"] == of_style
+    for place in ("input", "middle"):
+        for half in ("content", "style"):
+            assert 0 < max(shares[half][place]) <= 0.35 and min(shares[half][place]) > 0
 
 
 def test_layers_by_kind(pack):
