@@ -133,6 +133,22 @@ def _tall(row: Number) -> Number:
     return row[:, None] if isinstance(row, Tensor) else row
 
 
+def energy_shares(factors: Factors, deltas: Mapping[Slot, LowRank]) -> dict[Slot, tuple[float, ...]]:
+    """How much of a merged LoRA each one of ``factors`` is in a slot: the share of ||dW_i||_F^2 of its ranks.
+
+    ``deltas`` have the LoRAs' ranks side by side, as :meth:`Weighted.folded` gives them; a slot where all is
+    zero is left out.
+    """
+    shares = {}
+    for slot, change in deltas.items():
+        ranks = list(factors.ranks(slot))
+        parts = zip(change.up.double().split(ranks, 1), change.down.double().split(ranks), strict=True)
+        energies = [float(((up.T @ up) * (down @ down.T)).sum()) for up, down in parts]
+        if whole := sum(energies):
+            shares[slot] = tuple(energy / whole for energy in energies)
+    return shares
+
+
 def at_strengths(factors: Factors, strengths: Sequence[float]) -> Weighted:
     """The plain sum at ``strengths``; a LoRA of strength 0 is off."""
     own = [None if strength == 0 else strength for strength in strengths]

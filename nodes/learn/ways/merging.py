@@ -72,6 +72,7 @@ def calibrated(job: Job, name: str) -> Outcome:
         made = train.calibrated(factors, items, on, COPIES, job.seed, together, tick=lambda: bar.update(1))
         unseen = known_alone(on, factors, items, UNSEEN, job.seed + 1000, together)
         lines = telling.beside(on, factors, _whole(made.deltas, on), unseen, together)
+        lines += _energies(job, factors, made.deltas)
     if made.as_sum:
         lines.append(f"{len(made.as_sum)} layers never ran, or run in groups: the plain sum there.")
     return _outcome(job, made.deltas, (), lines)
@@ -89,6 +90,7 @@ def _learned(
         *telling.losses_in_words(made.losses),
         *telling.beside(on, factors, _whole(made.deltas, on), unseen, needs.at_once(TOGETHER)),
         *_numbers(job, made.weighted),
+        *_energies(job, factors, made.deltas),
         *telling.never_ran(on),
         needs.line(),
     ]
@@ -131,6 +133,20 @@ def _numbers(job: Job, weighted: Weighted) -> list[str]:
                 said.append(f"{side} {float(values.mean()):.3f} +- {float(values.std(correction=0)):.3f}")
         if said:
             lines.append(f"{member.name}: {', '.join(said)}")
+    return lines
+
+
+def _energies(job: Job, factors: train.Factors, deltas: Mapping[Slot, LowRank]) -> list[str]:
+    """How much of the result each LoRA is, in all layers and in those where that is least and most."""
+    shares = train.energy_shares(factors, deltas)
+    if not shares:
+        return []
+    lines = ["Share of each LoRA in the result's energy, a layer, on average (least, most):"]
+    for i, member in enumerate(job.members):
+        own = {slot.name: found[i] for slot, found in shares.items()}
+        least, most = min(own, key=own.__getitem__), max(own, key=own.__getitem__)
+        mean = sum(own.values()) / len(own)
+        lines.append(f"  {member.name}: {mean:.0%} ({own[least]:.0%} in {least}, {own[most]:.0%} in {most})")
     return lines
 
 

@@ -14,6 +14,7 @@ from klora_core.train import (
     alone,
     at_strengths,
     distance,
+    energy_shares,
     factored,
     known,
     learned,
@@ -131,6 +132,24 @@ def test_nothing_to_learn_is_said():
         Options(sides="all")
     with pytest.raises(KLoraError, match="at least one picture"):
         taught(rows(1, 2), [], Learning(), SHORT)
+
+
+def test_shares_of_energy_are_those_of_each_lora_s_own_matrix(model):
+    """After columns and rows; a LoRA that is nothing has none, a slot of nothing is left out."""
+    table = rows(1, 2, 3, zero=(1,))
+    made = taught(table, items(5), model, SHORT)
+    found = energy_shares(made.weighted.factors, made.deltas)
+    assert set(found) == set(SLOTS)
+    for row in table:
+        own = []
+        for i, delta in enumerate(row.deltas):
+            m, o = (made.weighted.columns[row.slot][i], made.weighted.rows[row.slot][i])
+            changed = None if m is None else o[:, None] * (delta.up @ delta.down * delta.scale) * m
+            own.append(0.0 if changed is None else float(changed.detach().double().square().sum()))
+        assert found[row.slot] == pytest.approx([each / sum(own) for each in own], rel=1e-4)
+        assert found[row.slot][1] == 0
+    nothing = {slot: LowRank(change.up * 0, change.down) for slot, change in made.deltas.items()}
+    assert energy_shares(made.weighted.factors, nothing) == {}
 
 
 def test_gradients_of_every_term_in_float64():
