@@ -123,9 +123,11 @@ def compose(
     )  # fmt: skip
 
 
-def prompt(canvas: Canvas, text: str, clip: str = "fuse.clip", height: int = 120) -> Json:
-    """What to paint."""
-    return canvas.node("positive", "CLIPTextEncode", (280, height), {"text": text}, title="Prompt", clip=clip)
+def prompt(canvas: Canvas, words: str, clip: str = "fuse.clip", height: int = 120, text: str = "") -> Json:
+    """What to paint: these words, or what the output ``text`` gives."""
+    wires = {"clip": clip, **({"text": text} if text else {})}
+    title = "Encode the prompt" if text else "Prompt"
+    return canvas.node("positive", "CLIPTextEncode", (280, height), {"text": words}, title=title, **wires)
 
 
 def avoid(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:

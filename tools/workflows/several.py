@@ -54,6 +54,19 @@ Who works when, where and how strongly is up to you: *Compose LoRAs* with **As s
 - **blocks**: `down 1-3: 0, mid: 0.5`
 """
 
+_BY_PROMPT = """# LoRAs found by the prompt
+
+The loras folder is searched for a subject and a style that suit the prompt.
+
+**Change first**
+
+1. *Prompt*: what you want to see, with trigger words if you know them.
+2. Run, and read *What was picked*: scores, why, and what was left out.
+
+**The wrong ones?** Sort your files into folders *subjects* and *styles*, or fill **style_files**.
+**A LoRA out of nowhere?** Disconnect *Pick*'s `clip`: trigger words alone count then.
+"""
+
 
 def many_styles(host: HostNodes) -> Json:
     """Two styles to one by Merge LoRAs, then fused with a subject."""
@@ -85,6 +98,23 @@ def lora_stack(host: HostNodes) -> Json:
     ]
     fuse = parts.compose(canvas, "set3", {})
     return _saved(canvas, start, sets, "2 · Roles", fuse, "k-lora-lora-stack", "52")
+
+
+def by_prompt(host: HostNodes) -> Json:
+    """A subject and a style that the prompt finds, composed by K-LoRA."""
+    canvas = Canvas(host)
+    start = [parts.note(canvas, _BY_PROMPT), parts.closed(parts.loader(canvas, SD15.loaders[0]))]
+    text = canvas.node("text", "PrimitiveStringMultiline", (300, 160), {"value": SD15.prompt}, title="Prompt")
+    pick = [
+        canvas.node(
+            "pick", "KLoRAPickLoras", (300, 320), {"prompt": ""}, title="Pick",
+            model="model.MODEL", clip="model.CLIP", prompt="text.STRING",
+        ),
+        canvas.node("why", "PreviewAny", (300, FILL), title="What was picked", source="pick.report"),
+    ]  # fmt: skip
+    fuse = parts.compose(canvas, "pick", {})
+    start.append(text)
+    return _saved(canvas, start, pick, "2 · Pick", fuse, "k-lora-by-prompt", "54", prompt="text.STRING")
 
 
 def by_hand(host: HostNodes) -> Json:
@@ -124,13 +154,23 @@ def _start(canvas: Canvas, text: str) -> list[Json]:
 
 
 def _saved(
-    canvas: Canvas, start: list[Json], before: list[Json], title: str, fuse: Json, prefix: str, last: str
+    canvas: Canvas,
+    start: list[Json],
+    before: list[Json],
+    title: str,
+    fuse: Json,
+    prefix: str,
+    last: str,
+    prompt: str = "",
 ) -> Json:
-    """Files, what is made of them, the fusion, the image; collapsed, what was chosen."""
+    """Files, what is made of them, the fusion, the image; collapsed, what was chosen.
+
+    ``prompt`` is the output that gives the prompt, where a node before has it.
+    """
     steps = SD15.sampling.steps
     size = parts.closed(parts.empty(canvas, SD15.latent, SD15.size))
     image = [
-        parts.prompt(canvas, SD15.prompt),
+        parts.closed(parts.prompt(canvas, "", text=prompt)) if prompt else parts.prompt(canvas, SD15.prompt),
         parts.avoid(canvas, SD15.negative),
         parts.number(canvas, "steps", steps, "Steps"),
         size,

@@ -49,6 +49,7 @@ SHIPPED: dict[str, Shipped] = {
     "k-lora-train-lora": Shipped("16 Train a LoRA for fusion", training.lora),
     "k-lora-train-merge": Shipped("17 Train a merge of two LoRAs", training.merge),
     "k-lora-pick": Shipped("18 Pick and learn, SDXL", training.pick),
+    "k-lora-by-prompt": Shipped("19 LoRAs found by the prompt", several.by_prompt),
 }
 
 

@@ -13,7 +13,7 @@ _LORA = """# Train a LoRA for fusion
 
 **Change first**
 
-1. *Picture*: yours. For several, put *Batch Images* before *Encode*.
+1. *Picture*: yours. For several, put *Batch Images* before *Scale*.
 2. *What it shows*: a word of its own (`sks`), then what it is.
 3. *Prompt*: the same word, something else.
 4. Run. The LoRA is saved in the output folder.
@@ -33,7 +33,7 @@ _MERGE = """# Train a merge
 **Change first**
 
 1. The two *LoRA* loaders: your files, both made for SD1.5.
-2. *Liked*: pictures of the subject in the style. Two here, four are better: a *Batch Images* more.
+2. *Liked*: pictures of the subject in the style. Two here, four are better: wire them to *Batch Images* too.
 3. *prompt* of the training, and *Prompt*: the trigger words of **both** LoRAs.
 4. Run. The LoRA is saved in the output folder.
 
@@ -120,8 +120,8 @@ def merge(host: HostNodes) -> Json:
         canvas.node("liked1", "LoadImage", (280, 328), {"image": "example.png"}, title="Liked 1"),
         canvas.node("liked2", "LoadImage", (280, 328), {"image": "example.png"}, title="Liked 2"),
         canvas.node(
-            "both", "ImageBatch", (280, 56), title="Batch Images", collapsed=True,
-            image1="liked1.IMAGE", image2="liked2.IMAGE",
+            "both", "BatchImagesNode", (280, 76), title="Batch Images", collapsed=True,
+            **{"images.image0": "liked1.IMAGE", "images.image1": "liked2.IMAGE"},
         ),
         canvas.node(
             "scaled", "ImageScaleToTotalPixels", (280, 130),

@@ -11,6 +11,8 @@ from ...host.api_format import Json, WorkflowError, has_control, inputs_of, is_w
 _EDITORS = {"MarkdownNote": ("text",)}
 AFTER_A_RUN = "fixed"
 _UPLOAD = "image"
+# An input of as many sockets as are wired, and one more.
+_GROWS = "COMFY_AUTOGROW_V3"
 
 
 class HostNodes:
@@ -28,8 +30,11 @@ class HostNodes:
         if kind in _EDITORS:
             return [], []
         wired = set(wired)
-        sockets, widgets = [], []
+        sockets, widgets = list[Json](), list[Json]()
         for name, type_, options in inputs_of(self._definition(kind)):
+            if type_ == _GROWS:
+                sockets += _grown(name, options["template"], wired)
+                continue
             item: Json = {"name": name, "type": _type(type_), "link": None}
             if not is_widget(type_, options):
                 sockets.append(item)
@@ -60,6 +65,14 @@ class HostNodes:
 
 def _type(kind: Any) -> str:
     return "COMBO" if isinstance(kind, list) else kind
+
+
+def _grown(name: str, template: Json, wired: set[str]) -> list[Json]:
+    """The sockets of an input that grows: those that are wired, and a free one."""
+    ((_, (type_, *_)),) = template["input"]["required"].items()
+    count = sum(each.startswith(f"{name}.") for each in wired)
+    shown = [f"{template['prefix']}{i}" for i in range(max(template["min"], count + 1))]
+    return [{"label": each, "name": f"{name}.{each}", "type": type_, "link": None} for each in shown]
 
 
 def _values(
