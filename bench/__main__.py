@@ -25,6 +25,8 @@ def _tables(only: str | None, gpu: bool) -> Iterator[Table]:
         yield from sampling.tables(gpu)
     if only == "turning":
         yield from sampling.turning()
+    if only == "learning":
+        yield from sampling.learning()
     if only == "methods":
         yield from sampling.composing()
         yield outside.table()
@@ -37,11 +39,11 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="fail where there is no GPU, instead of skipping")
     parser.add_argument(
         "--only",
-        choices=("scoring", "fuse", "sampling", "turning", "methods"),
+        choices=("scoring", "fuse", "sampling", "turning", "methods", "learning"),
         help="one part, RESULTS.md stays as it is; scoring: memory and what LoKr and LoHa cost in a "
         "layer too; fuse: first Fuse, dial, restart and document. No part of a whole run are turning: a "
         "change between two runs beside core's loader; methods: what the others cost beside K-LoRA, and "
-        "merging",
+        "merging; learning: memory and runs of the model",
     )
     options = parser.parse_args()
     start = time.perf_counter()

@@ -2,7 +2,8 @@
 
 CASE is a model of `host.models`: those of the CPU run with the host set to the CPU, those of the
 GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it;
-`fusing:RANK:FOLDER` measures Fuse itself, `turning` what a change between two runs costs.
+`fusing:RANK:FOLDER` measures Fuse itself, `turning` what a change between two runs costs, `learning` counts
+what learning takes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from tools.host.inprocess import enter_host
 
 from .host import fusing, turning
+from .sampling import LEARNING
 from .tables import Table
 
 
@@ -40,6 +42,10 @@ def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
         from .host.composing import measure
 
         name = name.removeprefix("composing:")
+    if name == LEARNING:
+        from .host.learning import tables
+
+        return tables()
     if name.startswith(f"{fusing.CASE}:"):
         _, rank, folder = name.split(":", 2)
         return list(fusing.measure(int(rank), folder))

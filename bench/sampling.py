@@ -13,6 +13,7 @@ from .processes import in_host
 from .tables import Table, skipped
 
 CPU_CASES = ("sd15", "sdxl-shallow")
+LEARNING = "learning"
 COMPOSING_CASE = "composing:sdxl-shallow"
 GPU_CASES = {"gpu:sdxl": ("SDXL, 1024 x 1024, bf16", 12), "gpu:flux": ("FLUX format, 1024 x 1024, bf16", 34)}
 _GPU_TITLE = "Step time on the GPU"
@@ -41,6 +42,14 @@ def composing() -> Iterator[Table]:
         yield from in_host(str(require_host().python), COMPOSING_CASE)
     except HostError as error:
         yield skipped("Composing methods", _HEAD, [COMPOSING_CASE], str(error))
+
+
+def learning() -> Iterator[Table]:
+    """What learning takes of memory and of runs, or a table that says why not."""
+    try:
+        yield from in_host(str(require_host().python), LEARNING)
+    except HostError as error:
+        yield skipped("Learning", _HEAD, [LEARNING], str(error))
 
 
 def tables(gpu: bool = False) -> Iterator[Table]:
