@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,9 +127,16 @@ def _read(source: Source, name: str) -> files.LoraFile:
 
 
 def _plain(items: Sequence[Item], device: torch.device) -> list[Item]:
-    """Without the graphs of what encoded them; items of one condition share it still."""
-    conditions = {id(item.condition): _detached(item.condition, device) for item in items}
-    return [Item(item.latent.detach().cpu().float(), conditions[id(item.condition)]) for item in items]
+    """Without the graphs of what encoded them. Items of the same tensors have one condition, and so may be
+    in one call."""
+    conditions = {_key(item.condition): _detached(item.condition, device) for item in items}
+    return [Item(item.latent.detach().cpu().float(), conditions[_key(item.condition)]) for item in items]
+
+
+def _key(value: Any) -> Hashable:
+    return (
+        tuple((name, _key(each)) for name, each in value.items()) if isinstance(value, Mapping) else id(value)
+    )
 
 
 def _detached(value: Any, device: torch.device) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import re
 
 import comfy.model_management
 import comfy.sd
@@ -82,6 +83,8 @@ def test_taught_learns_and_gives_an_ordinary_lora(pack, world, set_of):
     sums = [float(value) for name, value in said.items() if name.startswith("plain sum")]
     assert len(sums) == 3 and float(said["what was learned"]) < min(sums)
     assert "columns 0." in report and "rows " in report and "Memory: " in report
+    shares = re.findall(r"LoRA: (\d+)% \((\d+)% in \S+, (\d+)% in \S+\)", report)
+    assert len(shares) == 2 and sum(int(mean) for mean, _, _ in shares) in (99, 100, 101)
     by_core = comfy.sd.load_lora_for_models(world, None, dict(lora), 1.0, 0)[0]
     assert torch.equal(picture(model), picture(by_core))
     assert torch.equal(picture(world), before) and not left_on(world)
@@ -196,7 +199,9 @@ def test_calibrated_is_nearer_to_each_than_the_plain_sum(pack, world, set_of):
     more = {**SHORT, "pictures": 2, "sampling_steps": 4}
     lora, _, report, loss = run(pack, world, given, {"method": "calibrated"}, prompts=prompts(*PAIR), **more)
     said = dict(
-        line.strip().split(": ") for line in report.splitlines() if line.startswith("  ") and ": " in line
+        line.strip().split(": ")
+        for line in report.splitlines()
+        if line.startswith(("  plain sum", "  what was learned"))
     )
     errors = {name: sum(map(float, values.split(", "))) for name, values in said.items()}
     assert errors["what was learned"] < errors["plain sum at 1"] and loss == {"loss": []}
@@ -221,7 +226,7 @@ def test_three_loras(pack, world, set_of):
             "^Write one line of prompts for each LoRA: these are 3 for 2 LoRAs",
         ),
         ("calibrated", {"prompts": "a"}, "^Write what to ask style LoRA for"),
-        ("mole", {}, "^method must be one of taught, ZipLoRA, calibrated"),
+        ("mixture", {}, "^method must be one of taught, ZipLoRA, calibrated, MoLE gate, Arrow, got"),
     ],
 )
 def test_what_is_missing_is_said(pack, world, set_of, method, more, message):
