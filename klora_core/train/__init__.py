@@ -16,14 +16,5 @@ from .items import Copy, Item, Model, Noised, copies, drawn, noised, together
 from .layers import Change, Changes, Layers
 from .loop import Callback, Group, Keep, Loop, Pace, State, Terms
 from .taught import SIDES, Learned, Options, begun, taught
-from .weighted import (
-    Factors,
-    Weighted,
-    alone,
-    at_strengths,
-    energy_shares,
-    factored,
-    learned,
-    parameters,
-)
+from .weighted import Factors, Weighted, alone, at_strengths, energy_shares, factored, learned, parameters
 from .zip_lora import ZipOptions, overlap, zip_lora
