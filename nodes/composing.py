@@ -90,6 +90,8 @@ class Composed(NamedTuple):
     model: Any
     clip: Any | None
     plan: Plan
+    silent: Sequence[set[str]] = ()
+    """The names of each LoRA's slots that its blocks leave it nothing in."""
 
     @property
     def report(self) -> str:
@@ -112,9 +114,11 @@ def compose(
     """
     done = composed(model, clip, members, make, other_layers, progress, node)
     return io.NodeOutput(
-        *done,
+        done.model,
+        done.clip,
+        done.plan,
         f"{done.report}\n\n{NOT_SAVED}",
-        ui={"klora": [keep_set(for_page(done.plan, COLUMNS), done.plan)]},
+        ui={"klora": [keep_set(for_page(done.plan, COLUMNS, done.silent), done.plan)]},
     )
 
 
@@ -177,7 +181,15 @@ def composed(
         [*warnings_for(model, loras, names, labels, method.adds), *_idle(labels, slots)],
     )
     patched = to_model(model, plan, rows, loras, node, remembered.digests)
-    return Composed(patched, to_clip(clip, loras, [member.on_clip for member in members]), plan)
+    return Composed(
+        patched, to_clip(clip, loras, [member.on_clip for member in members]), plan, _silent(loras, slots)
+    )
+
+
+def _silent(loras: Sequence[HostLora], slots: Sequence[Deltas]) -> list[set[str]]:
+    return [
+        {slot.name for slot in lora.slots.keys() - own.keys()} for lora, own in zip(loras, slots, strict=True)
+    ]
 
 
 def _contents(members: Sequence[Member]) -> list[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from .. import palette
 from ..loras import STYLE, SUBJECT
-from ..plan import Plan, choice_words, head
+from ..names import depth_key
+from ..plan import Plan, PlanSlot, choice_words, head
 
 SET_SCHEMA = "klora-slots/1"
 # Of the head of a plan's document. ``loras`` says what the keys of single roles say.
@@ -30,10 +31,12 @@ class ForPage(NamedTuple):
     content: bytes
 
 
-def for_page(plan: Plan, steps: int) -> ForPage:
+def for_page(plan: Plan, steps: int, silent: Sequence[Collection[str]] = ()) -> ForPage:
     """Both parts; where the page knows no steps of a run, it divides the run into ``steps`` columns.
 
     Of the slots there is what the page needs and can't work out, every number as exact as it is here.
+    ``silent`` names, for each LoRA, the slots that its blocks leave it nothing in: a page on which a person
+    paints blocks shows them too, so that what was taken can be given back.
     """
     columns = plan.progress.of_steps(steps)
     whole = head(plan, columns)
@@ -44,12 +47,32 @@ def for_page(plan: Plan, steps: int) -> ForPage:
     if not plan.method.live:
         for entry, word in zip(slots, choice_words(plan, columns), strict=True):
             entry["choice"] = word
+    if plan.method.follows_when:
+        slots = _with_silent(slots, silent[: len(plan.taking_part)])
     parts = {**_of_the_loras(plan, steps, whole), "columns": _columns(slots)}
     content = json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     name = hashlib.blake2b(content, digest_size=16).hexdigest()
     settings = {key: value for key, value in whole.items() if key not in _OF_THE_LORAS}
     settings["loras"] = [{key: lora[key] for key in lora if key != "alone"} for lora in whole["loras"]]
     return ForPage({**settings, "set": name}, name, content)
+
+
+def _with_silent(slots: list[dict[str, Any]], silent: Sequence[Collection[str]]) -> list[dict[str, Any]]:
+    """The slots, and those where nobody is left, by depth; ``silent`` says who could be there."""
+    if not any(silent):
+        return slots
+    weights = [{name.partition("[")[0] for name in names} for names in silent]
+    there = {slot["name"].partition("[")[0] for slot in slots}
+    more = {name for names in silent for name in names if name.partition("[")[0] not in there}
+    found = [*slots, *(_nobodys(PlanSlot(name, (0, 0))) for name in more)]
+    for slot in found:
+        own = slot["name"].partition("[")[0]
+        slot["silent"] = [i for i, of in enumerate(weights) if own in of and i not in slot["there"]]
+    return sorted(found, key=lambda slot: depth_key(slot["name"]))
+
+
+def _nobodys(slot: PlanSlot) -> dict[str, Any]:
+    return {"name": slot.name, "block": slot.block, "group": slot.group, "there": []}
 
 
 def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +94,15 @@ def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, 
             "defaults": plan.method.defaults(),
             "steps": steps,
             "said": [*plan.not_applied, *plan.warnings],
+            **(_for_painting(plan) if plan.method.follows_when else {}),
         },
     }
+
+
+def _for_painting(plan: Plan) -> dict[str, Any]:
+    """What a map of single LoRAs takes, and of more of them together than the run had."""
+    colours = palette.candidates(palette.COUNT)
+    return {"labels": list(plan.taking_part), "colours": [list(pair) for pair in colours]}
 
 
 def _columns(slots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 REPO = Path(__file__).parents[2]
 DOCS = REPO / "web" / "docs"
 JS = REPO / "web" / "js"
-PAGE_WORDS = "view/words.js", "methods/words.js"
+PAGE_WORDS = "view/words.js", "view/brush_words.js", "methods/words.js"
 LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir() if path.name != "en")
 NODES = sorted(path.stem for path in DOCS.glob("*.md"))
 GROUPS = "inputs", "outputs"
@@ -25,6 +25,8 @@ NO_WORDS_OF_THE_PAGE = {
     ("methods/index.js", "LoRA Switch"),
     ("methods/index.js", "LoRA Composite"),
     ("methods/index.js", "As scheduled"),
+    # A choice of LoRA Set.
+    ("graph/rows.js", "all other"),
     # CSS.
     ("node/line.js", "11px/1.35 Inter, system-ui, sans-serif"),
     ("view/telling.js", "linear-gradient(to right, ..)"),

@@ -25,7 +25,7 @@ def test_web_js_is_well_typed():
 
 def test_what_all_methods_share_names_none():
     js = REPO / "web" / "js"
-    shared = [path for room in ("decision", "view") for path in sorted((js / room).glob("*.js"))]
+    shared = [path for room in ("decision", "view") for path in sorted((js / room).rglob("*.js"))]
     assert len(shared) > 10
     for path in shared:
         text = path.read_text(encoding="utf-8")

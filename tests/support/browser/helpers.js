@@ -29,18 +29,30 @@ window.klora = {
     const detail = { node, display_node: node, output: { klora: [document] }, prompt_id: 'none' }
     api.dispatchEvent(new CustomEvent('executed', { detail }))
   },
-  // The colour in the middle of each cell, as #rrggbb, [slots][columns].
-  async cells(slots, count) {
-    const { layout } = await import('/extensions/k-lora/js/view/layout.js')
-    const { fontOf } = await import('/extensions/k-lora/js/view/drawing.js')
+  // Where a map of these slots and so many columns lies on its canvas.
+  async place(slots, count) {
+    const { layout } = await import('/extensions/k-lora/js/view/canvas/layout.js')
+    const { fontOf } = await import('/extensions/k-lora/js/view/canvas/drawing.js')
     const canvas = klora.root().querySelector('canvas')
     const { width, height } = canvas
     const k = width / canvas.offsetWidth
-    const ctx = canvas.getContext('2d')
     const pen = document.createElement('canvas').getContext('2d')
     pen.font = fontOf(k, getComputedStyle(canvas).fontFamily)
     const measure = (text) => pen.measureText(text).width
-    const { map, columns, rows } = layout({ slots, count, width, height, k, measure })
+    return layout({ slots, count, width, height, k, measure })
+  },
+  // The middle of a cell on the page; of a row of null the axis below the map.
+  async point(slots, count, slot, column) {
+    const { map, columns, rows, width } = await klora.place(slots, count)
+    const box = klora.root().querySelector('canvas').getBoundingClientRect()
+    const x = (columns[column] + columns[column + 1]) / 2
+    const y = slot === null ? map.bottom + 6 : map.top + (rows.tops[slot] + rows.bottoms[slot]) / 2
+    return [box.left + (x * box.width) / width, box.top + (y * box.width) / width]
+  },
+  // The colour in the middle of each cell, as #rrggbb, [slots][columns].
+  async cells(slots, count) {
+    const ctx = klora.root().querySelector('canvas').getContext('2d')
+    const { map, columns, rows } = await klora.place(slots, count)
     const hex = ([r, g, b]) => '#' + [r, g, b].map((v) => v.toString(16).padStart(2, '0')).join('')
     return slots.map((_, slot) => Array.from({ length: count }, (_, column) => {
       const x = (columns[column] + columns[column + 1]) >> 1

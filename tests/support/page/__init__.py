@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ def why_not() -> str | None:
     return None if major >= OLDEST else f"node {said} is older than {OLDEST}"
 
 
-def sent(plan: Plan, steps: int) -> dict[str, Any]:
+def sent(plan: Plan, steps: int, silent: Sequence[Collection[str]] = ()) -> dict[str, Any]:
     """The whole document that the page makes of what is sent to it."""
-    found = page_document.for_page(plan, steps)
+    found = page_document.for_page(plan, steps, silent)
     settings = {key: value for key, value in found.settings.items() if key != "set"}
     slots = json.loads(found.content)
     columns = {key: list(_values(column)) for key, column in slots.pop("columns").items()}

@@ -9,7 +9,8 @@ export const NOBODY = -1
  * or null. `headline` and `facts` are lines to read, `course(locale)` what happens over the run; `about(slot, locale)`
  * says more of one slot, or ''. `supposed`: the columns are steps of a run that is only supposed, since the method
  * counts each run's own. `mixed` is [slots, columns, candidates], how much of each a cell has, where candidates work
- * together there.
+ * together there; `depths`, like `choices`, how strong what works there is, 1 for the strongest. `document` is what is
+ * drawn, where that is another than the one that was decided of.
  * @typedef {import('./columns.js').Columns} Columns
  * @typedef {import('./document.js').PlanDocument} PlanDocument
  * @typedef {{
@@ -17,6 +18,8 @@ export const NOBODY = -1
  *   passes: number,
  *   choices: Int8Array,
  *   mixed?: Float32Array,
+ *   depths?: Float32Array,
+ *   document?: PlanDocument,
  *   curve: { name: string, at: (x: number) => number } | null,
  *   headline: string,
  *   facts: string[],
@@ -30,12 +33,17 @@ export const NOBODY = -1
  * the widgets that decide too and can't be followed; without it no widget can. `even` is the value of the
  * widget `dial` that gives the second candidate a share of the layers.
  * `mends` says for a candidate of too little what gives it more: its share of the layers, and a dial's value.
+ * `byRows`: it follows the rows of LoRA Set, those of the LoRAs that take part, null where one can't be told; of one
+ * that is `painting` it shows that alone.
+ * @typedef {import('./when.js').When & { blocks: string }} Row
+ * @typedef {{ rows: (Row | null)[], painting: number | null }} ByHand
  * @typedef {(name: string, otherwise: any) => any} Read
  * @typedef {{ candidate: number, share: number, dial: string, value: number | string }} Mend
  * @typedef {{
  *   fixed?: string[],
  *   accepts: (document: PlanDocument) => boolean,
- *   settings: (read: Read, document: PlanDocument) => any,
+ *   byRows?: boolean,
+ *   settings: (read: Read, document: PlanDocument, hand?: ByHand) => any,
  *   settingsOf: (document: PlanDocument) => any,
  *   same: (one: any, other: any) => boolean,
  *   decide: (document: PlanDocument, settings: any, columns: Columns) => Decision,

@@ -16,12 +16,13 @@ const ROLES = ['background', 'panel', 'band', 'muted', 'text', 'cursor', 'cursor
  *   progress: { mode: string },
  *   steps: number,
  *   passes: number,
- *   loras: { name: string, role: string }[],
+ *   loras: { name: string, role: string, blocks?: string }[],
  *   candidates: Candidate[],
  *   facts: string[],
  *   slots: Slot[],
  *   page: {
- *     palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number, said?: string[]
+ *     palette: { dark: Colours, light: Colours }, defaults: Record<string, any>, steps: number, said?: string[],
+ *     labels?: string[], colours?: [string, string][]
  *   }
  * } & Record<string, any>} PlanDocument
  * As the server sends it: what is the same for all runs of its LoRAs is in a set of that name, or all is here, as

@@ -23,14 +23,28 @@ export const labelOf = (node, name) => widgetOf(node, name)?.label ?? name
  * Sets a widget of `node`, or the one that a link takes its value from, as a hand would.
  * @param {any} node @param {string} name @param {any} value @param {any} app
  */
-export function setWidget(node, name, value, app) {
-  const own = widgetOf(node, name)
-  const found = own && sourceWidget(node, own.name, app.rootGraph)
-  if (!found) return
+export const setWidget = (node, name, value, app) => setWidgets(node, { [name]: value }, app)
+
+/**
+ * The same of several at once, as one change: what is that already is left alone.
+ * @param {any} node @param {Record<string, any>} values @param {any} app
+ */
+export function setWidgets(node, values, app) {
+  const found = Object.entries(values).flatMap(([name, value]) => {
+    const own = widgetOf(node, name)
+    const source = own && sourceWidget(node, own.name, app.rootGraph)
+    return source && source.widget.value !== value ? [{ ...source, value }] : []
+  })
+  if (!found.length) return
+  // The graph tells its listeners, the canvas the page's history: so this is one step of undo.
   node.graph?.beforeChange?.()
-  found.widget.value = value
-  found.widget.callback?.(value, app.canvas, found.node)
+  app.canvas?.emitBeforeChange?.()
+  for (const { node: owner, widget, value } of found) {
+    widget.value = value
+    widget.callback?.(value, app.canvas, owner)
+  }
   node.graph?.afterChange?.()
+  app.canvas?.emitAfterChange?.()
   app.canvas?.setDirty?.(true, true)
 }
 

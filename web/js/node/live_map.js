@@ -10,6 +10,7 @@ import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, 
 import { deciderOf, fixedBy } from '../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
 import { passGestures } from './gestures.js'
+import { Hand } from './hand.js'
 import { NodeHeight } from './height.js'
 import { takePlace } from './place.js'
 
@@ -42,6 +43,7 @@ export class LiveMap {
   /** @type {WeakSet<object>} */
   #watched = new WeakSet()
   #runs = new Runs()
+  #hand
   /** @type {Columns | null} */
   #columns = null
   /** What the gates of the last run were, and of which decisions. @type {{ gates: Gates, of: string | null } | null} */
@@ -55,6 +57,7 @@ export class LiveMap {
     this.#app = app
     this.#node = node
     this.#words = words
+    this.#hand = new Hand(app, node)
     this.#height = new NodeHeight(app, node)
     this.#view = this.#attach()
     this.#height.take()
@@ -202,6 +205,17 @@ export class LiveMap {
       onSet: ({ dial, value }) => {
         setWidget(node, dial, value, this.#app)
         this.update()
+      },
+      painting: {
+        choose: (lora) => {
+          this.#hand.choose(lora)
+          this.update()
+        },
+        stroke: (stroke, done) => {
+          const { plan } = this.#last
+          if (plan && this.#columns) this.#hand.stroke(stroke, done, plan, this.#columns.xs)
+          this.update()
+        }
       }
     })
     this.#end = new AbortController()
@@ -240,13 +254,15 @@ export class LiveMap {
       this.#view.wait(asideBy(node, rootGraph) ?? (this.#last.gone ? 'gone' : null))
       return
     }
-    const settings = decider.settings(readerOf(node, rootGraph), plan)
+    const read = readerOf(node, rootGraph)
+    const settings = decider.settings(read, plan, decider.byRows ? this.#hand.rows(plan) : undefined)
+    const painting = decider.byRows ? this.#hand.painting(plan) : null
     const mode = this.#mode()
     const sampler = samplersOf(node, rootGraph)
     const run = this.#runs.shown(mode, sampler.shape)
     const asked = columnsFor({ mode, run, sampler, resolution: plan.page.steps })
     const hint = this.#hint(plan, settings, mode)
-    const seen = JSON.stringify([settings, asked.kind, [...asked.xs], asked.run, hint])
+    const seen = JSON.stringify([settings, painting, asked.kind, [...asked.xs], asked.run, hint])
     if (seen === this.#seen) return
     this.#seen = seen
     const decided = decider.decide(plan, settings, asked)
@@ -258,7 +274,7 @@ export class LiveMap {
     const dial = decider.dial ?? ''
     const even = value === null ? null : { dial, label: labelOf(node, dial), value }
     const mends = decider.mends?.(plan, settings, decision.columns).map((mend) => ({ ...mend, label: labelOf(node, mend.dial) }))
-    this.#view.show({ plan, decision, hint, even, mends })
+    this.#view.show({ plan: decision.document ?? plan, decision, hint, even, mends, painting })
   }
 
   /** @param {PlanDocument} plan @param {any} settings @param {string} mode */

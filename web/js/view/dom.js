@@ -36,10 +36,13 @@ export function build() {
   even.type = 'button'
   const mends = element('span', 'klora-mends')
   const buttons = element('p', 'klora-buttons')
-  buttons.append(even, mends)
+  const brushes = element('span', 'klora-brushes')
+  const strength = element('input', 'klora-strength')
+  Object.assign(strength, { type: 'number', min: '-10', max: '10', step: '0.1', value: '0', hidden: true })
+  buttons.append(even, mends, brushes, strength)
   status.append(where, when, buttons)
   root.append(stylesheet(), header, error, warning, place, canvas, status)
-  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends }
+  return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends, brushes, strength }
 }
 
 /**

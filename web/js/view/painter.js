@@ -1,9 +1,9 @@
 // The map's bitmap: built when what it shows, its size or its zoom changes, with the marks drawn over it each time.
 
 import { familiesOf } from '../decision/document.js'
-import { drawMap, drawOverlay, fontOf } from './drawing.js'
-import { layout } from './layout.js'
-import { coloursNow } from './theme.js'
+import { drawMap, drawOverlay, fontOf } from './canvas/drawing.js'
+import { layout } from './canvas/layout.js'
+import { coloursNow } from './canvas/theme.js'
 import { namesOf } from './words.js'
 
 const SHARPEST = 4
@@ -14,7 +14,7 @@ const SHARPEST = 4
  */
 
 export class Painter {
-  /** @type {import('./layout.js').Place | null} */
+  /** @type {import('./canvas/layout.js').Place | null} */
   place = null
   #canvas
   #base = document.createElement('canvas')
@@ -58,7 +58,7 @@ export class Painter {
     return made
   }
 
-  /** @param {State} state @param {import('./theme.js').Colours} colours @param {import('./words.js').Words} words */
+  /** @param {State} state @param {import('./canvas/theme.js').Colours} colours @param {import('./words.js').Words} words */
   #rebuild({ plan, decision, shares, names }, colours, words) {
     const { step, x, shares: share } = words
     const families = familiesOf(plan.candidates)

@@ -14,11 +14,17 @@ import { columnIn, columnsIn, namesOf, whenOf, whoIn } from './words.js'
  *   decision: import('../decision/decision.js').Decision,
  *   hint: Hint | null,
  *   even?: Even | null,
- *   mends?: (import('../decision/decision.js').Mend & { label: string })[]
+ *   mends?: (import('../decision/decision.js').Mend & { label: string })[],
+ *   painting?: Painting | null
  * }} Shown
+ * Where single LoRAs can be painted: `loras` are those, by label; `lora` is the one that is painted, by number, `row`
+ * what its row says, and `why` the word for what keeps it from being painted.
+ * @typedef {'elsewhere' | 'stack' | 'changed' | 'linked' | 'unreadable' | 'split'} Why
+ * @typedef {import('../decision/decision.js').Row} Row
+ * @typedef {{ loras: string[], lora: number | null, row: Row | null, why: Why | null }} Painting
  * The same with each candidate's shares and name.
  * @typedef {Shown & { shares: Float64Array[], names: string[] }} State
- * @typedef {{ slot: number, column: number }} Cell
+ * @typedef {import('./canvas/layout.js').Cell} Cell
  * @typedef {import('./words.js').Words} Words
  */
 
@@ -32,8 +38,9 @@ export function leading({ plan, shares }, words) {
 /**
  * The two lines of the whole map, or of the cell under the cursor, and the whole in one text.
  * @param {State} state @param {Cell | null} cursor @param {Words} words
+ * @param {(cell: string) => [string, string] | null} painted the lines where a LoRA is painted, of the cell's strength
  */
-export function tell(state, cursor, words) {
+export function tell(state, cursor, words, painted = () => null) {
   const { plan, decision } = state
   const count = plan.slots.length
   const columns = columnsIn(decision.columns, words)
@@ -43,6 +50,8 @@ export function tell(state, cursor, words) {
   let lines = [course ?? decision.headline, counted.join(' · ')]
   if (!count) lines = ['', words.empty]
   else if (cursor) lines = cell(state, cursor, words)
+  const own = painted(cursor ? strengthAt(state, cursor) : '')
+  if (own) return { lines: own, told: `${words.map}. ${own.join(' ')}` }
   const told = cursor ? lines.join('. ') : `${words.summary(count, columns, leading(state, words))} ${words.keys}`
   return { lines, told: `${words.map}. ${told}` }
 }
@@ -58,6 +67,9 @@ function cell({ plan, decision, names }, { slot, column }, words) {
   }
   return [`${plan.slots[slot].block} · ${nameInBlock(plan.slots[slot])}`, parts.join(' · ')]
 }
+
+/** @param {State} state @param {Cell} cell */
+const strengthAt = ({ plan, decision }, { slot }) => `${plan.slots[slot].block}: ${decision.about(slot, '') || 1}`
 
 /**
  * A bar of the candidates' shares as a background; what they lack to 1 is `rest`.

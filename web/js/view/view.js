@@ -2,11 +2,12 @@
 // Knows nothing of ComfyUI, nor of any method.
 
 import { mean, sharesOf } from '../decision/decision.js'
+import { Brush } from './brush.js'
 import { build, clamp, showMends } from './dom.js'
 import { walked } from './keys.js'
-import { cellAt } from './layout.js'
+import { cellAt } from './canvas/layout.js'
 import { Painter } from './painter.js'
-import { coloursNow, watchTheme } from './theme.js'
+import { coloursNow, isDark, watchTheme } from './canvas/theme.js'
 import { leading, stripes, tell } from './telling.js'
 import { namesOf } from './words.js'
 
@@ -35,6 +36,7 @@ export class MapView {
   /** Whether all that is said is shown, not its first line alone. */
   #unfolded = false
   #painter = new Painter(this.#parts.canvas)
+  #brush
   #frame = 0
   /** @type {Cell | null} */
   #cursor = null
@@ -45,13 +47,13 @@ export class MapView {
 
   /**
    * When the person folds or unfolds the map, `onFold(open, change)` is called and calls `change`; when they ask for
-   * a setting that a button names, `onSet` with it.
+   * a setting that a button names, `onSet` with it; `painting` hears which LoRA they paint, and each stroke.
    * @param {{
    *   words: import('./words.js').Words, open: boolean, onFold: (open: boolean, change: () => void) => void,
-   *   onSet?: (set: { dial: string, value: number | string }) => void
+   *   onSet?: (set: { dial: string, value: number | string }) => void, painting?: import('./brush.js').Asked
    * }} asked
    */
-  constructor({ words, open, onFold, onSet = () => {} }) {
+  constructor({ words, open, onFold, onSet = () => {}, painting = { choose: () => {}, stroke: () => {} } }) {
     this.#words = words
     this.#onFold = onFold
     this.#onSet = onSet
@@ -61,6 +63,8 @@ export class MapView {
       line.textContent = text
       return line
     }))
+    const { signal } = this.#end
+    this.#brush = new Brush({ parts: this.#parts, words, asked: painting, placeOf: () => this.#painter.place, signal })
     this.#listen()
     this.fold(open)
   }
@@ -212,6 +216,11 @@ export class MapView {
     const count = this.#state?.plan.slots.length ?? 0
     const columns = this.#state?.decision.columns.count ?? 0
     if (event.ctrlKey || event.metaKey || event.altKey || !count) return
+    if (this.#brush.key(event, this.#cursor)) {
+      event.preventDefault()
+      event.stopPropagation()
+      return
+    }
     const folds = event.key === 'Enter' || event.key === ' '
     const cell = walked(event.key, this.#cursor, count, columns)
     if (!folds && cell === undefined) return
@@ -269,13 +278,15 @@ export class MapView {
   #tell() {
     if (!this.#state) return
     const { where, when, canvas, even, mends } = this.#parts
-    const { lines, told } = tell(this.#state, this.#cursor, this.#words)
+    const { painting = null, plan } = this.#state
+    this.#brush.show(painting, (plan.page.colours ?? []).map((pair) => pair[isDark() ? 0 : 1]))
+    const { lines, told } = tell(this.#state, this.#cursor, this.#words, (cell) => this.#brush.told(cell))
     const half = this.#state.even
     even.textContent = half ? this.#words.even(half.label, half.value) : ''
     even.title = this.#words.evenMore
     showMends(mends, this.#state, this.#words)
-    where.textContent = lines[0]
-    when.textContent = lines[1]
+    where.textContent = where.title = lines[0]
+    when.textContent = when.title = lines[1]
     canvas.setAttribute('aria-label', told)
   }
 

@@ -1,7 +1,7 @@
 // Where everything in the live map lies. All numbers are device pixels of the backing bitmap, so that
 // cells and gaps fall on whole pixels; `k` is device pixels per CSS pixel.
 
-import { runsOf } from '../decision/decision.js'
+import { runsOf } from '../../decision/decision.js'
 
 const PAD = 8
 const BAND = 14
@@ -19,13 +19,14 @@ export const LABEL = 9.5
  * @typedef {ReturnType<typeof layout>} Place
  * @typedef {ReturnType<typeof runsOf>} Runs
  * @typedef {{ name: string, top: number, bottom: number, shown: boolean }} Band
+ * @typedef {{ slot: number, column: number }} Cell
  */
 
 /**
  * The layout of a map of `slots` by `columns` in a bitmap of `width` x `height`. `measure(text)` is the
  * width of a label.
  * @param {{
- *   slots: import('../decision/document.js').Slot[], count: number, width: number, height: number, k: number,
+ *   slots: import('../../decision/document.js').Slot[], count: number, width: number, height: number, k: number,
  *   measure: (text: string) => number
  * }} asked
  */
@@ -139,15 +140,25 @@ export function stepNumbers(steps, room) {
 
 /** The cell under a point of the bitmap, or null. @param {Place} place @param {number} x @param {number} y */
 export function cellAt(place, x, y) {
-  const { map, rows, columns } = place
+  const { map, rows } = place
   if (x < map.left || x >= map.right || y < map.top || y >= map.bottom) return null
-  let row = Math.floor(y) - map.top
-  while (row > 0 && rows.owner[row] === null) row--
-  const held = rows.owner[row]
-  if (!held) return null
+  if (rows.owner.every((held) => held === null)) return null
   // Several slots may share the row: the one in its middle speaks for them.
-  const column = columns.findIndex((edge) => edge > x) - 1
-  return { slot: (held[0] + held[1]) >> 1, column: Math.max(0, column) }
+  return { slot: slotUnder(place, y), column: columnUnder(place, x) }
+}
+
+/** The slot at a height of the bitmap, the first or last beyond the map. @param {Place} place @param {number} y */
+export function slotUnder({ map, rows }, y) {
+  let row = Math.max(0, Math.min(rows.owner.length - 1, Math.floor(y) - map.top))
+  while (row > 0 && rows.owner[row] === null) row--
+  const [first, last] = rows.owner[row] ?? [0, 0]
+  return (first + last) >> 1
+}
+
+/** The column at a place of the bitmap's width, the first or last beyond the map. @param {Place} place @param {number} x */
+export function columnUnder({ columns }, x) {
+  const next = columns.findIndex((edge) => edge > x)
+  return next < 0 ? columns.length - 2 : Math.max(0, next - 1)
 }
 
 /** @param {number} least */

@@ -1,6 +1,6 @@
 // The live map on a canvas: a sibling of klora_core/picture, small enough for a node.
 
-import { isEven } from '../decision/columns.js'
+import { isEven } from '../../decision/columns.js'
 import { mapPixels } from './bitmap.js'
 import { curve } from './curve.js'
 import { LABEL, stepNumbers } from './layout.js'
@@ -10,8 +10,8 @@ import { label } from './pen.js'
  * @typedef {import('./layout.js').Place} Place
  * @typedef {import('./layout.js').Box} Box
  * @typedef {import('./theme.js').Colours} Colours
- * @typedef {import('../decision/decision.js').Decision} Decision
- * @typedef {import('../decision/columns.js').Columns} Columns
+ * @typedef {import('../../decision/decision.js').Decision} Decision
+ * @typedef {import('../../decision/columns.js').Columns} Columns
  * @typedef {CanvasRenderingContext2D} Context
  * Labels in the page's language; `candidates` are those of the document, `legend` one for each family of them.
  * @typedef {{
@@ -49,7 +49,7 @@ export function drawMap(ctx, { place, decision, shares, colours, family, labels 
  * Draws what moves: the column that runs (or null) and the cell under the cursor (or null).
  * @param {Context} ctx
  * @param {{
- *   place: Place, colours: Colours, current: number | null, cursor: import('./telling.js').Cell | null
+ *   place: Place, colours: Colours, current: number | null, cursor: import('./layout.js').Cell | null
  * }} what
  */
 export function drawOverlay(ctx, { place, colours, current, cursor }) {

@@ -1,7 +1,7 @@
 // Colours of the map: the document brings them for both themes, the page says which one it is in.
 
 /**
- * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../../decision/document.js').PlanDocument} PlanDocument
  * The palette's roles, and one colour a candidate.
  * @typedef {Record<string, string> & { candidates: string[] }} Colours
  */

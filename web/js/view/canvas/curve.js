@@ -1,12 +1,12 @@
 // The scale that decides, drawn over the shares in the same columns.
 
-import { isEven } from '../decision/columns.js'
+import { isEven } from '../../decision/columns.js'
 import { label } from './pen.js'
 
 /**
  * @typedef {import('./layout.js').Place} Place
  * @typedef {import('./theme.js').Colours} Colours
- * @typedef {import('../decision/columns.js').Columns} Columns
+ * @typedef {import('../../decision/columns.js').Columns} Columns
  * @typedef {CanvasRenderingContext2D} Context
  */
 

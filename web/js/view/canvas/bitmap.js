@@ -1,15 +1,18 @@
 // The cells of the map as pixels: one pass over the bitmap, whatever the number of slots.
 
-import { NOBODY } from '../decision/decision.js'
+import { NOBODY } from '../../decision/decision.js'
 import { rgb } from './theme.js'
 
 // Width of a stripe in CSS pixels, as in the picture.
 const STRIPE = 3
+// How much of its colour the weakest has, as in the picture; of its light less, as the eye sees it.
+const PALEST = 0.3
+const EYE = 2.2
 
 /**
  * @typedef {import('./layout.js').Place} Place
  * @typedef {import('./theme.js').Colours} Colours
- * @typedef {import('../decision/decision.js').Decision} Decision
+ * @typedef {import('../../decision/decision.js').Decision} Decision
  */
 
 /** @param {number[]} colour */
@@ -68,11 +71,12 @@ function hatch(pixels, left, right, paint, phase, stripe) {
 }
 
 /**
- * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column; or how much.
+ * For each pass, how often each candidate, and at the end nobody, is used by the slots in a column; or how much, the
+ * weaker the more like nobody.
  * @param {Decision} decision @param {[number, number]} slots first and last
  * @param {number} column @param {number} candidates
  */
-function countsOf({ choices, columns, passes, mixed }, [first, last], column, candidates) {
+function countsOf({ choices, columns, passes, mixed, depths }, [first, last], column, candidates) {
   const counts = Array.from({ length: passes }, () => new Array(candidates + 1).fill(0))
   for (let slot = first; slot <= last; slot++) {
     if (mixed) {
@@ -81,8 +85,10 @@ function countsOf({ choices, columns, passes, mixed }, [first, last], column, ca
       continue
     }
     for (let pass = 0; pass < passes; pass++) {
-      const winner = choices[(slot * columns.count + column) * passes + pass]
-      counts[pass][winner === NOBODY ? candidates : winner] += 1
+      const at = (slot * columns.count + column) * passes + pass
+      const share = depths && choices[at] !== NOBODY ? (PALEST + (1 - PALEST) * depths[at]) ** EYE : 1
+      counts[pass][choices[at] === NOBODY ? candidates : choices[at]] += share
+      counts[pass][candidates] += 1 - share
     }
   }
   return counts
@@ -94,14 +100,14 @@ function countsOf({ choices, columns, passes, mixed }, [first, last], column, ca
  */
 function mixtures(colours) {
   const cache = new Map()
-  const linear = (/** @type {number} */ value) => (value / 255) ** 2.2
+  const linear = (/** @type {number} */ value) => (value / 255) ** EYE
   return (/** @type {number[]} */ counts) => {
     const key = counts.join()
     if (!cache.has(key)) {
       const all = counts.reduce((sum, count) => sum + count, 0)
       const mixed = [0, 1, 2].map((channel) => {
         const sum = counts.reduce((light, count, i) => light + (count / all) * linear(colours[i][channel]), 0)
-        return Math.round(255 * sum ** (1 / 2.2))
+        return Math.round(255 * sum ** (1 / EYE))
       })
       cache.set(key, opaque(mixed))
     }

@@ -1,0 +1,102 @@
+// The rows of LoRA Set, as a run had them and as they are painted: when and in which blocks each LoRA works. Pure.
+
+import { entriesBeside, readBlocks, strengthIn, writeBlocks } from '../decision/blocks.js'
+import { readCurve, windowOf } from '../decision/when.js'
+
+/**
+ * @typedef {import('../decision/decision.js').Row} Row
+ * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../decision/document.js').Slot} Slot
+ * What a hand does to a LoRA: all slots from one to another get a strength or that much more; the columns from one to
+ * another are those in which it works; all is as at the beginning.
+ * @typedef {{ slots: [number, number], strength?: number, by?: number }} OnBlocks
+ * @typedef {{ columns: [number | null, number | null] }} OnSteps
+ * @typedef {OnBlocks | OnSteps | { anew: true }} Stroke
+ */
+
+const MOST = 10
+
+/** The rows that the run of a document had. @param {PlanDocument} document @returns {Row[]} */
+export const rowsThatRan = ({ by_hand: { when }, loras }) =>
+  when.map((/** @type {Row} */ { start, end, curve }, /** @type {number} */ i) => ({ start, end, curve, blocks: loras[i]?.blocks ?? '' }))
+
+/** Whether a LoRA changes a slot, be it that its blocks leave it nothing there. @param {Slot} slot @param {number} lora */
+export const changes = ({ there, silent }, lora) => there.includes(lora) || (silent?.includes(lora) ?? false)
+
+/** How strongly a LoRA works in a slot that it changes, by its blocks. @param {Row} row @param {Slot} slot @param {number} lora */
+export function within({ blocks }, slot, lora) {
+  const read = readBlocks(blocks)
+  // Which slots a half of the network has is known of the run alone.
+  if (read?.preset) return slot.there.includes(lora) ? 1 : 0
+  return read ? strengthIn(read, slot) : 1
+}
+
+/** @param {Row} one @param {Row} other */
+export const sameRow = (one, other) =>
+  one.start === other.start && one.end === other.end && plain(one.curve) === plain(other.curve) && plain(one.blocks) === plain(other.blocks)
+
+/** Whether the page can work out what a row says, where one of the run said `ran`. @param {Row} row @param {Row} ran */
+export function isReadable({ start, end, curve, blocks }, ran) {
+  const read = readBlocks(blocks)
+  const known = read && (!read.preset || plain(blocks) === plain(ran.blocks))
+  return Boolean(known) && readCurve(curve) !== null && start >= 0 && start <= end && end <= 1
+}
+
+/**
+ * A row after a stroke on the map of its LoRA; null where its blocks can't be painted: a half of the network that
+ * takes a block apart.
+ * @param {Stroke} stroke @param {Row} row
+ * @param {{ document: PlanDocument, lora: number, xs: Float64Array }} on
+ * @returns {Row | null}
+ */
+export function stroked(stroke, row, { document, lora, xs }) {
+  if ('anew' in stroke) return { ...row, start: 0, end: 1, blocks: '' }
+  if ('columns' in stroke) return { ...row, ...inColumns(stroke.columns, row, xs) }
+  const blocks = blocksOf(document, row, lora)
+  if (!blocks) return null
+  const [first, last] = [...stroke.slots].sort((one, other) => one - other)
+  const touched = new Set(document.slots.slice(first, last + 1).map(({ block }) => block))
+  const begun = blocks.find(({ block }) => block === document.slots[stroke.slots[0]]?.block)
+  // From a block that has this strength it is taken away again.
+  const to = begun && begun.strength === stroke.strength ? 1 : stroke.strength
+  const after = blocks.map((one) => (touched.has(one.block) ? { ...one, strength: strengthAfter(one.strength, to, stroke.by) } : one))
+  return { ...row, blocks: [...entriesBeside(row.blocks, blocks), writeBlocks(after)].filter(Boolean).join(', ') }
+}
+
+/** @param {number} strength @param {number} [to] @param {number} [by] */
+function strengthAfter(strength, to, by = 0) {
+  const after = to ?? Math.round((strength + by) * 1e4) / 1e4
+  return Math.max(-MOST, Math.min(MOST, after))
+}
+
+/** @param {OnSteps['columns']} columns @param {Row} row @param {Float64Array} xs */
+function inColumns([from, to], { start, end }, xs) {
+  if (from !== null && to !== null) return windowOf(xs, Math.min(from, to), Math.max(from, to))
+  if (from !== null) return startBefore(windowOf(xs, from, from).start, end)
+  return to === null ? {} : endAfter(windowOf(xs, to, to).end, start)
+}
+
+/** A start, and the end where it was before that. @param {number} start @param {number} end */
+const startBefore = (start, end) => ({ start, end: end > start ? end : 1 })
+/** @param {number} end @param {number} start */
+const endAfter = (end, start) => ({ start: start < end ? start : 0, end })
+
+/**
+ * The blocks of the map that a LoRA changes, each once, with its strength there.
+ * @param {PlanDocument} document @param {Row} row @param {number} lora
+ */
+export function blocksOf({ slots }, row, lora) {
+  /** @type {Map<string, { group: string, block: string, strength: number }>} */
+  const found = new Map()
+  for (const slot of slots) {
+    if (!changes(slot, lora)) continue
+    const { group, block } = slot
+    const strength = within(row, slot, lora)
+    if ((found.get(block)?.strength ?? strength) !== strength) return null
+    found.set(block, { group, block, strength })
+  }
+  return [...found.values()]
+}
+
+/** @param {string} text */
+const plain = (text) => text.split(/[,;\n]/).map((part) => part.replace(/\s+/g, '')).filter(Boolean).join(',').toLowerCase()
