@@ -8,21 +8,13 @@ import pytest
 import torch
 
 from tests.support.families.inputs import FAMILIES
-from tests.support.families.nets import patcher, sample
+from tests.support.families.nets import layers, patcher, sample
 from tests.support.families.reference import reference
 from tests.support.host.reference import random_lora
 
 RANKS = 4, 3
-PREFIX = "diffusion_model."
 # Of a layer's change; the model amplifies it, so that a LoRA shows in the latents and float32 is enough.
 SCALE = 0.3
-
-
-def layers(pack, model):
-    """The names of all linear and convolution layers that run while sampling."""
-    found = importlib.import_module(f"{pack.__name__}.nodes.host").Network(model)
-    names = [name.removesuffix(".weight") for name in found.shapes if found.layer_shape(name) is not None]
-    return [name.removeprefix(PREFIX) for name in names if not found.runs_before_sampling(name + ".weight")]
 
 
 def fuse(pack, model, *loras, balance=0.0):

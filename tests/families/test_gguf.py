@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.families.test_families import RANKS, fuse, layers, relative
+from tests.families.test_families import RANKS, fuse, relative
 from tests.families.test_precisions import SCALE
-from tests.support.families.nets import sample
+from tests.support.families.nets import layers, sample
 from tests.support.families.reference import reference
 from tests.support.host.reference import random_lora
 from tools.host.find import find_host

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.families.test_families import RANKS, fuse, layers, relative
+from tests.families.test_families import RANKS, fuse, relative
 from tests.families.test_precisions import SCALE
 from tests.support.families.int8 import int8_layers, pair_of
-from tests.support.families.nets import sample
+from tests.support.families.nets import layers, sample
 from tests.support.families.reference import reference
 from tests.support.host.reference import random_lora
 

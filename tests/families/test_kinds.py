@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.families.test_families import fuse, layers, relative
+from tests.families.test_families import fuse, relative
 from tests.support.families.kinds import KINDS, of_kind
-from tests.support.families.nets import patcher, sample
+from tests.support.families.nets import layers, patcher, sample
 from tests.support.families.reference import reference
 
 # The host inverts an OFT in float32, and does none of a float64 weight.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.families.test_families import RANKS, fuse, layers, relative
-from tests.support.families.nets import patcher, sample
+from tests.families.test_families import RANKS, fuse, relative
+from tests.support.families.nets import layers, patcher, sample
 from tests.support.families.reference import reference
 from tests.support.host.reference import random_lora
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 
+from tests.support.families.by_hand import (
+    LATE_UP,
+    RAMP,
+    STEPS,
+    ByHand,
+    a_set,
+    between,
+    by_hand,
+    everywhere,
+    late_up,
+    sixteenths,
+)
 from tests.support.host.nodes import UNET_LAYERS, baked, compose, merged, part, relative
-from tests.support.host.reference import Reference, dense, random_lora
+from tests.support.host.reference import random_lora
 
 # float32 on both sides: the same products in another order. The factors' rounding is what is left.
 TOLERANCE = 5e-6
-RAMP, STEPS = "0:1, 1:0", "0:1, 0.5:1, 0.5:0.25"
-LATE_UP = "down: 0, mid: 0.5, up 1-2: 2"
-
-
-def late_up(layer):
-    if layer.startswith("input_blocks"):
-        return 0.0
-    if layer.startswith("middle_block"):
-        return 0.5
-    return 2.0 if re.match(r"output_blocks\.[12]\.", layer) else 1.0
-
-
-def sixteenths(x):
-    """The ramp down in 16 levels, 0 and 1 among them."""
-    return round((1 - x) * 15) / 15
 
 
 @pytest.fixture(scope="module")
@@ -40,46 +35,6 @@ def loras(_sd15):
     return [
         random_lora(model, UNET_LAYERS[i : 14 + i], 3 + i, 50 + i, scale=0.2, alpha=2 + i) for i in range(3)
     ]
-
-
-class ByHand(Reference):
-    """Each LoRA times its strength, what it is at x, and what its layer is; all added up."""
-
-    def __init__(self, *rows, by="steps"):
-        self.rows, self.by, self.used = [(dense(lora), *rest) for lora, *rest in rows], by, []
-
-    def changes(self, x):
-        found = {}
-        for deltas, strength, at, within in self.rows:
-            for layer, (delta, _) in deltas.items():
-                factor = strength * at(x) * within(layer)
-                if factor:
-                    found[layer] = found.get(layer, 0) + factor * delta
-        return found
-
-
-def a_set(pack, *rows):
-    """A LORA_SET of (LoRA, role, strength, what its row says beside)."""
-    execute, found = part(pack, "nodes").KLoRASet.execute, None
-    for lora, role, strength, said in rows:
-        found = execute(strength, role, lora=lora, set=found, **said).result[0]
-    return found
-
-
-def by_hand(pack, model, *rows, **options):
-    return compose(pack, model, a_set(pack, *rows), "As scheduled", **options)
-
-
-def everywhere(layer):
-    return 1.0
-
-
-def always(x):
-    return 1.0
-
-
-def between(start, end):
-    return lambda x: float(start <= x < end or x == end == 1)
 
 
 def three(pack, model, loras, **options):

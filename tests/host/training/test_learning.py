@@ -9,10 +9,10 @@ import comfy.sd
 import pytest
 import torch
 
-from tests.families.test_families import layers as layers_of
 from tests.support.families.again import latent, loadable
 from tests.support.families.inputs import conditioning
 from tests.support.families.int8 import pair_of
+from tests.support.families.nets import layers as layers_of
 from tests.support.families.nets import sample
 from tests.support.host.reference import random_lora
 

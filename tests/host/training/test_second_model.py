@@ -10,9 +10,9 @@ import comfy.model_management
 import pytest
 import torch
 
-from tests.families.test_families import layers as layers_of
 from tests.support.families.again import latent, loadable
 from tests.support.families.inputs import conditioning
+from tests.support.families.nets import layers as layers_of
 from tests.support.families.nets import patcher, sample
 
 # Attention of every build: UNets, joint and single streams, cross-attention, windows of experts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import comfy.model_patcher
@@ -14,6 +15,7 @@ from tests.support.families.inputs import FAMILIES, INPUTS, conditioning
 from tests.support.host.networks import NETWORKS
 
 STEPS = 4
+_PREFIX = "diffusion_model."
 
 
 def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtype | None = None) -> Any:
@@ -48,8 +50,17 @@ def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtyp
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
 
 
-def sample(model: Any, family: str, jitter: float = 0.0) -> torch.Tensor:
-    """A short run of the host's own sampler, the same noise and prompt each time.
+def layers(pack: Any, model: Any) -> list[str]:
+    """The names of all linear and convolution layers that run while sampling."""
+    found = importlib.import_module(f"{pack.__name__}.nodes.host").Network(model)
+    names = [name.removesuffix(".weight") for name in found.shapes if found.layer_shape(name) is not None]
+    return [name.removeprefix(_PREFIX) for name in names if not found.runs_before_sampling(name + ".weight")]
+
+
+def sample(
+    model: Any, family: str, jitter: float = 0.0, sampler: str = "euler", start: Any = None, **options: Any
+) -> torch.Tensor:
+    """A short run of the host's own sampler, the same noise and prompt each time; ``start``: a latent.
 
     ``jitter`` is how far, relatively, each number of the noise is moved: what rounding alone does to a run.
     Picture and sound, where there are both, come as one row of numbers.
@@ -58,13 +69,23 @@ def sample(model: Any, family: str, jitter: float = 0.0) -> torch.Tensor:
         form = model.model.latent_format
         frames = (1,) if form.latent_dimensions == 3 else ()
         empty = torch.zeros(1, form.latent_channels, *frames, *INPUTS[family].size)
-        latent = comfy.sample.fix_empty_latent_channels(model, empty)
+        latent = comfy.sample.fix_empty_latent_channels(model, empty if start is None else start)
         parts = latent.unbind() if latent.is_nested else [latent]
         noises = [_noise(part, seed, jitter) for seed, part in enumerate(parts, 3)]
         noise = comfy.nested_tensor.NestedTensor(noises) if latent.is_nested else noises[0]
         prompts = conditioning(family, 1), conditioning(family, 2)
         made = comfy.sample.sample(
-            model, noise, STEPS, 1.0, "euler", "simple", *prompts, latent, disable_pbar=True, seed=3
+            model,
+            noise * 0 if options.get("disable_noise") else noise,
+            options.pop("steps", STEPS),
+            1.0,
+            sampler,
+            "simple",
+            *prompts,
+            latent,
+            disable_pbar=True,
+            seed=3,
+            **options,
         )
         return torch.cat([part.flatten() for part in made.unbind()]) if made.is_nested else made
 

@@ -131,7 +131,7 @@ class Reference:
                 layer, _, part = name.partition("|")
                 weight = model.get_submodule(PREFIX + layer).weight
                 saved.setdefault(layer, weight.data)
-                rows = weight.data.double().flatten(1)
+                rows = weight.data.to(torch.float64, copy=True).flatten(1)
                 # "layer|i" is the i-th slice of a fused weight, as long as the slices before it.
                 start = int(part) * (change.shape[0] if part != "3" else change.shape[0] // 4) if part else 0
                 rows[start : start + change.shape[0]] += change

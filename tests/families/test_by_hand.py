@@ -1,0 +1,65 @@
+"""LoRAs by hand under every sampler of the host's list, against dense weights rewritten each time.
+
+In float64, where the host computes a family in it: there is no rounding then that could hide an error.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from comfy.samplers import KSampler
+
+from tests.support.families.by_hand import by_hand, restated, rows_of_three
+from tests.support.families.nets import layers, patcher, sample
+from tests.support.host.nodes import relative
+from tests.support.host.reference import random_lora
+
+TOLERANCE = 1e-6
+STEPS = 6
+FAMILIES = "sd15", "sd35"
+_found: dict[str, list[float]] = {}
+
+
+@pytest.fixture(scope="module")
+def composed(pack):
+    """By family: the model, with the LoRAs by the node, and what restates it by steps and by noise level."""
+    known = {}
+
+    def of(family):
+        if family not in known:
+            model = patcher(family, torch.float64)
+            names = layers(pack, model.model)
+            loras = [random_lora(model.model, names[i::3], 3 + i, 60 + i, 0.3) for i in range(3)]
+            found = by_hand(pack, model, *rows_of_three(loras, family)).model
+            known[family] = model, found, *(restated(loras, family, by) for by in ("steps", "noise"))
+        return known[family]
+
+    return of
+
+
+def run(model, family, sampler, kind):
+    if kind == "whole run":
+        return sample(model, family, sampler=sampler, steps=STEPS)
+    first = sample(model, family, sampler=sampler, steps=8, start_step=0, last_step=4)
+    if kind == "two parts":
+        return sample(model, family, sampler=sampler, steps=8, start_step=4, disable_noise=True, start=first)
+    return sample(model, family, sampler=sampler, steps=3, denoise=0.375, start=first)
+
+
+@pytest.mark.parametrize("sampler", KSampler.SAMPLERS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_sampler(composed, family, sampler):
+    model, found, by_steps, by_noise = composed(family)
+    errors = []
+    for kind, reference in (("whole run", by_steps), ("image to image", by_noise), ("two parts", by_noise)):
+        latents = [run(each, family, sampler, kind) for each in (found, reference.patch(model), model)]
+        assert torch.isfinite(latents[1]).all() and relative(latents[2], latents[1]) > 1e-3, "the LoRAs show"
+        errors.append(relative(latents[0], latents[1]))
+        assert errors[-1] < TOLERANCE, kind
+    _found.setdefault(family, []).append(max(errors))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_ran(record, family):
+    assert len(_found.get(family, ())) == len(KSampler.SAMPLERS)
+    record(part="by hand", family=family, samplers=len(_found[family]), error=max(_found[family]))
