@@ -16,7 +16,6 @@ STYLE_ON_LIGHT = "#0d3180"
 # between any two, and between each and a page. Eight with 3 : 1 on white were not found.
 _MORE = ("#76f5a1", "#e23275", "#a1bbf5", "#b76214", "#8128f5", "#613914")
 _MORE_ON_LIGHT = ("#76f5a1", "#e23275", "#a1bbf5", "#fbc14e", "#8128f5", "#613914")
-COUNT = 2 + len(_MORE)
 
 BACKGROUND = "#14161b"
 PANEL = "#1d2027"

@@ -19,6 +19,8 @@ from ..names import depth_key
 from ..plan import Plan, PlanSlot, choice_words, head
 
 SET_SCHEMA = "klora-slots/1"
+# Then they repeat.
+_COLOURS = 8
 # Of the head of a plan's document. ``loras`` says what the keys of single roles say.
 _OF_THE_LORAS = (SUBJECT, STYLE, "candidates", "unmatched", "notes", "not_applied", "warnings")
 
@@ -101,8 +103,10 @@ def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, 
 
 def _for_painting(plan: Plan) -> dict[str, Any]:
     """What a map of single LoRAs takes, and of more of them together than the run had."""
-    colours = palette.candidates(palette.COUNT)
-    return {"labels": list(plan.taking_part), "colours": [list(pair) for pair in colours]}
+    return {
+        "labels": list(plan.taking_part),
+        "colours": [list(pair) for pair in palette.candidates(_COLOURS)],
+    }
 
 
 def _columns(slots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

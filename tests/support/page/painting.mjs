@@ -5,6 +5,7 @@ import { progressColumns, stepColumns } from '../../../web/js/decision/columns.j
 import { winnersAt } from '../../../web/js/decision/decision.js'
 import { readDocument } from '../../../web/js/decision/document.js'
 import { readCurve, strengthAt, windowOf } from '../../../web/js/decision/when.js'
+import { rowPlaces } from '../../../web/js/graph/rows.js'
 import { deciderOf } from '../../../web/js/methods/index.js'
 import { rowsThatRan, stroked } from '../../../web/js/methods/rows.js'
 import { answer } from './lines.mjs'
@@ -28,6 +29,11 @@ const TASKS = {
     }
     return row
   },
+  /** The row of each LoRA of a document behind the node `compose`, by its id, or why it has none. */
+  places({ nodes, document }) {
+    const { graph, at } = graphOf(nodes)
+    return rowPlaces(at.compose, document, graph).map(({ node, why }) => why ?? node.id)
+  },
   /** What is drawn where rows say this and `painting` is painted. */
   drawn({ document, rows, painting = null, steps }) {
     const plan = readDocument(document)
@@ -49,6 +55,24 @@ const TASKS = {
       asRan: decider.same(settings, decider.settingsOf(plan))
     }
   }
+}
+
+/**
+ * A graph of the host's kind: `links` names where each input comes from, `values` are widgets.
+ * @param {Record<string, any>} nodes
+ */
+function graphOf(nodes) {
+  const graph = { nodes: /** @type {any[]} */ ([]), getNodeById: (/** @type {string} */ id) => at[id], getLink: (/** @type {string} */ id) => ({ origin_id: id, origin_slot: 0 }) }
+  /** @type {Record<string, any>} */
+  const at = Object.fromEntries(Object.entries(nodes).map(([id, { type, mode = 0, values = {}, links = {} }]) => {
+    const inputs = Object.entries(links).map(([name, link]) => ({
+      name, link, type: name === 'set' ? 'LORA_SET' : name.toUpperCase(), widget: name in values ? { name } : undefined
+    }))
+    const widgets = Object.entries(values).map(([name, value]) => ({ name, value }))
+    return [id, { id, type, mode, graph, inputs, widgets, outputs: [{}] }]
+  }))
+  graph.nodes = Object.values(at)
+  return { graph, at }
 }
 
 /** @param {number | null} steps */

@@ -3,8 +3,8 @@
 // side does. Where a row says something else by now, or one LoRA is painted, it is worked out from the rows' texts.
 
 import { NOBODY, mean } from '../decision/decision.js'
-import { painted, strengthsOf, strengthsTold } from './painted.js'
-import { isReadable, rowsThatRan, sameRow } from './rows.js'
+import { painted, strengthsTold } from './painted.js'
+import { isReadable, rowsThatRan, sameRow, strengthsOf } from './rows.js'
 
 /**
  * `pieces[k]` are the LoRAs' strengths from `borders[k]` on, `sums` the candidates' strengths.
@@ -51,7 +51,7 @@ function ran(whole, columns) {
   for (const { there } of slots) {
     for (const piece of pieces) choices[at++] = found.get(keyOf(of(piece, there))) ?? NOBODY
   }
-  const strengths = strengthsOf(document, rowsThatRan(document))
+  const strengths = rowsThatRan(document).map((/** @type {any} */ row, /** @type {number} */ lora) => strengthsOf(row, slots, lora))
   return {
     columns, passes: 1, choices, curve: null, headline: method.name, facts, supposed: false, document,
     depths: depthsOf(choices, columns.count, plan.sums, strengths),

@@ -2,7 +2,7 @@
 
 import { NOBODY, mean, number } from '../decision/decision.js'
 import { strengthAt } from '../decision/when.js'
-import { changes, within } from './rows.js'
+import { changes, strengthsOf } from './rows.js'
 
 /**
  * @typedef {import('../decision/decision.js').Decision} Decision
@@ -19,7 +19,7 @@ import { changes, within } from './rows.js'
  */
 export function painted(document, rows, columns, loras, least) {
   const { slots, method } = document
-  const strengths = strengthsOf(document, rows)
+  const strengths = rows.map((row, lora) => strengthsOf(row, slots, lora))
   const levels = rows.map((row) => Array.from(columns.xs, (x) => strengthAt(row, x)))
   const most = rows.map((_, lora) => Math.max(least, largest(strengths[lora]) * largest(levels[lora])) || 1)
   const together = new Map(loras.map((lora, at) => [String(lora), at]))
@@ -41,10 +41,6 @@ export function painted(document, rows, columns, loras, least) {
     about: (slot) => strengthsTold(document, strengths, slot)
   }
 }
-
-/** Each LoRA's strengths by its blocks, slot by slot, 0 where it changes nothing. @param {PlanDocument} document @param {Row[]} rows */
-export const strengthsOf = ({ slots }, rows) =>
-  rows.map((row, lora) => slots.map((slot) => (changes(slot, lora) ? within(row, slot, lora) : 0)))
 
 /**
  * The strengths in a slot that are not 1: `subject 0.5, style 0`.

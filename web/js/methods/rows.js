@@ -23,12 +23,18 @@ export const rowsThatRan = ({ by_hand: { when }, loras }) =>
 /** Whether a LoRA changes a slot, be it that its blocks leave it nothing there. @param {Slot} slot @param {number} lora */
 export const changes = ({ there, silent }, lora) => there.includes(lora) || (silent?.includes(lora) ?? false)
 
-/** How strongly a LoRA works in a slot that it changes, by its blocks. @param {Row} row @param {Slot} slot @param {number} lora */
-export function within({ blocks }, slot, lora) {
+/**
+ * How strongly a LoRA works in the slots, by its blocks; 0 where it changes nothing.
+ * @param {Row} row @param {Slot[]} slots @param {number} lora
+ */
+export function strengthsOf({ blocks }, slots, lora) {
   const read = readBlocks(blocks)
-  // Which slots a half of the network has is known of the run alone.
-  if (read?.preset) return slot.there.includes(lora) ? 1 : 0
-  return read ? strengthIn(read, slot) : 1
+  return slots.map((slot) => {
+    if (!changes(slot, lora)) return 0
+    // Which slots a half of the network has is known of the run alone.
+    if (read?.preset) return slot.there.includes(lora) ? 1 : 0
+    return read ? strengthIn(read, slot) : 1
+  })
 }
 
 /** @param {Row} one @param {Row} other */
@@ -88,10 +94,11 @@ const endAfter = (end, start) => ({ start: start < end ? start : 0, end })
 export function blocksOf({ slots }, row, lora) {
   /** @type {Map<string, { group: string, block: string, strength: number }>} */
   const found = new Map()
-  for (const slot of slots) {
+  const strengths = strengthsOf(row, slots, lora)
+  for (const [at, slot] of slots.entries()) {
     if (!changes(slot, lora)) continue
     const { group, block } = slot
-    const strength = within(row, slot, lora)
+    const strength = strengths[at]
     if ((found.get(block)?.strength ?? strength) !== strength) return null
     found.set(block, { group, block, strength })
   }
