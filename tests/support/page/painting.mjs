@@ -62,14 +62,18 @@ const TASKS = {
  * @param {Record<string, any>} nodes
  */
 function graphOf(nodes) {
-  const graph = { nodes: /** @type {any[]} */ ([]), getNodeById: (/** @type {string} */ id) => at[id], getLink: (/** @type {string} */ id) => ({ origin_id: id, origin_slot: 0 }) }
+  const graph = { nodes: /** @type {any[]} */ ([]), getNodeById: (/** @type {string} */ id) => at[id] }
   /** @type {Record<string, any>} */
   const at = Object.fromEntries(Object.entries(nodes).map(([id, { type, mode = 0, values = {}, links = {} }]) => {
-    const inputs = Object.entries(links).map(([name, link]) => ({
-      name, link, type: name === 'set' ? 'LORA_SET' : name.toUpperCase(), widget: name in values ? { name } : undefined
+    const inputs = Object.keys(links).map((name) => ({
+      name, type: name === 'set' ? 'LORA_SET' : name.toUpperCase(), widget: name in values ? { name } : undefined
     }))
     const widgets = Object.entries(values).map(([name, value]) => ({ name, value }))
-    return [id, { id, type, mode, graph, inputs, widgets, outputs: [{}] }]
+    const getInputLink = (/** @type {number} */ slot) => {
+      const from = Object.values(links)[slot]
+      return from ? { origin_id: from, origin_slot: 0 } : null
+    }
+    return [id, { id, type, mode, graph, inputs, widgets, getInputLink, outputs: [{}] }]
   }))
   graph.nodes = Object.values(at)
   return { graph, at }

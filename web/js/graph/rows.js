@@ -1,6 +1,7 @@
 // The rows of LoRA Set behind a node: which of its LoRAs each is of, what it says, and saying something else.
 
-import { asideBy, sourceOf, sourceWidget, widgetValue } from './graph.js'
+import { asideBy, isLinked, sourceOf, sourceWidget, widgetValue } from './graph.js'
+import { filesOf, isFile } from './widgets.js'
 
 const SET = 'KLoRASet'
 const OTHER = 'other'
@@ -14,12 +15,12 @@ const DEFAULTS = { start: 0, end: 1, curve: '', blocks: '' }
  * @typedef {'elsewhere' | 'stack' | 'changed' | 'linked'} Why
  * @typedef {{ start: number, end: number, curve: string, blocks: string }} Row
  * @typedef {{ node: any, why: Why | null }} Place
- * @typedef {{ node: any, role: string }} Member a node of null: a stack, of however many
+ * @typedef {{ node: any, role: string, files?: string[] }} Member a node of null: a stack, of however many
  */
 
 /**
  * Where the row of each LoRA is that takes part, in the order of a document.
- * @param {any} node @param {{ loras: { role: string }[] }} document @param {any} rootGraph @returns {Place[]}
+ * @param {any} node @param {{ loras: { role: string, name?: string }[] }} document @param {any} rootGraph @returns {Place[]}
  */
 export function rowPlaces(node, { loras }, rootGraph) {
   const taking = loras.filter(({ role }) => role !== OTHER)
@@ -33,7 +34,10 @@ export function rowPlaces(node, { loras }, rootGraph) {
   if (loras.length < own || (!stacks && loras.length !== own)) return all('changed')
   const whole = members.flatMap((one) => (one.node ? [one] : Array(loras.length - own).fill(one)))
   const ordered = [...whole.filter(({ role }) => role !== OTHER), ...whole.filter(({ role }) => role === OTHER)]
-  const fits = ordered.every(({ node: row, role }, i) => !row || role === loras[i].role)
+  const fits = ordered.every(({ node: row, role, files = [] }, i) => {
+    const { role: ran, name = '' } = loras[i]
+    return !row || (role === ran && (!files.length || !isFile(name) || files.includes(name)))
+  })
   if (!fits) return all('changed')
   return ordered.slice(0, taking.length).map(({ node: row }) => placeOf(row, rootGraph))
 }
@@ -61,21 +65,26 @@ function placeOf(row, rootGraph) {
  */
 function membersOf(node, rootGraph) {
   if (node?.type !== SET) return null
-  const slotOf = (/** @type {string} */ name) => node.inputs.findIndex((/** @type {any} */ input) => input.name === name && input.link != null)
-  const before = slotOf('set') < 0 ? [] : membersOf(sourceOf(node, slotOf('set'), rootGraph)?.node, rootGraph)
+  const linked = (/** @type {string} */ name) => {
+    const slot = node.inputs.findIndex((/** @type {any} */ input) => input.name === name)
+    return isLinked(node, slot) ? slot : -1
+  }
+  const before = linked('set') < 0 ? [] : membersOf(sourceOf(node, linked('set'), rootGraph)?.node, rootGraph)
   if (!before) return null
   const aside = asideBy(node, rootGraph)
   // Bypassed, it hands on the set that it is given.
   if (aside) return aside === BYPASSED ? before : null
-  const gives = (/** @type {string} */ name) => {
-    const source = slotOf(name) < 0 ? null : sourceOf(node, slotOf(name), rootGraph)
-    return source && !asideBy(source.node, rootGraph)
+  if (widgetValue(node, 'on', rootGraph) === false) return before
+  const given = (/** @type {string} */ name) => {
+    const source = linked(name) < 0 ? null : sourceOf(node, linked(name), rootGraph)
+    return source && !asideBy(source.node, rootGraph) ? source : null
   }
+  const lora = given('lora')
   const role = String(widgetValue(node, 'role', rootGraph) ?? '')
   const stacked = String(widgetValue(node, 'stack_roles', rootGraph) ?? '')
   return [
     ...before,
-    ...(gives('lora') ? [{ node, role }] : []),
-    ...(gives('lora_stack') ? [{ node: null, role: stacked === ALL_OTHER ? OTHER : '' }] : [])
+    ...(lora ? [{ node, role, files: filesOf(lora) }] : []),
+    ...(given('lora_stack') ? [{ node: null, role: stacked === ALL_OTHER ? OTHER : '' }] : [])
   ]
 }

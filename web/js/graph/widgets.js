@@ -104,7 +104,7 @@ const filesAbove = (node, rootGraph) => filesIn([...upstreamOf(node, rootGraph, 
  * The files behind one output: of a loader of several the one that the output is named after.
  * @param {{ node: any, output?: string } | null} source
  */
-function filesOf(source) {
+export function filesOf(source) {
   const named = source?.node.widgets?.filter((/** @type {any} */ { name }) => name.startsWith(`${source.output}_`)) ?? []
   return named.length ? filesIn([{ widgets: named }]) : filesIn([source?.node])
 }
@@ -114,4 +114,4 @@ const filesIn = (nodes) =>
   nodes.flatMap((node) => node?.widgets ?? []).map((widget) => widget.value).filter(isFile)
 
 /** @param {any} value */
-const isFile = (value) => typeof value === 'string' && /\.\w+$/.test(value)
+export const isFile = (value) => typeof value === 'string' && /\.\w+$/.test(value)

@@ -28,6 +28,11 @@ export class Hand {
     this.#node = node
   }
 
+  /** The LoRA that is chosen, by its number. */
+  get lora() {
+    return this.#lora
+  }
+
   /** Paints a LoRA from now on, by its number; null for none. @param {number | null} lora */
   choose(lora) {
     this.#lora = lora

@@ -123,6 +123,7 @@ export class LiveMap {
     if (!before || (plan && loadsFilesOf(this.#node, plan, this.#app.rootGraph) === false)) return false
     this.#runs = before.#runs
     this.#last.succeed(before.#last)
+    this.#hand.choose(before.#hand.lora)
     return true
   }
 

@@ -11,25 +11,27 @@ from tests.support.page.node import Node
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-NODE = Node(Path(__file__).parents[2] / "support" / "page" / "painting.mjs")
+NODE = Node(Path(__file__).parents[3] / "support" / "page" / "painting.mjs")
 TWO = ("subject", "style")
 MUTED, BYPASSED = 2, 4
 
 
-def row(
-    role, *, before=None, stack=False, stack_roles="subject, then styles", lora=True, mode=0, linked=None
-):
-    """A LoRA Set node: its role, the set before it, whether a LoRA and a stack are connected."""
-    values = {"role": role, "stack_roles": stack_roles, "start": 0, "end": 1, "curve": "", "blocks": ""}
-    links = {"lora": "loader" if lora else None, "set": before, "lora_stack": "loader" if stack else None}
+def row(role, *, before=None, stack=False, lora="loader", mode=0, linked=None, **more):
+    """A LoRA Set node: its role, the set before it, its LoRA, and whether a stack is connected."""
+    values = {"role": role, "stack_roles": "subject, then styles", "on": True, **more}
+    values |= {"start": 0, "end": 1, "curve": "", "blocks": ""}
+    links = {"lora": lora, "set": before, "lora_stack": "loader" if stack else None}
     return {"type": "KLoRASet", "mode": mode, "values": values, "links": {**links, **(linked or {})}}
 
 
-def places(nodes, roles, last):
+def places(nodes, roles, last, names=None):
     """The node, or why there is none, of each LoRA; Compose LoRAs takes its set from ``last``."""
     graph = {"loader": {"type": "Loader"}, "text": {"type": "Concatenate"}, **nodes}
+    for name in ("a", "b"):
+        graph[f"{name}.bin"] = {"type": "Loader", "values": {"lora": f"{name}.bin"}}
     graph["compose"] = {"type": "KLoRACompose", "links": {"set": last}}
-    document = {"loras": [{"role": role} for role in roles]}
+    loras = zip(roles, names or roles, strict=True)
+    document = {"loras": [{"role": role, "name": name} for role, name in loras]}
     return NODE.evaluate([{"task": "places", "nodes": graph, "document": document}])[0]
 
 
@@ -44,10 +46,19 @@ def test_sets_in_a_row_are_in_the_order_of_the_loras():
 
 
 def test_sets_that_add_nothing_are_passed_over():
-    nodes = {"a": row("subject"), "b": row("style", before="a"), "c": row("style", before="b", lora=False)}
+    nodes = {"a": row("subject"), "b": row("style", before="a"), "c": row("style", before="b", lora=None)}
     assert places(nodes, TWO, "c") == ["a", "b"]
     nodes["c"] = row("style", before="b", mode=BYPASSED)
     assert places(nodes, TWO, "c") == ["a", "b"]
+    nodes["c"] = row("style", before="b", stack=True, on=False)
+    assert places(nodes, TWO, "c") == ["a", "b"]
+
+
+def test_loras_that_have_changed_places_since_the_run_are_others():
+    nodes = {"a": row("style", lora="a.bin"), "b": row("style", before="a", lora="b.bin")}
+    styles = ("style", "style")
+    assert places(nodes, styles, "b", ("a.bin", "b.bin")) == ["a", "b"]
+    assert places(nodes, styles, "b", ("b.bin", "a.bin")) == ["changed", "changed"]
 
 
 def test_a_stack_has_no_row_and_the_others_have():

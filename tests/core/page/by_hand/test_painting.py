@@ -15,7 +15,7 @@ from tests.support.page.node import Node
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-NODE = Node(Path(__file__).parents[2] / "support" / "page" / "painting.mjs")
+NODE = Node(Path(__file__).parents[3] / "support" / "page" / "painting.mjs")
 UNET = (
     "time_embed.0",
     *(f"input_blocks.{i}.1.proj_in" for i in (1, 2, 4, 5, 7, 8)),

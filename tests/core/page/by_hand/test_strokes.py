@@ -16,7 +16,7 @@ from tests.support.page.node import Node
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-NODE = Node(Path(__file__).parents[2] / "support" / "page" / "painting.mjs")
+NODE = Node(Path(__file__).parents[3] / "support" / "page" / "painting.mjs")
 NAMES = (
     *(f"input_blocks.{i}.1.attn1.to_q" for i in (1, 2)),
     "middle_block.1.attn1.to_q",
