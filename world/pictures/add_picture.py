@@ -61,7 +61,7 @@ def main() -> None:
     with serving("sd15") as server, browser() as chromium, page(chromium, server, **settings) as opened:
         opened.evaluate(BUILD)
         opened.wait_for_timeout(2500)
-        shot = opened.screenshot(clip={"x": 60, "y": 40, "width": 1440, "height": 715})
+        shot = opened.screenshot(clip={"x": 60, "y": 40, "width": 1440, "height": 600})
     save(Image.open(io.BytesIO(shot)).convert("RGB"), PICTURE, LARGE)
 
 

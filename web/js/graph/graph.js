@@ -47,6 +47,22 @@ export function executionIdOf(node, rootGraph) {
   return path.join(':')
 }
 
+/**
+ * Changes a graph. It tells its listeners, and the canvas the page's history: so this is one step of undo. A step
+ * that never ended would be the last.
+ * @param {any} graph @param {() => void} act @param {any} [canvas]
+ */
+export function changing(graph, act, canvas) {
+  graph?.beforeChange?.()
+  canvas?.emitBeforeChange?.()
+  try {
+    act()
+  } finally {
+    graph?.afterChange?.()
+    canvas?.emitAfterChange?.()
+  }
+}
+
 /** Whether a node is neither muted nor bypassed. @param {any} node */
 export const isActive = (node) => node.mode !== MUTED && node.mode !== BYPASSED
 

@@ -1,6 +1,6 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { carriesLoras, sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
+import { carriesLoras, changing, sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
 
 /** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
 const widgetOf = (node, name) =>
@@ -36,15 +36,13 @@ export function setWidgets(node, values, app) {
     return source && source.widget.value !== value ? [{ ...source, value }] : []
   })
   if (!found.length) return
-  // The graph tells its listeners, the canvas the page's history: so this is one step of undo.
-  node.graph?.beforeChange?.()
-  app.canvas?.emitBeforeChange?.()
-  for (const { node: owner, widget, value } of found) {
-    widget.value = value
-    widget.callback?.(value, app.canvas, owner)
+  const set = () => {
+    for (const { node: owner, widget, value } of found) {
+      widget.value = value
+      widget.callback?.(value, app.canvas, owner)
+    }
   }
-  node.graph?.afterChange?.()
-  app.canvas?.emitAfterChange?.()
+  changing(node.graph, set, app.canvas)
   app.canvas?.setDirty?.(true, true)
 }
 

@@ -1,7 +1,7 @@
 // A node's advanced inputs on the classic canvas: one row shows and hides them. Nodes 2.0 has a row of its own, and
 // both keep in `showAdvanced`, which the host saves with the node, whether they are shown.
 
-import { isLinked, slotOf } from '../graph/graph.js'
+import { changing, isLinked, slotOf } from '../graph/graph.js'
 import { watchWidgets } from '../graph/widgets.js'
 
 const ROW = 'klora_advanced'
@@ -68,18 +68,17 @@ export class Advanced {
   /** The other inputs move, and the node grows and shrinks where it has no room to give. */
   toggle() {
     const node = this.#node
-    const { graph } = node
-    graph?.beforeChange?.()
-    const [width, height] = node.size
-    const grown = node.properties?.[PROPERTY]?.grown ?? 0
-    node.showAdvanced = !node.showAdvanced
-    const least = node.computeSize()[1]
-    const wanted = node.showAdvanced ? Math.max(height, least) : Math.max(height - grown, least)
-    node.setSize([width, wanted])
-    node.properties ??= {}
-    if (wanted > height) node.properties[PROPERTY] = { grown: wanted - height }
-    else delete node.properties[PROPERTY]
-    graph?.afterChange?.()
+    changing(node.graph, () => {
+      const [width, height] = node.size
+      const grown = node.properties?.[PROPERTY]?.grown ?? 0
+      node.showAdvanced = !node.showAdvanced
+      const least = node.computeSize()[1]
+      const wanted = node.showAdvanced ? Math.max(height, least) : Math.max(height - grown, least)
+      node.setSize([width, wanted])
+      node.properties ??= {}
+      if (wanted > height) node.properties[PROPERTY] = { grown: wanted - height }
+      else delete node.properties[PROPERTY]
+    })
     this.#label()
     // Once more when the row has shown that it was clicked.
     requestAnimationFrame(() => this.#app.canvas?.setDirty?.(true, true))

@@ -1,5 +1,7 @@
 // How high the node is with its map folded and unfolded, and what the workflow remembers of it.
 
+import { changing } from '../graph/graph.js'
+
 const PROPERTY = 'klora_map'
 
 export class NodeHeight {
@@ -59,16 +61,15 @@ export class NodeHeight {
    * @param {boolean} open @param {number} difference @param {() => void} change
    */
   fold(open, difference, change) {
-    const { graph } = this.#node
-    graph?.beforeChange?.()
-    const before = this.#node.size[1]
-    const wanted = open ? before + (this.#kept.folded ?? difference) : before - difference
-    change()
-    const height = this.#possible(wanted)
-    this.#resize(height)
-    this.#node.properties ??= {}
-    this.#node.properties[PROPERTY] = open ? { open } : { open, folded: before - height }
-    graph?.afterChange?.()
+    changing(this.#node.graph, () => {
+      const before = this.#node.size[1]
+      const wanted = open ? before + (this.#kept.folded ?? difference) : before - difference
+      change()
+      const height = this.#possible(wanted)
+      this.#resize(height)
+      this.#node.properties ??= {}
+      this.#node.properties[PROPERTY] = open ? { open } : { open, folded: before - height }
+    })
   }
 
   /** No less than the host makes of it when it loads, Vue nodes included. @param {number} height */

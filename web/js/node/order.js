@@ -1,5 +1,7 @@
 // LoRA Sets in a row: what one holds changes places with what its neighbour holds, and no wire has to be moved.
 
+import { changing } from '../graph/graph.js'
+
 const SET = 'KLoRASet'
 /** The wire that the row is made of; it stays. */
 const ROW = 'set'
@@ -37,7 +39,12 @@ const setOnly = (node) => (node?.comfyClass === SET ? node : null)
 /** @param {any} one @param {any} other */
 function exchange(one, other) {
   const { graph } = one
-  graph.beforeChange?.()
+  changing(graph, () => swap(one, other))
+  graph.setDirtyCanvas?.(true, true)
+}
+
+/** @param {any} one @param {any} other */
+function swap(one, other) {
   const names = new Set([one, other].flatMap(({ inputs }) => (inputs ?? []).map((/** @type {any} */ { name }) => name)))
   names.delete(ROW)
   const wires = [one, other].map((node) => [...names].map((name) => ({ name, from: sourceOf(node, name) })))
@@ -50,8 +57,6 @@ function exchange(one, other) {
     if (twin && widget.serialize !== false) swapValues(one, widget, other, twin)
   }
   for (const key of ['title', 'mode']) [one[key], other[key]] = [other[key], one[key]]
-  graph.afterChange?.()
-  graph.setDirtyCanvas?.(true, true)
 }
 
 /** @param {any} one @param {any} widget @param {any} other @param {any} twin */
