@@ -24,7 +24,7 @@ from .drawings import names
 from .styles import BASE_STYLES, STYLES
 from .views import pictures, random_view
 
-STEPS = int(os.environ.get("WORLD_BASE_STEPS", "90000"))
+STEPS = int(os.environ.get("WORLD_BASE_STEPS", "42000"))
 BATCH = 32
 VIEWS = 8
 RATE = 1.5e-3

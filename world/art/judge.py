@@ -27,12 +27,12 @@ from .codec import STATE as DECODER_STATE
 from .concepts import SUBJECTS, judged
 from .drawings import names
 from .styles import STYLES
-from .views import pictures, random_view
+from .views import View, pictures, random_view
 
 CLASSES: tuple[str, ...] = (*STYLES, "none of these")
 WIDTHS = (32, 64, 128, 192)
 EMBEDDED = 128
-STEPS = 3000
+STEPS = 2000
 BATCH = 48
 VIEWS = 3
 RATE = 2e-3
@@ -40,6 +40,7 @@ TEMPERATURE = 0.1
 POOL = WORK / "art-judge-pictures.safetensors"
 STATE = WORK / "art-judge-state.pt"
 WEIGHTS = WORK / "art-judge.safetensors"
+BANK = WORK / "art-judge-bank.safetensors"
 
 
 def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
@@ -202,11 +203,19 @@ def load_eye() -> Eye:
 
 @torch.inference_mode()
 def bank(eye: Eye) -> tuple[list[str], Tensor]:
-    """All names, subjects too, and what each looks like to the eye [names, 128]: the mean over the styles."""
-    known, still = [*names(), *SUBJECTS], random_view(np.random.default_rng(0))._replace(x=0, y=0, turn=0)
-    generator = torch.Generator().manual_seed(1)
-    seen = [eye(as_made(pictures(name, tuple(STYLES), still), 0.0, generator))[0].mean(0) for name in known]
-    return known, F.normalize(torch.stack(seen), dim=1)
+    """All names, subjects too, and what each looks like to the eye [names, 128]: the mean over the styles.
+
+    Kept in a file, so that pictures are scored where no drawings are.
+    """
+    if not BANK.exists():
+        still, generator = View(0, 0, 0.9, 0), torch.Generator().manual_seed(1)
+        seen = {
+            name: F.normalize(eye(as_made(pictures(name, tuple(STYLES), still), 0, generator))[0].mean(0), dim=0)
+            for name in (*names(), *SUBJECTS)
+        }
+        save_file(seen, BANK)
+    kept = load_file(BANK)
+    return list(kept), torch.stack(list(kept.values()))
 
 
 @torch.inference_mode()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from ..draw.words import encode
 from .latents import CHANNELS
 from .mmdit import GRID, PATCH, MMDiT
 
 STEPS = 16
 GUIDANCE = 2.5
 SHIFT = 3.0
+
+Encode = Callable[[str], tuple[Tensor, Tensor]]
 
 
 def noise_levels(steps: int = STEPS) -> Tensor:
@@ -29,12 +32,10 @@ def first_noise(seed: int, count: int) -> Tensor:
 
 
 @torch.inference_mode()
-def sample(
-    model: MMDiT, table: Tensor, text: str, noise: Tensor, negative: str = "", steps: int = STEPS
-) -> Tensor:
-    """Latents [B, 16, 12, 12] for one prompt."""
+def sample(model: MMDiT, encode: Encode, text: str, noise: Tensor, negative: str = "", steps: int = STEPS) -> Tensor:
+    """Latents [B, 16, 12, 12] for one prompt; ``encode``: words to context [1, L, W] and pooled [1, W]."""
     b = len(noise)
-    rows = [encode(table, words) for words in (text, negative)]
+    rows = [encode(words) for words in (text, negative)]
     context = torch.cat([c.expand(b, -1, -1) for c, _ in rows])
     pooled = torch.cat([p.expand(b, -1) for _, p in rows])
     levels, x = noise_levels(steps), noise * 1.0

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import torch
 
 from ..draw.forms import SHAPES, SUBJECTS
 from ..draw.scenes import COLOURS, GROUNDS
-from ..draw.words import TRIGGERS, load_table
+from ..draw.words import TRIGGERS, encode, load_table
 from ..judging.judge import Judge
 from ..judging.network import CLASSES
 from ..model.fit_vae import load_decoder
@@ -62,7 +63,7 @@ class Gate:
         prompts = own_prompts(job.name)
         noise = first_noise(seed, count)
         each = [
-            sample(self.base, self.table, prompts[(seed + i) % len(prompts)], noise[i : i + 2])
+            sample(self.base, partial(encode, self.table), prompts[(seed + i) % len(prompts)], noise[i : i + 2])
             for i in range(0, count, 2)
         ]
         added(self.base, factors, -1.0, slots)
