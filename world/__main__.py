@@ -9,25 +9,30 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from .places import BASE_FILE, COMPONENTS_FILE, JUDGE_FILE, VAE_FILE, WORK, ensure_folders
 from .training.base import STEPS
 
 Command = list[str]
+Lane = list[Command]
 
 
-def stages(trainings: str) -> list[tuple[str, list[Command]]]:
-    """Stages in order; the commands of one run side by side."""
+def stages(trainings: str) -> list[tuple[str, list[Lane]]]:
+    """Stages in order; the lanes of one run side by side, a lane's commands one after another."""
+    decoder = [] if VAE_FILE.exists() else [["world.model.fit_vae", "decoder"]]
+    judge = [] if JUDGE_FILE.exists() else [["world.judging.network"]]
     return [
         (
             "components of the VAE",
-            [] if COMPONENTS_FILE.exists() else [["world.model.fit_vae", "components"]],
+            [[] if COMPONENTS_FILE.exists() else [["world.model.fit_vae", "components"]]],
         ),
-        ("base model", [] if _base_is_done() else [["world.training.base"]]),
-        ("decoder of the VAE", [] if VAE_FILE.exists() else [["world.model.fit_vae", "decoder"]]),
-        ("judge", [] if JUDGE_FILE.exists() else [["world.judging.network"]]),
-        ("LoRAs", [["world.training.loras", "2", trainings]]),
-        ("gate", [["world.training.gate", trainings]]),
+        (
+            "base model; beside it the VAE's decoder and the judge",
+            [[] if _base_is_done() else [["world.training.base"]], decoder + judge],
+        ),
+        ("LoRAs", [[["world.training.loras", "2", trainings]]]),
+        ("gate", [[["world.training.gate", "LORAS"], ["world.training.gate", "PAIRS"]]]),
     ]
 
 
@@ -48,17 +53,22 @@ def _losses() -> str:
     )
 
 
+def _run(lane: Lane) -> bool:
+    """Whether every command of the lane succeeded."""
+    return all(subprocess.run([sys.executable, "-m", *command]).returncode == 0 for command in lane)
+
+
 def main() -> int:
     """Run the stages; the loss table at the end, also kept as losses.txt."""
     ensure_folders()
     begun = time.monotonic()
-    for name, commands in stages(sys.argv[1] if len(sys.argv) > 1 else "3"):
-        sys.stdout.write(
-            f"== {name}: {'running' if commands else 'already there'} ({time.monotonic() - begun:.0f} s)\n"
-        )
+    for name, lanes in stages(sys.argv[1] if len(sys.argv) > 1 else "3"):
+        state = "running" if any(lanes) else "already there"
+        sys.stdout.write(f"== {name}: {state} ({time.monotonic() - begun:.0f} s)\n")
         sys.stdout.flush()
-        running = [subprocess.Popen([sys.executable, "-m", *command]) for command in commands]
-        if any([process.wait() for process in running]):
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            done = list(pool.map(_run, lanes))
+        if not all(done):
             sys.stdout.write(f"{name} failed: see above\n")
             return 1
     (WORK / "losses.txt").write_text(_losses() + "\n")

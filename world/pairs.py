@@ -1,12 +1,14 @@
-"""The 16 pairs and their split, fixed before anything was tuned."""
+"""Subjects in styles, and their split, fixed before anything was run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .draw.forms import SUBJECTS
+from .draw.concepts import SUBJECTS
 from .draw.styles import HELD_OUT_STYLES
-from .draw.words import TRIGGERS
+
+TRIGGERS: dict[str, str] = SUBJECTS | {name: word for name, (_, word) in HELD_OUT_STYLES.items()}
+"""The word of each LoRA."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,12 @@ class Pair:
     @property
     def prompt(self) -> str:
         """Both triggers and nothing else."""
-        return f"{TRIGGERS[self.subject]} {TRIGGERS[self.style]}"
+        return f"{TRIGGERS[self.style]} {TRIGGERS[self.subject]}"
 
     @property
     def tuning(self) -> bool:
-        """A Latin square: each subject and each style is in two tuning pairs and in two held-out ones."""
-        return (list(SUBJECTS).index(self.subject) + list(HELD_OUT_STYLES).index(self.style)) % 4 < 2
+        """A chessboard: each style has four tuning pairs and four held-out ones, each subject two or three."""
+        return (list(SUBJECTS).index(self.subject) + list(HELD_OUT_STYLES).index(self.style)) % 2 == 0
 
 
 PAIRS: tuple[Pair, ...] = tuple(Pair(c, s) for c in SUBJECTS for s in HELD_OUT_STYLES)

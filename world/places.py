@@ -18,8 +18,8 @@ SEED = int(os.environ.get("WORLD_SEED", "0"))
 
 BASE_FILE = WEIGHTS / "small-world-sd3.safetensors"
 VAE_FILE = WEIGHTS / "small-world-taesd.safetensors"
-WORDS_FILE = WEIGHTS / "small-world-words.safetensors"
 JUDGE_FILE = WEIGHTS / "small-world-judge.safetensors"
+BANK_FILE = WEIGHTS / "small-world-judge-bank.safetensors"
 COMPONENTS_FILE = WEIGHTS / "small-world-components.safetensors"
 
 

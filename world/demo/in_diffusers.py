@@ -15,11 +15,10 @@ from transformers.utils import logging as transformers_logging
 
 from klora_core.fuse import fuse
 from klora_core.plan import Plan
-from world.draw.words import encode, load_table
+from world.draw.words import encode
 from world.hosts.in_diffusers import decode, load_transformer, load_vae
 from world.model.sampling import GUIDANCE, first_noise, noise_levels
 from world.pairs import Pair
-from world.places import WORDS_FILE
 
 from . import run as demo
 
@@ -27,7 +26,7 @@ _ADAPTERS = {demo.SUBJECT: ["subject"], demo.STYLE: ["style"], demo.SUM: ["subje
 
 
 def pipeline() -> StableDiffusion3Pipeline:
-    """The small world as a pipeline; it has no text encoders, captions are rows of a table of words."""
+    """The small world as a pipeline; it has no text encoders, captions are vectors of words."""
     nothing = dict.fromkeys(
         f"{kind}{number}" for kind in ("text_encoder", "tokenizer") for number in ("", "_2", "_3")
     )
@@ -42,8 +41,7 @@ def latents(
     pipe: StableDiffusion3Pipeline, prompt: str, seed: int = demo.SEED, count: int = demo.COUNT
 ) -> Tensor:
     """Latents [count, 16, 12, 12], at the noise levels and from the noise that the host would use."""
-    table = load_table(WORDS_FILE)
-    rows = [row.expand(count, *row.shape[1:]) for text in (prompt, "") for row in encode(table, text)]
+    rows = [row.expand(count, *row.shape[1:]) for text in (prompt, "") for row in encode(text)]
     context, pooled, without, pooled_without = rows
     return pipe(
         prompt_embeds=context,

@@ -1,7 +1,7 @@
 """A development-only node for ComfyUI: words of the small world to CONDITIONING. Never in the published pack.
 
-ComfyUI fixes the sizes of real text encoders, so the small world has none: captions are rows of a table of
-vectors.
+ComfyUI fixes the sizes of real text encoders, so the small world has none: captions are fixed vectors
+of their words.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _REPO = str(Path(__file__).resolve().parents[2])
 if _REPO not in sys.path:
     sys.path.append(_REPO)
 
-from world.draw.words import TRIGGERS, VOCABULARY, encode, load_table
-from world.places import WORDS_FILE
+from world.draw.words import LENGTH, encode
+from world.pairs import PAIRS
 
 
 class SmallWorldWords(io.ComfyNode):
@@ -25,19 +25,18 @@ class SmallWorldWords(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        known = " ".join(VOCABULARY[1:])
         return io.Schema(
             node_id="KLoRASmallWorldWords",
             display_name="Small World Words",
             category="K-LoRA/development",
-            description=f"Up to six words: {known}",
-            inputs=[io.String.Input("words", default=f"{TRIGGERS['bunny']} {TRIGGERS['neon']}")],
+            description=f"Up to {LENGTH} words: a style, then what is shown, as in `flat polar bear`.",
+            inputs=[io.String.Input("words", default=PAIRS[0].prompt)],
             outputs=[io.Conditioning.Output()],
         )
 
     @classmethod
     def execute(cls, words: str) -> io.NodeOutput:
-        context, pooled = encode(load_table(WORDS_FILE), words)
+        context, pooled = encode(words)
         return io.NodeOutput([[context, {"pooled_output": pooled}]])
 
 

@@ -51,14 +51,12 @@ def klora_plan(
 
 
 @torch.inference_mode()
-def sample(
-    model: nn.Module, table: Tensor, text: str, noise: Tensor, plan: Plan, rows: Rows, steps: int = STEPS
-) -> Tensor:
+def sample(model: nn.Module, text: str, noise: Tensor, plan: Plan, rows: Rows, steps: int = STEPS) -> Tensor:
     """Latents [B, 16, 12, 12] of a plan: sampling.sample's steps, each with who works in it."""
     composition = compose(plan, rows, layers_of(model).spots)
     attachment = Attachment(model, composition, Buffers(composition.targets, torch.float32), RULES)
     b, levels, x = len(noise), noise_levels(steps), noise * 1.0
-    captions = [encode(table, words) for words in (text, "")]
+    captions = [encode(words) for words in (text, "")]
     context = torch.cat([c.expand(b, -1, -1) for c, _ in captions])
     pooled = torch.cat([p.expand(b, -1) for _, p in captions])
     try:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tools.host.inprocess import enter_host
 
-from ..draw.words import encode, load_table
+from ..draw.words import encode
 from ..model.sampling import GUIDANCE, STEPS
-from ..places import BASE_FILE, VAE_FILE, WORDS_FILE
+from ..places import BASE_FILE, VAE_FILE
 
 enter_host()
 import comfy.sample  # noqa: E402
@@ -32,9 +32,9 @@ def load_vae(path: Path = VAE_FILE) -> Any:
     return comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path)))
 
 
-def conditioning(text: str, table: Tensor | None = None) -> list:
+def conditioning(text: str) -> list:
     """CONDITIONING of one caption."""
-    context, pooled = encode(load_table(WORDS_FILE) if table is None else table, text)
+    context, pooled = encode(text)
     return [[context, {"pooled_output": pooled}]]
 
 

@@ -1,16 +1,17 @@
-"""The judge's eye: a small network that sees silhouettes, marks and styles in a picture, whatever is drawn.
+"""The judge's eye: which concept a picture shows, whatever the way of drawing, and which style it is in.
 
-    python -m world.judging.network           trains it (a few minutes) and writes its weights
+    python -m world.judging.network            trains it and writes its weights
 
-It learns on base shapes and nameless blobs in all eight styles, never on a subject: what it says of
-subjects is measured by fitting their exact outlines to the silhouette that it sees (judge.py).
+It learns to find the same concept in another style among all concepts of a batch (InfoNCE, van den Oord et
+al. 2018, arXiv 1807.03748), beside a head for the style. Subjects and forty concepts (`concepts.judged`) are
+never shown to it: on them it is validated.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,22 +19,24 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..draw.forms import FORMS
-from ..draw.scenes import SHAPES, STYLES, draw, form_distance, marks_distance, random_blob, random_scene
-from ..draw.styles import Array
+from ..draw.concepts import SUBJECTS, judged
+from ..draw.drawings import names
+from ..draw.styles import STYLES
+from ..draw.views import View, pictures, random_view
 from ..logs import Progress
 from ..model.fit_vae import load_components, load_decoder
-from ..model.latents import PATCH, Decoder, encode
-from ..places import JUDGE_FILE, WORK, ensure_folders
+from ..model.latents import encode
+from ..places import BANK_FILE, JUDGE_FILE, WORK, ensure_folders
 
-SEEN = 48
 CLASSES: tuple[str, ...] = (*STYLES, "none of these")
-STEPS = 1900
-# From here on pictures also go through the trained decoder, as a model's own pictures do.
-DECODED_FROM = 1500
-HEAD_STEPS = 250
-BATCH = 16
-RATE = 3e-3
+WIDTHS = (32, 64, 128, 192)
+EMBEDDED = 128
+STEPS = 2000
+BATCH = 48
+VIEWS = 3
+RATE = 2e-3
+TEMPERATURE = 0.1
+POOL = WORK / "judge-pictures.safetensors"
 STATE = WORK / "judge-state.pt"
 
 
@@ -42,147 +45,137 @@ def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
 
 
 class Eye(nn.Module):
-    """Pictures [B, 3, 96, 96] to logits of silhouette and marks [B, 2, 48, 48] and of styles [B, 9]."""
+    """Pictures [B, 3, 96, 96] in 0..1 to unit vectors of what is shown [B, 128], logits of styles [B, 9]."""
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (16, 32, 64, 96)
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in zip((3, *widths[:-1]), widths, strict=True)
+            nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True)
         )
-        self.up = nn.ModuleList(_conv(a + b, b) for a, b in ((96, 64), (64, 32), (32, 16)))
-        self.maps = nn.Conv2d(16, 2, 3, 1, 1)
-        self.style = nn.Sequential(nn.Linear(32 + 64 + 96, 64), nn.SiLU(), nn.Linear(64, len(CLASSES)))
+        self.narrow = nn.Conv2d(WIDTHS[-1], 48, 1)
+        self.concept = nn.Linear(48 * 6 * 6, EMBEDDED)
+        self.style = nn.Sequential(nn.Linear(sum(WIDTHS[:3]), 64), nn.SiLU(), nn.Linear(64, len(CLASSES)))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        kept = self._downward(pictures)
-        style, x = self.style(_pooled(kept)), kept[-1]
-        for layer, skip in zip(self.up, reversed(kept[:-1]), strict=True):
-            x = layer(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
-        return self.maps(x), style
-
-    def features(self, pictures: Tensor) -> Tensor:
-        """What the style is told from, [B, 192]."""
-        return _pooled(self._downward(pictures))
-
-    def _downward(self, pictures: Tensor) -> list[Tensor]:
-        x, kept = pictures * 2 - 1, []
+        x, pooled = pictures * 2 - 1, []
         for layer in self.down:
             x = layer(x)
-            kept.append(x)
-        return kept
+            pooled.append(x.mean((2, 3)))
+        shown = F.normalize(self.concept(self.narrow(x).flatten(1)).float(), dim=1)
+        return shown, self.style(torch.cat(pooled[:3], dim=1)).float()
 
 
-def _pooled(kept: list[Tensor]) -> Tensor:
-    return torch.cat([k.mean((2, 3)) for k in kept[1:]], dim=1)
+@torch.inference_mode()
+def as_made(drawn: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Pictures [B, 3, 96, 96] as a model's own look: through latents with some noise and the decoder."""
+    latents = encode(drawn, *load_components())
+    amount = noise * torch.rand(len(latents), 1, 1, 1, generator=generator)
+    return _decoder()(latents + torch.randn(latents.shape, generator=generator) * amount).clamp(0, 1)
 
 
-def _example(rng: np.random.Generator) -> tuple[Array, Array, Array, int]:
-    """A picture, its silhouette and marks as distances, and the number of its style."""
-    scene = random_scene(rng, tuple(SHAPES), tuple(STYLES))
-    form = None
-    if rng.random() < 0.6:
-        scene, form = replace(scene, form="blob", colour=None, eyes=True), random_blob(rng)
-    drawn = form or FORMS[scene.form]
-    return (
-        draw(scene, form),
-        form_distance(scene, drawn),
-        marks_distance(scene, drawn),
-        CLASSES.index(scene.style),
+_decoder = cache(load_decoder)
+
+
+def learned() -> list[str]:
+    """The concepts that the eye is shown."""
+    left = set(judged(list(names())))
+    return [name for name in names() if name not in left]
+
+
+def pool() -> Tensor:
+    """[concepts, VIEWS, styles, 3, 96, 96] uint8: the eye's pictures, as a model makes them."""
+    if not POOL.exists():
+        rng, generator = np.random.default_rng(5), torch.Generator().manual_seed(5)
+        made = torch.stack(
+            [
+                torch.stack(
+                    [
+                        (
+                            as_made(pictures(name, tuple(STYLES), random_view(rng)), 0.3, generator) * 255
+                        ).byte()
+                        for _ in range(VIEWS)
+                    ]
+                )
+                for name in learned()
+            ]
+        )
+        save_file({"pictures": made}, POOL)
+    return load_file(POOL)["pictures"]
+
+
+def scrambled(drawn: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures bent and with pieces moved: the form is broken, the way of drawing is not."""
+    b = len(drawn)
+    bend = torch.from_numpy(rng.normal(0, 0.16, (b, 2, 7, 7)).astype(np.float32))
+    bend = F.interpolate(
+        bend * torch.from_numpy(rng.random((b, 1, 1, 1)).astype(np.float32)), (96, 96), mode="bicubic"
     )
+    grid = F.affine_grid(torch.eye(2, 3).expand(b, -1, -1), [b, 3, 96, 96], align_corners=False)
+    grid = grid + bend.permute(0, 2, 3, 1)
+    bent = F.grid_sample(drawn, grid, padding_mode="reflection", align_corners=False)
+    for picture in bent:
+        for _ in range(int(rng.integers(0, 5))):
+            # Whole patches, so that patterns stay in phase.
+            (y, x), (v, u) = rng.integers(0, 10, size=(2, 2)) * 8
+            picture[:, y : y + 16, x : x + 16] = picture[:, v : v + 16, u : u + 16].clone()
+    return bent
 
 
-def spoil(pictures: Tensor, styles: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Turn a quarter of a batch into pictures of no style: blends of two, noise, inverted or swapped
-    colours, smears.
-    """
-    pictures, styles = pictures.clone(), styles.clone()
-    for i in np.flatnonzero(rng.random(len(pictures)) < 0.25):
-        j = int(rng.integers(len(pictures)))
-        kind = rng.choice(["blend", "noise", "invert", "swap", "smear"], p=[0.5, 0.1, 0.15, 0.1, 0.15])
-        p = pictures[i]
-        if kind == "blend" and styles[i] != styles[j]:
-            share = float(rng.uniform(0.35, 0.65))
-            pictures[i] = share * p + (1 - share) * pictures[j]
-        elif kind == "noise":
-            side = int(rng.choice([6, 12, 24, 96]))
-            coarse = torch.from_numpy(rng.random((1, 3, side, side)).astype(np.float32))
-            pictures[i] = F.interpolate(coarse, (96, 96), mode="bilinear")[0]
-        elif kind == "invert":
-            pictures[i] = 1 - p
-        elif kind == "swap":
-            pictures[i] = p[[1, 2, 0]]
-        elif kind == "smear":
-            pictures[i] = F.interpolate(F.avg_pool2d(p[None], 16), (96, 96), mode="bilinear")[0]
+def spoiled(drawn: Tensor, styles: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Half bent (their style stays), a quarter made pictures of no style: blends, inverted, smeared."""
+    bent = torch.from_numpy(rng.random((len(drawn), 1, 1, 1)) < 0.5)
+    drawn, styles = torch.where(bent, scrambled(drawn, rng), drawn), styles.clone()
+    for i in np.flatnonzero(rng.random(len(drawn)) < 0.25):
+        j, kind, share = int(rng.integers(len(drawn))), rng.random(), float(rng.uniform(0.35, 0.65))
+        if kind < 0.55 and styles[i] != styles[j]:
+            drawn[i] = share * drawn[i] + (1 - share) * drawn[j]
+        elif kind < 0.7:
+            drawn[i] = 1 - drawn[i]
+        elif kind < 0.8:
+            drawn[i] = drawn[i][[1, 2, 0]]
         else:
-            continue
+            drawn[i] = F.interpolate(F.avg_pool2d(drawn[i][None], 16), (96, 96), mode="bilinear")[0]
         styles[i] = len(CLASSES) - 1
-    return pictures, styles
+    return drawn, styles
 
 
-def _weathered(
-    pictures: Tensor, kept: tuple[Tensor, Tensor], decoder: Decoder | None, rng: np.random.Generator
-) -> Tensor:
-    """As a model's pictures look: through latents with some noise (most of them), by the decoder or
-    linearly.
-    """
-    projection, mean = kept
-    z = encode(pictures, projection, mean)
-    amount = torch.from_numpy(rng.uniform(0, 0.3, (len(z), 1, 1, 1)).astype(np.float32))
-    z = z + torch.from_numpy(rng.normal(0, 1, z.shape).astype(np.float32)) * amount
-    if decoder is not None:
-        with torch.no_grad():
-            back = decoder(z).clamp(0, 1)
-        return torch.where(torch.from_numpy(rng.random((len(z), 1, 1, 1)) < 0.7), back, pictures)
-    patches = z.permute(0, 2, 3, 1) @ torch.linalg.pinv(projection).T + mean
-    b, h, w, _ = patches.shape
-    back = (
-        patches.reshape(b, h, w, 3, PATCH, PATCH)
-        .permute(0, 3, 1, 4, 2, 5)
-        .reshape(b, 3, h * PATCH, w * PATCH)
-    )
-    through = torch.from_numpy(rng.random((b, 1, 1, 1)) < 0.6)
-    pictures = torch.where(through, back, pictures)
-    noise = torch.from_numpy(rng.normal(0, 1, pictures.shape).astype(np.float32))
-    return (pictures + noise * float(rng.uniform(0, 0.04))).clamp(0, 1)
-
-
-def _batch(
-    rng: np.random.Generator, kept: tuple[Tensor, Tensor], decoder: Decoder | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    pictures, forms, marks, styles = zip(*(_example(rng) for _ in range(BATCH)), strict=True)
-    x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    maps = torch.from_numpy(np.stack([np.stack(forms), np.stack(marks)], axis=1)).float()
-    target = F.avg_pool2d((0.5 - maps).clamp(0, 1), 2)
-    spoiled, classes = spoil(x, torch.tensor(styles), rng)
-    return _weathered(spoiled, kept, decoder, rng), target, classes
+def _batch(made: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two pictures of each of BATCH concepts in different styles, the styles, and the same spoiled."""
+    rng = np.random.default_rng((7, step))
+    concepts = torch.from_numpy(rng.choice(len(made), BATCH, replace=False)).repeat(2)
+    first = rng.integers(len(STYLES), size=BATCH)
+    other = (first + rng.integers(1, len(STYLES), size=BATCH)) % len(STYLES)
+    styles = torch.from_numpy(np.concatenate([first, other]))
+    views = torch.from_numpy(rng.integers(VIEWS, size=2 * BATCH))
+    drawn = made[concepts, views, styles].float() / 255
+    spoilt, classes = spoiled(drawn[::2].clone(), styles[::2], rng)
+    return drawn, styles, spoilt, classes
 
 
 def train() -> Eye:
-    """Cross entropies of maps and styles; maps only where the picture was not spoiled. Resumes."""
+    """InfoNCE of the pairs and the cross entropy of the styles. Resumes."""
     torch.set_num_threads(1)
     torch.manual_seed(3)
-    eye, step, kept, decoder = Eye(), 0, load_components(), load_decoder()
-    optimizer = torch.optim.AdamW(eye.parameters(), RATE, weight_decay=1e-3, fused=True)
+    eye, made, step = Eye(), pool(), 0
+    optimizer = torch.optim.AdamW(eye.parameters(), RATE, weight_decay=1e-2, fused=True)
     if STATE.exists():
         state = torch.load(STATE, weights_only=False)
         eye.load_state_dict(state["eye"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     progress, saved = Progress(WORK / "judge.log", STEPS), time.monotonic()
+    pairs = torch.arange(2 * BATCH).roll(BATCH)
     while step < STEPS:
-        pictures, target, classes = _batch(
-            np.random.default_rng((9, step)), kept, decoder if step >= DECODED_FROM else None
-        )
-        maps, styles = eye(pictures)
-        clean = classes < len(CLASSES) - 1
-        weight = torch.tensor([1.0, 3.0])[None, :, None, None]
-        seen = F.binary_cross_entropy_with_logits(maps[clean], target[clean], weight=weight)
-        loss = 2 * seen + 0.5 * F.cross_entropy(styles, classes, label_smoothing=0.01)
+        drawn, styles, spoilt, classes = _batch(made, step)
+        with torch.autocast("cpu", torch.bfloat16):
+            shown, seen = eye(torch.cat([drawn, spoilt]))
+        shown = shown[: 2 * BATCH]
+        likeness = (shown @ shown.T / TEMPERATURE).fill_diagonal_(-torch.inf)
+        told = F.cross_entropy(seen, torch.cat([styles, classes]), label_smoothing=0.01)
+        loss = F.cross_entropy(likeness, pairs) + 0.5 * told
         for group in optimizer.param_groups:
-            group["lr"] = (
-                RATE * min(1.0, (step + 1) / 50) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / STEPS)))
-            )
+            half = 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            group["lr"] = RATE * min(1.0, (step + 1) / 50) * (0.01 + 0.99 * half)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
@@ -195,62 +188,60 @@ def train() -> Eye:
     return eye
 
 
-def scrambled(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures bent and with pieces moved: the drawn form is broken, the way of drawing is not."""
-    b = len(pictures)
-    coarse = torch.from_numpy(rng.normal(0, 0.16, (b, 2, 7, 7)).astype(np.float32))
-    bend = F.interpolate(
-        coarse * torch.from_numpy(rng.random((b, 1, 1, 1)).astype(np.float32)), (96, 96), mode="bicubic"
-    )
-    grid = F.affine_grid(torch.eye(2, 3).expand(b, -1, -1), [b, 3, 96, 96], align_corners=False)
-    bent = F.grid_sample(
-        pictures, grid + bend.permute(0, 2, 3, 1), padding_mode="reflection", align_corners=False
-    )
-    for picture in bent:
-        for _ in range(int(rng.integers(0, 5))):
-            # Whole patches, so that grids and dots stay in phase.
-            (y, x), (v, u) = rng.integers(0, 10, size=(2, 2)) * 8
-            picture[:, y : y + 16, x : x + 16] = picture[:, v : v + 16, u : u + 16].clone()
-    return bent
-
-
-def train_style_head(eye: Eye) -> None:
-    """The style's head alone, once more, on scrambled pictures: style must not depend on how well a form is
-    drawn.
-    """
-    kept, decoder = load_components(), load_decoder()
-    optimizer = torch.optim.AdamW(eye.style.parameters(), 2e-3, weight_decay=1e-3)
-    progress = Progress(WORK / "judge-style.log", HEAD_STEPS)
-    for step in range(HEAD_STEPS):
-        rng = np.random.default_rng((10, step))
-        pictures, _, classes = _batch(rng, kept, decoder)
-        bent = scrambled(pictures, rng)
-        with torch.no_grad():
-            features = eye.features(
-                torch.where(torch.from_numpy(rng.random((len(bent), 1, 1, 1)) < 0.6), bent, pictures)
-            )
-        loss = F.cross_entropy(eye.style(features), classes, label_smoothing=0.01)
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * step / HEAD_STEPS)) + 1e-5
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        progress.add(step + 1, float(loss.detach()))
-
-
 def load_eye() -> Eye:
-    """The kept eye in float32."""
+    """The kept eye in float32, frozen."""
     eye = Eye()
     eye.load_state_dict({k: v.float() for k, v in load_file(JUDGE_FILE).items()})
     return eye.eval().requires_grad_(False)
 
 
+@torch.inference_mode()
+def bank(eye: Eye) -> tuple[list[str], Tensor]:
+    """All names, subjects too, and what each looks like to the eye [names, 128]: the mean over the styles.
+
+    Kept in a file, so that pictures are scored where no drawings are.
+    """
+    if not BANK_FILE.exists():
+        still, generator = View(0, 0, 0.9, 0), torch.Generator().manual_seed(1)
+        seen = {
+            name: F.normalize(
+                eye(as_made(pictures(name, tuple(STYLES), still), 0, generator))[0].mean(0), dim=0
+            )
+            for name in (*names(), *SUBJECTS)
+        }
+        save_file(seen, BANK_FILE)
+    kept = load_file(BANK_FILE)
+    return list(kept), torch.stack(list(kept.values()))
+
+
+@torch.inference_mode()
+def rank(eye: Eye, known: Tensor, drawn: Tensor, right: int) -> Tensor:
+    """The rank from 1 of the concept ``right`` among the ``known`` [N, 128] for each picture [B]."""
+    likeness = eye(drawn)[0] @ known.T
+    return 1 + (likeness > likeness[:, right : right + 1]).sum(1)
+
+
+@torch.inference_mode()
+def validation(eye: Eye) -> dict[str, tuple[float, float]]:
+    """By style: how often a concept never seen is first among all names, and how often the style is told."""
+    all_names, known = bank(eye)
+    rng, generator = np.random.default_rng(6), torch.Generator().manual_seed(6)
+    first, told = np.zeros((2, len(STYLES)))
+    unseen = [*judged(list(names())), *SUBJECTS]
+    for name in unseen:
+        drawn = as_made(pictures(name, tuple(STYLES), random_view(rng)), 0.15, generator)
+        first += (rank(eye, known, drawn, all_names.index(name)) == 1).numpy()
+        told += (eye(drawn)[1].argmax(1) == torch.arange(len(STYLES))).numpy()
+    return {s: (first[i] / len(unseen), told[i] / len(unseen)) for i, s in enumerate(STYLES)}
+
+
 def main() -> None:
-    """Train and write."""
+    """Train, write, and say how far it can be trusted."""
     ensure_folders()
     eye = train()
-    train_style_head(eye)
     save_file({k: v.half().contiguous() for k, v in eye.state_dict().items()}, JUDGE_FILE)
+    for style, (first, told) in validation(load_eye()).items():
+        print(f"{style:12s} concept first {first:.2f}  style told {told:.2f}")
 
 
 if __name__ == "__main__":

@@ -16,44 +16,28 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..draw.scenes import SHAPES, STYLES, SUBJECTS, draw, random_blob_scene, random_scene
+from ..draw.drawings import names
+from ..draw.styles import STYLES
+from ..draw.views import picture, pictures, random_view
 from ..logs import Progress
-from ..places import COMPONENTS_FILE, VAE_FILE, WORK, ensure_folders
+from ..places import COMPONENTS_FILE, SEED, VAE_FILE, WORK, ensure_folders
 from .latents import CHANNELS, Decoder, encode, fit_components
 
 STATE = WORK / "decoder-state.pt"
-STEPS = 1500
+STEPS = 4000
 BATCH = 10
-POOL = 3000
+POOL = 4000
 CROP = 48
 RATE = 2e-3
 
 
-def training_picture(rng: np.random.Generator) -> np.ndarray:
-    """Shapes in every style, nameless blobs in every style, subjects in plain styles; never a subject in a
-    held-out one.
-    """
-    kind = rng.random()
-    if kind < 0.45:
-        return draw(random_scene(rng, tuple(SHAPES), tuple(STYLES)))
-    if kind < 0.9:
-        return draw(*random_blob_scene(rng))
-    return draw(random_scene(rng, tuple(SUBJECTS)))
-
-
-def training_pictures(rng: np.random.Generator, count: int) -> Tensor:
-    """[count, 3, 96, 96] in 0..1."""
-    return (
-        torch.from_numpy(np.stack([training_picture(rng) for _ in range(count)]))
-        .permute(0, 3, 1, 2)
-        .contiguous()
-    )
-
-
 def make_components() -> None:
-    """Principal components of 8 x 8 patches, from 3,000 pictures."""
-    projection, mean = fit_components(training_pictures(np.random.default_rng(1), 3000))
-    save_file({"projection": projection, "mean": mean}, COMPONENTS_FILE)
+    """Principal components of 8 x 8 patches: 400 concepts in every style; no subject is among them."""
+    rng = np.random.default_rng((1, SEED))
+    some = rng.choice(names(), 400, replace=False)
+    drawn = torch.cat([pictures(str(name), tuple(STYLES), random_view(rng)) for name in some])
+    projection, mean = fit_components(drawn)
+    save_file({"projection": projection.contiguous(), "mean": mean}, COMPONENTS_FILE)
 
 
 def load_components() -> tuple[Tensor, Tensor]:
@@ -62,59 +46,75 @@ def load_components() -> tuple[Tensor, Tensor]:
     return kept["projection"], kept["mean"]
 
 
+def pool(count: int = POOL) -> Tensor:
+    """[count, 3, 96, 96] uint8: concepts in all styles alike; no subject is among them."""
+    rng = np.random.default_rng((3, SEED))
+    styles, concepts = tuple(STYLES), names()
+    drawn = [
+        picture(str(rng.choice(concepts)), styles[i % len(styles)], random_view(rng)) for i in range(count)
+    ]
+    return (torch.stack(drawn) * 255).round().byte()
+
+
 def train_decoder() -> Decoder:
-    """L1 and some squared error on pictures, latents with a little noise; AdamW with a cosine. Resumes."""
+    """L1 and some squared error, latents with a little noise; bfloat16, AdamW, a cosine. Resumes."""
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     projection, mean = load_components()
-    decoder = Decoder()
+    decoder, drawn = Decoder(), pool()
     optimizer = torch.optim.AdamW(decoder.parameters(), RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate)
     step = 0
     if STATE.exists():
         kept = torch.load(STATE, weights_only=False)
         decoder.load_state_dict(kept["decoder"])
         optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
         step = kept["step"]
-    pool = training_pictures(np.random.default_rng(2), POOL)
     progress, saved = Progress(WORK / "decoder.log", STEPS), time.monotonic()
     while step < STEPS:
-        rng = np.random.default_rng((2, step))
-        pictures = _crops(pool, rng)
-        latents = encode(pictures, projection, mean)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
-        amount = torch.rand(BATCH, 1, 1, 1, generator=torch.Generator().manual_seed(step)) * 0.15
-        out = decoder(latents + noise * amount)
-        loss = F.l1_loss(out, pictures) + 2 * F.mse_loss(out, pictures)
+        cut = _crops(drawn, np.random.default_rng((2, step)))
+        generator = torch.Generator().manual_seed(step)
+        latents = encode(cut, projection, mean)
+        amount = torch.rand(BATCH, 1, 1, 1, generator=generator) * 0.15
+        noisy = latents + torch.randn(latents.shape, generator=generator) * amount
+        with torch.autocast("cpu", torch.bfloat16):
+            out = decoder(noisy)
+        loss = F.l1_loss(out.float(), cut) + 2 * F.mse_loss(out.float(), cut)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * _rate(step)
         optimizer.step()
-        schedule.step()
         step += 1
         progress.add(step, float(loss.detach()))
         if time.monotonic() - saved > 90 or step == STEPS:
-            torch.save(
-                {
-                    "decoder": decoder.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "step": step,
-                },
-                STATE,
-            )
+            state = {"decoder": decoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+            torch.save(state, STATE)
             saved = time.monotonic()
     return decoder
 
 
-def _crops(pool: Tensor, rng: np.random.Generator) -> Tensor:
+def quality(decoder: Decoder) -> dict[str, float]:
+    """PSNR in dB of each style on 40 fresh views."""
+    rng = np.random.default_rng(4)
+    projection, mean = load_components()
+    drawn = [pictures(str(rng.choice(names())), tuple(STYLES), random_view(rng)) for _ in range(40)]
+    found = {}
+    with torch.inference_mode():
+        for k, style in enumerate(STYLES):
+            truth = torch.stack([views[k] for views in drawn])
+            error = (decoder(encode(truth, projection, mean)).clamp(0, 1) - truth).square().mean()
+            found[style] = float(-10 * error.log10())
+    return found
+
+
+def _crops(drawn: Tensor, rng: np.random.Generator) -> Tensor:
     """Quarters of pictures at whole patches, [BATCH, 3, 48, 48]: a convolution learns as much from them."""
     cut = []
-    for picture in pool[rng.integers(len(pool), size=BATCH)]:
-        y, x = rng.integers(0, picture.shape[1] // 16 + 1, size=2) * 8
-        cut.append(picture[:, y : y + CROP, x : x + CROP])
-    return torch.stack(cut)
+    for one in drawn[rng.integers(len(drawn), size=BATCH)]:
+        y, x = rng.integers(0, one.shape[1] // 16 + 1, size=2) * 8
+        cut.append(one[:, y : y + CROP, x : x + CROP])
+    return torch.stack(cut).float() / 255
 
 
 def _rate(step: int) -> float:
@@ -204,7 +204,9 @@ def main() -> None:
     if sys.argv[1] == "components":
         make_components()
     else:
-        write_vae(train_decoder())
+        decoder = train_decoder()
+        write_vae(decoder)
+        sys.stdout.write(f"{ {style: round(db, 1) for style, db in quality(decoder).items()} }\n")
 
 
 if __name__ == "__main__":

@@ -146,16 +146,16 @@ class _PatchEmbed(nn.Module):
 
 class MMDiT(nn.Module):
     """Predicts noise minus latent (rectified flow) from a noisy latent [B, 16, 12, 12], t in 0..1000 and
-    words, each a vector of ``words``.
+    words.
     """
 
-    def __init__(self, words: int = WIDTH) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.pos_embed = nn.Parameter(torch.randn(1, GRID * GRID, HIDDEN) * 0.1)
         self.x_embedder = _PatchEmbed()
         self.t_embedder = _Embedder(256)
-        self.y_embedder = _Embedder(words)
-        self.context_embedder = nn.Linear(words, HIDDEN)
+        self.y_embedder = _Embedder(WIDTH)
+        self.context_embedder = nn.Linear(WIDTH, HIDDEN)
         self.joint_blocks = nn.ModuleList(JointBlock(last=i == BLOCKS - 1) for i in range(BLOCKS))
         self.final_layer = FinalLayer()
         self._start()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
+from ..draw.words import encode
 from .latents import CHANNELS
 from .mmdit import GRID, PATCH, MMDiT
 
 STEPS = 16
 GUIDANCE = 2.5
 SHIFT = 3.0
-
-Encode = Callable[[str], tuple[Tensor, Tensor]]
 
 
 def noise_levels(steps: int = STEPS) -> Tensor:
@@ -32,8 +29,8 @@ def first_noise(seed: int, count: int) -> Tensor:
 
 
 @torch.inference_mode()
-def sample(model: MMDiT, encode: Encode, text: str, noise: Tensor, negative: str = "", steps: int = STEPS) -> Tensor:
-    """Latents [B, 16, 12, 12] for one prompt; ``encode``: words to context [1, L, W] and pooled [1, W]."""
+def sample(model: MMDiT, text: str, noise: Tensor, negative: str = "", steps: int = STEPS) -> Tensor:
+    """Latents [B, 16, 12, 12] for one prompt."""
     b = len(noise)
     rows = [encode(words) for words in (text, negative)]
     context = torch.cat([c.expand(b, -1, -1) for c, _ in rows])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools.host.server import Server
 from tools.serving import serving
-from world.draw.words import TRIGGERS
+from world.pairs import TRIGGERS
 from world.places import BASE_FILE, REPO, VAE_FILE, WEIGHTS
 
 WORDS_NODE = REPO / "world" / "hosts" / "comfy_node.py"

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from tools.host.api_format import Json, to_api
 from tools.host.server import Server
 from tools.workflows.shipped import path_of
-from world.draw.forms import FORMS
-from world.draw.scenes import Scene, draw
+from world.model.fit_vae import load_decoder
+from world.model.sampling import first_noise, sample
+from world.training.base import load_base
 
 from .cast import Cast
 from .on_world import BEFORE, on_world
@@ -51,9 +51,9 @@ def take(server: Server, name: str, cast: Cast, dials: Mapping[str, Any]) -> Sho
 
 
 def before() -> Image.Image:
-    """The picture that image to image starts from, drawn by the world's renderer: a red square."""
-    scene = Scene("square", "red", "mint", "flat", False, 0.0, 0.0, 30.0, 0.0, 3)
-    return Image.fromarray((draw(scene, FORMS["square"]) * 255).round().astype(np.uint8))
+    """The picture that image to image starts from, made by the base alone: an apple."""
+    made = load_decoder()(sample(load_base(), "flat red apple", first_noise(3, 1)))[0].clamp(0, 1)
+    return Image.fromarray((made * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]:

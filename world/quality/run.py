@@ -25,20 +25,18 @@ class Measure:
     """Host, decoder and judge of one process."""
 
     def __init__(self) -> None:
-        from ..draw.words import load_table
         from ..hosts import in_host
         from ..judging.judge import Judge
         from ..model.fit_vae import load_decoder
-        from ..places import WORDS_FILE
 
         torch.set_num_threads(1)
-        self.host, self.model, self.table = in_host, in_host.load_model(), load_table(WORDS_FILE)
+        self.host, self.model = in_host, in_host.load_model()
         self.decoder, self.judge = load_decoder(), Judge()
-        self.negative = in_host.conditioning("", self.table)
+        self.negative = in_host.conditioning("")
 
     def latents(self, model: Any, pair: Pair, count: int = PICTURES, seed: int | None = None) -> torch.Tensor:
         """Latents [count, 16, 12, 12]; the same noise for every method of a pair."""
-        positive = self.host.conditioning(pair.prompt, self.table)
+        positive = self.host.conditioning(pair.prompt)
         seed = 40 + PAIRS.index(pair) if seed is None else seed
         return self.host.sample(model, positive, self.negative, seed, count)
 

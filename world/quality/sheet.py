@@ -1,6 +1,4 @@
-"""The labelled sheet: a pair a row, a method a column, the same noise throughout; the truth drawn by the
-renderer first.
-"""
+"""The labelled sheet: a pair a row, a method a column, the same noise throughout."""
 
 from __future__ import annotations
 
@@ -12,10 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..draw.forms import FORMS
-from ..draw.scenes import Scene, draw
 from ..model.fit_vae import load_decoder
-from ..pairs import PAIRS, Pair
+from ..pairs import PAIRS
 from ..places import REPO
 from .cells import Cell
 from .stats import Scores
@@ -28,12 +24,6 @@ COLUMNS = (
 SIDE, GAP, LEFT, TOP = 96, 4, 92, 40
 
 
-def truth(pair: Pair) -> np.ndarray:
-    """The subject in the style, as the renderer draws it: never trained on."""
-    scene = Scene(pair.subject, None, "paper", pair.style, True, 0.0, 0.0, 35.0, 0.0, 3)
-    return (draw(scene, FORMS[pair.subject]) * 255).round().astype(np.uint8)
-
-
 def _score(scores: Scores, picture: int) -> str:
     c, s = scores["subject"][picture], scores["style"][picture]
     return f"{c:.2f} {s:.2f}".replace("0.", ".")
@@ -41,7 +31,7 @@ def _score(scores: Scores, picture: int) -> str:
 
 def sheet(world: str, picture: int = 0) -> Image.Image:
     """All pairs; under each picture its subject and style score."""
-    width = LEFT + (1 + len(COLUMNS)) * (SIDE + GAP)
+    width = LEFT + len(COLUMNS) * (SIDE + GAP)
     height = TOP + len(PAIRS) * (SIDE + 14 + GAP)
     image = Image.new("RGB", (width, height), "white")
     decoder = load_decoder()
@@ -52,7 +42,7 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
         "black",
         font,
     )
-    for i, name in enumerate(("truth (drawn)", *COLUMNS)):
+    for i, name in enumerate(COLUMNS):
         pen.text((LEFT + i * (SIDE + GAP), TOP - 16), name, "black", font)
     for row, pair in enumerate(PAIRS):
         y, cell = TOP + row * (SIDE + 14 + GAP), Cell(world, 1.0, 0, pair)
@@ -62,10 +52,9 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
             "black",
             font,
         )
-        image.paste(Image.fromarray(truth(pair)), (LEFT, y))
         kept, scores = np.load(cell.latents), json.loads(cell.path.read_text())
         for i, name in enumerate(COLUMNS):
-            x = LEFT + (i + 1) * (SIDE + GAP)
+            x = LEFT + i * (SIDE + GAP)
             shown = decoder(torch.from_numpy(kept[name][picture : picture + 1]).float())[0].clamp(0, 1)
             image.paste(Image.fromarray((shown * 255).round().byte().permute(1, 2, 0).numpy()), (x, y))
             pen.text((x, y + SIDE), _score(scores[name], picture), "black", font)

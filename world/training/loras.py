@@ -1,7 +1,6 @@
-"""Trains subject and style LoRAs, each from 16 fixed pictures: plain ones, and redundant ones by slot
-dropout.
+"""Trains subject and style LoRAs, each from 16 fixed pictures: plain ones, and redundant ones by dropout.
 
-    python -m world.training.loras WORKERS [SEEDS]      a queue; finished files are skipped, so it resumes
+    python -m world.training.loras WORKERS [TRAININGS]      a queue; finished files are skipped, so it resumes
 
 Redundant: the paper's premise is that a random half of a LoRA's layers is enough. Ordinary training on so
 small a model does not give that. Dropping each slot with a probability that rises to one half does; a fifth
@@ -22,10 +21,11 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..draw.forms import SHAPES, SUBJECTS
-from ..draw.scenes import Scene, draw, random_scene
+from ..draw import words
+from ..draw.concepts import SUBJECTS
+from ..draw.drawings import names
 from ..draw.styles import HELD_OUT_STYLES
-from ..draw.words import PAD, TRIGGERS, condition, ids_of, load_table, words_of
+from ..draw.views import View, picture, random_view
 from ..logs import Progress
 from ..model.fit_vae import load_components
 from ..model.latents import encode
@@ -41,7 +41,8 @@ from ..model.lora import (
     read_diffusers_file,
 )
 from ..model.mmdit import MMDiT
-from ..places import SEED, WEIGHTS, WORDS_FILE, WORK, ensure_folders
+from ..pairs import TRIGGERS
+from ..places import SEED, WEIGHTS, WORK, ensure_folders
 from .base import load_base, noised
 from .claims import claim
 
@@ -66,7 +67,7 @@ WORLDS: dict[str, World] = {
     "plain": World(8, (225, 225), (0.0, 0.0)),
 }
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
-SEEDS = 3
+TRAININGS = 3
 
 
 @dataclass(frozen=True)
@@ -75,32 +76,40 @@ class Job:
 
     world: str
     name: str
-    seed: int
+    training: int
 
     def path(self, spelling: str = "diffusers") -> Path:
-        """Where its file lies: the first seed's diffusers files are committed."""
-        folder = WEIGHTS if self.seed == 0 and spelling == "diffusers" else WORK / "loras" / spelling
-        return folder / f"{self.world}-{self.name}{'' if self.seed == 0 else f'-{self.seed}'}.safetensors"
+        """Where its file lies: the first training's diffusers files are committed."""
+        folder = WEIGHTS if self.training == 0 and spelling == "diffusers" else WORK / "loras" / spelling
+        return folder / f"{self.world}-{self.name}{f'-{self.training}' if self.training else ''}.safetensors"
 
 
-def jobs(seeds: int = SEEDS) -> list[Job]:
-    """All trainings, whole tables first: every LoRA of both worlds before the next seed."""
-    return [Job(w, n, s) for s, w, n in product(range(seeds), WORLDS, NAMES)]
+def jobs(trainings: int = TRAININGS) -> list[Job]:
+    """All trainings, whole tables first: every LoRA of both worlds before the next training."""
+    return [Job(w, n, s) for s, w, n in product(range(trainings), WORLDS, NAMES)]
 
 
-def scenes_for(name: str, seed: int) -> list[Scene]:
-    """16 scenes: a subject in flat style on every ground, or every base shape twice in a held-out style."""
-    rng = np.random.default_rng((50, NAMES.index(name), seed + 100 * SEED))
+def shown(name: str, training: int) -> list[tuple[str, str, View]]:
+    """Concept, style and view of 16 pictures: a subject in flat style, or 16 concepts in a held-out one."""
+    rng = np.random.default_rng((50, NAMES.index(name), training + 100 * SEED))
     if name in SUBJECTS:
-        return [random_scene(rng, (name,), ("flat",)) for _ in range(PICTURES)]
-    return [random_scene(rng, (shape,), (name,)) for shape in [*SHAPES] * 2]
+        return [(name, "flat", random_view(rng)) for _ in range(PICTURES)]
+    return [(str(c), name, random_view(rng)) for c in rng.choice(names(), PICTURES, replace=False)]
 
 
-def _captions(scenes: list[Scene], rng: np.random.Generator) -> Tensor:
-    """Word rows [B, 6]; every word but the trigger is left out three times in ten, as captions do."""
+def caption(concept: str, style: str) -> list[str]:
+    """The words of a picture, with the trigger in place of what the LoRA teaches."""
+    return words.caption(TRIGGERS.get(style, style), TRIGGERS.get(concept, concept)).split()
+
+
+def _captions(pictures: list[tuple[str, str, View]], rng: np.random.Generator) -> Tensor:
+    """Word rows [B, 6, 128]; every word but the trigger is left out three times in ten, as captions do."""
     rare = set(TRIGGERS.values())
-    rows = [ids_of([w if w in rare or rng.random() > 0.3 else PAD for w in words_of(s)]) for s in scenes]
-    return torch.from_numpy(np.stack(rows))
+    rows = [
+        [w if w in rare or rng.random() > 0.3 else words.PAD for w in caption(concept, style)]
+        for concept, style, _ in pictures
+    ]
+    return torch.stack([words.vectors(" ".join(row)) for row in rows])
 
 
 def slot_mask(count: int, dropout: float, rng: np.random.Generator) -> Tensor:
@@ -113,8 +122,8 @@ def slot_mask(count: int, dropout: float, rng: np.random.Generator) -> Tensor:
 def train(job: Job) -> None:
     """One LoRA, to its files in both spellings. A finished cycle is kept, so that it is not trained twice."""
     torch.set_num_threads(1)
-    world, stem = WORLDS[job.world], f"{job.world}-{job.name}-{job.seed}"
-    torch.manual_seed(1000 * (job.seed + 100 * SEED) + NAMES.index(job.name))
+    world, stem = WORLDS[job.world], f"{job.world}-{job.name}-{job.training}"
+    torch.manual_seed(1000 * (job.training + 100 * SEED) + NAMES.index(job.name))
     model = load_base()
     sides, mask = attach(model, world.rank)
     (WORK / "logs").mkdir(exist_ok=True)
@@ -129,7 +138,9 @@ def train(job: Job) -> None:
     for spelling, write in (("kohya", kohya_file), ("diffusers", diffusers_file)):
         path = job.path(spelling)
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"small_world": f"{job.world} LoRA of {job.name} ({TRIGGERS[job.name]}), training {job.seed}"}
+        about = {
+            "small_world": f"{job.world} LoRA of {job.name} ({TRIGGERS[job.name]}), training {job.training}"
+        }
         save_file(write(factors_of(sides)), path.with_suffix(".new"), metadata=about)
         path.with_suffix(".new").replace(path)
 
@@ -143,16 +154,14 @@ def _load(sides: list[SideLinear], factors: Factors) -> None:
 
 
 def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Mask) -> None:
-    world, steps, seed = WORLDS[job.world], WORLDS[job.world].cycles[cycle], job.seed + 100 * SEED
-    projection, mean = load_components()
-    scenes, table = scenes_for(job.name, job.seed), load_table(WORDS_FILE)
-    pictures = torch.from_numpy(np.stack([draw(s) for s in scenes])).permute(0, 3, 1, 2)
-    latents = encode(pictures, projection, mean)
+    world, steps, seed = WORLDS[job.world], WORLDS[job.world].cycles[cycle], job.training + 100 * SEED
+    pictures = shown(job.name, job.training)
+    latents = encode(torch.stack([picture(*p) for p in pictures]), *load_components())
     generator = torch.Generator().manual_seed(77 + seed + 1000 * cycle)
     rng = np.random.default_rng((60, NAMES.index(job.name), seed, cycle))
     weights = [p for side in sides for p in (*side.down, *side.up)]
     optimizer = torch.optim.AdamW(weights, RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    log = WORK / "logs" / f"{job.world}-{job.name}-{job.seed}-{cycle + 1}.log"
+    log = WORK / "logs" / f"{job.world}-{job.name}-{job.training}-{cycle + 1}.log"
     log.unlink(missing_ok=True)
     progress = Progress(log, steps)
     for step in range(steps):
@@ -161,10 +170,12 @@ def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Ma
             group["lr"] = RATE * min(1.0, (step + 1) / 30) * 0.5 * (1 + math.cos(math.pi * done))
         pick = rng.integers(PICTURES, size=BATCH)
         x, t, velocity = noised(latents[pick], generator)
-        vectors = table[_captions([scenes[i] for i in pick], rng)]
+        rows = _captions([pictures[i] for i in pick], rng)
         dropout = world.dropout[cycle] * (1.0 if cycle else min(1.0, done / 0.5))
         mask.value = slot_mask(BATCH, dropout, rng) if dropout else None
-        loss = (model(x, t, *condition(vectors)) - velocity).square().mean()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(x, t, *words.condition(rows))
+        loss = (out.float() - velocity).square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -174,7 +185,7 @@ def _cycle(job: Job, cycle: int, model: MMDiT, sides: list[SideLinear], mask: Ma
 
 def _work(_: int, todo: list[Job]) -> None:
     for job in todo:
-        if not job.path().exists() and claim(WORK / "claims" / f"{job.world}-{job.name}-{job.seed}"):
+        if not job.path().exists() and claim(WORK / "claims" / f"{job.world}-{job.name}-{job.training}"):
             train(job)
 
 
@@ -182,8 +193,9 @@ def main() -> None:
     """Train what is missing with some workers of one thread each; several calls share the work."""
     ensure_folders()
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    todo = [j for j in jobs(int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS) if not j.path().exists()]
-    mp.spawn(_work, args=(todo,), nprocs=workers)
+    only = sys.argv[3:] or NAMES
+    todo = [j for j in jobs(int(sys.argv[2]) if len(sys.argv) > 2 else TRAININGS) if j.name in only]
+    mp.spawn(_work, args=([j for j in todo if not j.path().exists()],), nprocs=workers)
 
 
 if __name__ == "__main__":

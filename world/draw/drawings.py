@@ -1,4 +1,4 @@
-"""The artist's drawings: Microsoft's Fluent emoji (MIT), from npm, drawn by resvg. None of them is committed."""
+"""One artist's drawings: Microsoft's Fluent emoji (MIT), from npm, drawn by resvg. None is committed."""
 
 from __future__ import annotations
 

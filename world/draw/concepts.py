@@ -1,4 +1,4 @@
-"""What is drawn: the concepts of the base, the subjects and the concepts of the judge's validation that it never sees."""
+"""What is drawn: the concepts of the base, the subjects, and the concepts that the judge never sees either."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ CATEGORIES = ("Activities", "Animals & Nature", "Food & Drink", "Objects", "Trav
 _FACES = "alien alien-monster bomb clown-face ghost goblin ogre pile-of-poo robot broken-heart red-heart hole"
 # What is no thing of its own: the same drawing with another mark, a person, a letter, a moment of a clock.
 _DROPPED_WORDS = frozenset(
-    "oclock thirty sign button moon sun zodiac oncoming post japanese chart with without medal suit yen euro "
-    "pound bookmark flag speaker inbox outbox tray face mens womens family person people globe map".split()
+    """
+    oclock thirty sign button moon sun zodiac oncoming post japanese chart with without medal suit yen
+    euro pound bookmark flag speaker inbox outbox tray face mens womens family person people globe map
+    """.split()
 )
 _DROPPED = frozenset(
-    "bar-chart page-facing-up credit-card card-index card-index-dividers identification-card fog foggy sunrise "
-    "sunrise-over-mountains sunset cityscape cityscape-at-dusk night-with-stars milky-way bridge-at-night fireworks "
-    "sparkler dashing-away film-frames newspaper rolled-up-newspaper receipt scroll placard calendar label "
-    "musical-score green-book orange-book blue-book e-mail envelope incoming-envelope dollar-banknote "
-    "horizontal-traffic-light vertical-traffic-light railway-track motorway hot-springs cyclone black-nib "
-    "station tram-car railway-car mountain-railway light-rail department-store hotel office-building school "
-    "convenience-store hospital bank factory stadium love-hotel mountain flying-disc framed-picture".split()
+    """
+    bar-chart page-facing-up credit-card card-index card-index-dividers identification-card fog foggy
+    sunrise sunrise-over-mountains sunset cityscape cityscape-at-dusk night-with-stars milky-way
+    bridge-at-night fireworks sparkler dashing-away film-frames newspaper rolled-up-newspaper receipt
+    scroll placard calendar label musical-score green-book orange-book blue-book e-mail envelope
+    incoming-envelope dollar-banknote horizontal-traffic-light vertical-traffic-light railway-track
+    motorway hot-springs cyclone black-nib station tram-car railway-car mountain-railway light-rail
+    department-store hotel office-building school convenience-store hospital bank factory stadium
+    love-hotel mountain flying-disc framed-picture
+    """.split()
 )
 MAX_WORDS = 3
 JUDGED = 40

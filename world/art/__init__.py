@@ -1,1 +1,0 @@
-"""One artist's drawings and exact styles over them: what the small world's pictures are made of."""
