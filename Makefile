@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host fast test test-core test-slow test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js world quality pictures \
+.PHONY: help setup demo host fast test test-core test-slow test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js drawings world quality pictures \
 	lane-host lane-browser
 
 help:
@@ -83,7 +83,12 @@ lane-host lane-browser: lane-%:
 test-core: $(READY)
 	@$(PY) -m pytest -q tests/core tests/dev
 
-test-slow: $(READY)
+# The small world's judge is tested on drawings.
+drawings:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory --silent $(NODE_READY); \
+	else echo "no drawings of the small world, whose judge is not tested: npm is missing"; fi
+
+test-slow: $(READY) drawings
 	@$(PY) -m pytest -q tests/core tests/dev -m slow
 
 test-host: $(READY)
@@ -116,7 +121,7 @@ bench-gpu:
 	@env -u OMP_WAIT_POLICY $(PYTHON) -m bench.gpu $(BENCH)
 
 # One thread a process: the stages run two processes side by side.
-world: $(READY)
+world: $(READY) drawings
 	@OMP_NUM_THREADS=1 $(PY) -m world $(TRAININGS)
 
 quality: $(READY)

@@ -30,7 +30,7 @@ class Pair:
 
     @property
     def tuning(self) -> bool:
-        """A chessboard: each style has four tuning pairs and four held-out ones, each subject two or three."""
+        """A chessboard: four tuning pairs and four others of a style, two or three of a subject."""
         return (list(SUBJECTS).index(self.subject) + list(HELD_OUT_STYLES).index(self.style)) % 2 == 0
 
 

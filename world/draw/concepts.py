@@ -1,4 +1,4 @@
-"""What is drawn: the concepts of the base, the subjects, and the concepts that the judge never sees either."""
+"""What is drawn: the concepts of the base, the subjects, and the concepts that the judge never sees."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ SUBJECTS: dict[str, str] = {
 CATEGORIES = ("Activities", "Animals & Nature", "Food & Drink", "Objects", "Travel & Places")
 _FACES = "alien alien-monster bomb clown-face ghost goblin ogre pile-of-poo robot broken-heart red-heart hole"
 # What is no thing of its own: the same drawing with another mark, a person, a letter, a moment of a clock.
-_DROPPED_WORDS = frozenset(
-    """
+_DROPPED_WORDS = """
     oclock thirty sign button moon sun zodiac oncoming post japanese chart with without medal suit yen
     euro pound bookmark flag speaker inbox outbox tray face mens womens family person people globe map
-    """.split()
-)
-_DROPPED = frozenset(
     """
+_DROPPED = """
     bar-chart page-facing-up credit-card card-index card-index-dividers identification-card fog foggy
     sunrise sunrise-over-mountains sunset cityscape cityscape-at-dusk night-with-stars milky-way
     bridge-at-night fireworks sparkler dashing-away film-frames newspaper rolled-up-newspaper receipt
@@ -35,8 +32,7 @@ _DROPPED = frozenset(
     motorway hot-springs cyclone black-nib station tram-car railway-car mountain-railway light-rail
     department-store hotel office-building school convenience-store hospital bank factory stadium
     love-hotel mountain flying-disc framed-picture
-    """.split()
-)
+    """
 MAX_WORDS = 3
 JUDGED = 40
 """Concepts that the judge never sees either, on which it is validated."""
@@ -48,10 +44,10 @@ def concepts(categories: dict[str, list[str]], drawn: frozenset[str]) -> list[st
     return sorted(
         name
         for name in names & drawn
-        if name not in _DROPPED
+        if name not in _DROPPED.split()
         and name not in SUBJECTS
         and len(words := name.split("-")) <= MAX_WORDS
-        and not _DROPPED_WORDS & set(words)
+        and not set(_DROPPED_WORDS.split()) & set(words)
         and not _names_a_subject(words)
     )
 

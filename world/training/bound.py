@@ -56,7 +56,7 @@ def weights(model: MMDiT, loras: tuple[Factors, ...], columns: Columns) -> dict[
 def learned(
     model: MMDiT, loras: tuple[Factors, ...], pair: Pair, start: float, seed: int = 0
 ) -> tuple[Factors, ...]:
-    """The two LoRAs with their columns scaled as true pictures ask for; ``start``: the best sum's strength."""
+    """The two LoRAs with their columns scaled by true pictures; ``start``: the best sum's strength."""
     generator, latents = torch.Generator().manual_seed(seed), true_latents(pair, seed)
     columns = [
         [torch.full((lora[i][1].shape[1],), start).requires_grad_() for i in range(len(SLOTS))]
