@@ -4,8 +4,8 @@
 
 LORAS. SOUND: with its own prompt and all slots a LoRA scores .8 or more. REDUNDANT: with a random half of its
 slots (16 of 33, eight draws) it keeps 90 % of that.
-PAIRS. 4 subjects in 4 styles, both kinds of LoRAs, one training, 8 pictures a row, one noise: plain
-sums at .4 .5 .6 .7 .85 1 and the bound (`bound.py`). Passed where the bound lies .15 above the best sum on half of
+PAIRS. 4 subjects in 4 styles, both kinds of LoRAs, one training, 8 pictures a row of one noise: plain sums at
+.4 .5 .6 .7 .85 1 and the bound (`bound.py`). Passed where the bound lies .15 above the best sum on half of
 the pairs or more; else nothing can be measured in this world.
 """
 
