@@ -26,7 +26,7 @@ from ..judging.judge import Judge
 from ..model.lora import SLOTS, Factors, added, read_diffusers_file
 from ..model.sampling import first_noise, sample
 from ..pairs import PAIRS, TRIGGERS, Pair
-from ..places import WORK
+from ..places import REPO, WORK
 from .base import load_base
 from .bound import learned
 from .loras import WORLDS, Job, jobs
@@ -39,6 +39,7 @@ GATED: tuple[Pair, ...] = tuple(
     p for p in PAIRS if p.subject in tuple(SUBJECTS)[:4] and p.style in tuple(HELD_OUT_STYLES)[:4]
 )
 KEPT = WORK / "gate.json"
+OUT = REPO / "bench" / "WORLD_GATE.md"
 
 
 def own_prompts(name: str) -> list[str]:
@@ -109,8 +110,49 @@ class Gate:
         return {**sums, "best sum": sums[best], "bound": bound, **row}
 
 
+def markdown(kept: dict[str, dict]) -> str:
+    """Both tables and the verdict, for bench/WORLD_GATE.md."""
+    loras = [
+        f"| {key} | {row['full']:.2f} | {row['half']:.2f} | {'yes' if row['sound'] else 'no'} | "
+        f"{'yes' if row['redundant'] else 'no'} |"
+        for key, row in kept.items()
+        if "full" in row
+    ]
+    pairs = []
+    for key, row in kept.items():
+        if "bound" in row:
+            sums = " | ".join(f"{row[str(strength)]:.2f}" for strength in map("{:g}".format, SUMS))
+            pairs.append(f"| {key} | {sums} | **{row['bound']:.2f}** |")
+    told = [f"- {world}: {above(kept, world)}" for world in WORLDS]
+    return "\n".join(
+        [
+            "# The gate of the small world\n",
+            f"By `python -m world.training.gate`, whose head is the protocol; {PICTURES} pictures a row.\n",
+            "| LoRA | own score | random half | sound | redundant |\n|---|---|---|---|---|",
+            *loras,
+            "",
+            "| pair | "
+            + " | ".join(f"sum {s:g}" for s in SUMS)
+            + " | bound |\n"
+            + "|---" * (len(SUMS) + 2)
+            + "|",
+            *pairs,
+            "",
+            *told,
+            "",
+        ]
+    )
+
+
+def above(kept: dict[str, dict], world: str) -> str:
+    """On how many pairs the bound lies far enough above the best sum."""
+    pairs = [kept[key] for p in GATED if (key := f"{world} {p.name}") in kept]
+    far = sum(row["bound"] >= row["best sum"] + ABOVE for row in pairs)
+    return f"the bound lies {ABOVE} above the best sum on {far} of {len(pairs)} pairs"
+
+
 def main() -> None:
-    """Measure what has not been measured; print the lines and the verdict."""
+    """Measure what has not been measured; print the lines, write the tables."""
     torch.set_num_threads(1)
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     gate = Gate()
@@ -125,10 +167,8 @@ def main() -> None:
             KEPT.write_text(json.dumps(kept, indent=1))
             sys.stdout.write(f"{key}: { {k: round(v, 2) for k, v in kept[key].items()} }\n")
             sys.stdout.flush()
-    for world in WORLDS:
-        pairs = [kept[f"{world} {p.name}"] for p in GATED if f"{world} {p.name}" in kept]
-        above = sum(row["bound"] >= row["best sum"] + ABOVE for row in pairs)
-        sys.stdout.write(f"{world}: bound {ABOVE} above the best sum on {above} of {len(pairs)} pairs\n")
+    OUT.write_text(markdown(kept))
+    sys.stdout.write("".join(f"{world}: {above(kept, world)}\n" for world in WORLDS))
 
 
 if __name__ == "__main__":
