@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import resvg_py
 from PIL import Image
 
 from ..places import REPO
@@ -45,6 +44,8 @@ def draw(
 
     x, y: pixels off the middle; size: 1 fills the picture but for the artist's own margin; turn: degrees.
     """
+    import resvg_py  # what only scores or samples, such as a ComfyUI, does without it
+
     body = _icons(hand)[name]["body"].replace("currentColor", "#000")
     k = SIDE / 32 * size
     move = f"translate({SIDE / 2 + x} {SIDE / 2 + y}) rotate({turn}) scale({k}) translate(-16 -16)"

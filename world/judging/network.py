@@ -209,9 +209,9 @@ def bank(eye: Eye) -> tuple[list[str], Tensor]:
             )
             for name in (*names(), *SUBJECTS)
         }
-        save_file(seen, BANK_FILE)
+        save_file({name: like.half() for name, like in seen.items()}, BANK_FILE)
     kept = load_file(BANK_FILE)
-    return list(kept), torch.stack(list(kept.values()))
+    return list(kept), torch.stack(list(kept.values())).float()
 
 
 @torch.inference_mode()

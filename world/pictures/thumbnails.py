@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from world.draw.scenes import draw, random_scene
 
 from klora_core import palette
 from tools.host.server import Server
 from tools.workflows.shipped import path_of
-from world.draw.scenes import draw, random_scene
 from world.pictures import layouts
 from world.pictures.board import BADGE, GAP, LARGE, Board
 from world.pictures.cast import LEAN, PAIR, Cast, serving_world

@@ -118,18 +118,27 @@ def _nodes() -> Any:
     return importlib.import_module(f"{load_pack().__name__}.nodes")
 
 
-def _set(case: Case) -> Any:
-    """Subject and style as LORA_SET, from the pack's own LoRA Set."""
+ALWAYS: tuple[float, float] = (0.0, 1.0)
+
+
+def _set(case: Case, *windows: tuple[float, float]) -> Any:
+    """Subject and style as LORA_SET, from the pack's own LoRA Set; ``windows``: start and end of each."""
     made = None
-    for lora, role in zip(case.loras, ("subject", "style"), strict=True):
-        made = _nodes().KLoRASet.execute(case.strength, role, lora=lora, set=made).result[0]
+    for lora, role, (start, end) in zip(
+        case.loras, ("subject", "style"), windows or (ALWAYS, ALWAYS), strict=True
+    ):
+        made = _nodes().KLoRASet.execute(
+            case.strength, role, lora=lora, set=made, start=start, end=end
+        ).result[0]  # fmt: skip
     return made
 
 
-def composed(method: str, **values: Any) -> Make:
+def composed(method: str, *windows: tuple[float, float], **values: Any) -> Make:
     """Compose LoRAs, the pack's own node."""
     return lambda case: (
-        _nodes().KLoRACompose.execute(case.model, _set(case), {"method": method, **values}).result[0]
+        _nodes()
+        .KLoRACompose.execute(case.model, _set(case, *windows), {"method": method, **values})
+        .result[0]
     )
 
 
@@ -177,6 +186,9 @@ ROWS: tuple[Row, ...] = (
     Row("LoRA Switch", "method", composed("LoRA Switch")),
     Row("LoRA Composite", "method", composed("LoRA Composite")),
     Row("CMLoRA", "method", composed("CMLoRA")),
+    Row("Arrow", "method", composed("Arrow"), strong=False),
+    Row("by hand: one, then the other", "method", composed("As scheduled", (0.0, 0.5), (0.5, 1.0))),
+    Row("by hand: style from half on", "method", composed("As scheduled", ALWAYS, (0.5, 1.0))),
     Row("NP-LoRA", "merge", merged("NP-LoRA")),
     Row("Magnitude prune", "merge", merged("Magnitude prune"), strong=False),
     Row("TIES", "merge", merged("TIES"), strong=False),

@@ -115,8 +115,7 @@ def markdown(kept: dict[str, dict]) -> str:
     loras = [
         f"| {key} | {row['full']:.2f} | {row['half']:.2f} | {'yes' if row['sound'] else 'no'} | "
         f"{'yes' if row['redundant'] else 'no'} |"
-        for key, row in kept.items()
-        if "full" in row
+        for key, row in ((job.title, kept[job.title]) for job in jobs(1) if job.title in kept)
     ]
     pairs = []
     for key, row in kept.items():
@@ -157,7 +156,7 @@ def main() -> None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     gate = Gate()
     lines = (
-        [(f"{j.world} {j.name}", lambda j=j: gate.lora(j)) for j in jobs(1) if j.path().exists()]
+        [(j.title, lambda j=j: gate.lora(j)) for j in jobs() if j.path().exists()]
         if "LORAS" in sys.argv
         else [(f"{w} {p.name}", lambda w=w, p=p: gate.pair(w, p)) for w in WORLDS for p in GATED]
     )

@@ -68,6 +68,8 @@ WORLDS: dict[str, World] = {
 }
 NAMES: tuple[str, ...] = (*SUBJECTS, *HELD_OUT_STYLES)
 TRAININGS = 3
+COMMITTED: dict[str, tuple[str, ...]] = {"redundant": NAMES, "plain": ("owl", "skull", "neon", "mosaic")}
+"""Whose first training's diffusers files are in the repository: 24 MB hold no more."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,16 @@ class Job:
     name: str
     training: int
 
+    @property
+    def title(self) -> str:
+        """For tables: the first training has no number."""
+        return " ".join([self.world, self.name, *([str(self.training)] if self.training else [])])
+
     def path(self, spelling: str = "diffusers") -> Path:
-        """Where its file lies: the first training's diffusers files are committed."""
-        folder = WEIGHTS if self.training == 0 and spelling == "diffusers" else WORK / "loras" / spelling
-        return folder / f"{self.world}-{self.name}{f'-{self.training}' if self.training else ''}.safetensors"
+        """Where its file lies."""
+        committed = self.training == 0 and spelling == "diffusers" and self.name in COMMITTED[self.world]
+        folder = WEIGHTS if committed else WORK / "loras" / spelling
+        return folder / f"{self.title.replace(' ', '-')}.safetensors"
 
 
 def jobs(trainings: int = TRAININGS) -> list[Job]:

@@ -21,8 +21,8 @@ def measure():
 def test_a_row_makes_its_model(measure, row):
     case = Case(measure.model, "redundant", PAIRS[0], 0, 1.0)
     with torch.inference_mode():
-        negative = measure.host.conditioning("", measure.table)
-        positive = measure.host.conditioning(case.pair.prompt, measure.table)
+        negative = measure.host.conditioning("")
+        positive = measure.host.conditioning(case.pair.prompt)
         models = row.make(case), measure.model
         made, base = (measure.host.sample(model, positive, negative, 40, 1, 2) for model in models)
     assert made.isfinite().all()

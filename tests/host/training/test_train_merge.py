@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from tests.support.host.nodes import part
-from tests.support.learning.world import TRIGGERS, Words, load_model, loras, prompts, true_latents
+from tests.support.learning.world import TRIGGERS, Words, good_latents, load_model, loras, prompts
 from world.hosts.in_host import conditioning
 from world.hosts.in_host import sample as sampled
 
-PAIR = "bunny", "neon"
-PROMPT = f"{TRIGGERS['bunny']} {TRIGGERS['neon']}"
+PAIR = "owl", "mosaic"
+PROMPT = f"{TRIGGERS['owl']} {TRIGGERS['mosaic']}"
 SHORT = {"pictures": 1, "width": 96, "height": 96, "sampling_steps": 2, "cfg": 1.0}
 
 
@@ -54,7 +54,7 @@ def run(pack, model, given, method, **more):
 
 
 def teach(pack, model, given, steps=8, **more):
-    more = {"prompt": PROMPT, "latents": true_latents(model, *PAIR, 2), **more}
+    more = {"prompt": PROMPT, "latents": good_latents(model, *PAIR, 2), **more}
     return run(pack, model, given, {"method": "taught", "steps": steps}, **more)
 
 
@@ -88,7 +88,7 @@ def test_taught_learns_and_gives_an_ordinary_lora(pack, world, set_of):
     by_core = comfy.sd.load_lora_for_models(world, None, dict(lora), 1.0, 0)[0]
     assert torch.equal(picture(model), picture(by_core))
     assert torch.equal(picture(world), before) and not left_on(world)
-    style = loras("plain", "neon")[0]
+    style = loras("plain", "mosaic")[0]
     fuse = part(pack, "nodes").KLoRAFuse
     for pair in ((lora, style), (style, lora)):
         *_, fused_report = fuse.execute(world, *pair, 1.0, 1.0, 0.0, {"schedule": "s"}).result
@@ -182,7 +182,7 @@ def test_memory_is_back_after_ten_trainings(pack, world, set_of):
     given = set_of(1.0, 1.0)
 
     def train(seed):
-        latents = true_latents(world, *PAIR, 1)
+        latents = good_latents(world, *PAIR, 1)
         method = {"method": "taught", "steps": 1}
         run(pack, world, given, method, prompt=PROMPT, latents=latents, seed=seed)
 
@@ -209,7 +209,7 @@ def test_calibrated_is_nearer_to_each_than_the_plain_sum(pack, world, set_of):
 
 
 def test_three_loras(pack, world, set_of):
-    given = set_of(0.5, 0.5, 0.5, names=(*PAIR, "halftone"))
+    given = set_of(0.5, 0.5, 0.5, names=(*PAIR, "neon"))
     lora, _, report, _ = teach(pack, world, given, steps=1)
     assert report.count(" x ") == 3 and lora.metadata["ss_network_dim"] == "24"
 
@@ -240,7 +240,7 @@ def test_a_fused_model_is_refused(pack, world, set_of):
     with pytest.raises(
         part(pack, "klora_core.errors").KLoraError, match="^Connect the model from before K-LoRA"
     ):
-        teach(pack, fused, set_of(1.0, 1.0), latents=true_latents(world, *PAIR, 1))
+        teach(pack, fused, set_of(1.0, 1.0), latents=good_latents(world, *PAIR, 1))
 
 
 def test_a_lora_that_is_off_is_named(pack, world, set_of):

@@ -1,20 +1,20 @@
-"""The small world for nodes that learn: words in the place of a CLIP, LoRAs, and true pictures."""
+"""The small world for nodes that learn: words in the place of a CLIP, LoRAs, and pictures to learn from."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
+import comfy.sd
 from safetensors.torch import load_file
 from torch import Tensor
 
-from world.draw.scenes import Scene, draw, random_scene
-from world.draw.words import TRIGGERS, encode, load_table
-from world.hosts.in_host import load_model
-from world.model.fit_vae import load_components
-from world.model.latents import encode as to_latents
-from world.places import WEIGHTS, WORDS_FILE
+from world.draw.words import encode
+from world.hosts.in_host import conditioning, load_model, sample
+from world.pairs import TRIGGERS, Pair
+from world.training.loras import Job
+
+GOOD = 0.5
+"""The strength at which the redundant LoRAs of an owl and of mosaic, summed, give an owl in mosaic."""
 
 
 class Words:
@@ -22,20 +22,17 @@ class Words:
 
     cond_stage_model = None
 
-    def __init__(self) -> None:
-        self._table = load_table(WORDS_FILE)
-
     def tokenize(self, text: str) -> str:
         return text.replace(",", " ")
 
     def encode_from_tokens_scheduled(self, tokens: str) -> list:
-        context, pooled = encode(self._table, tokens)
+        context, pooled = encode(tokens)
         return [[context, {"pooled_output": pooled}]]
 
 
 def loras(world: str, *names: str) -> list[dict[str, Tensor]]:
     """LoRAs of a world, subject and style."""
-    return [load_file(WEIGHTS / f"{world}-{name}.safetensors") for name in names]
+    return [load_file(Job(world, name, 0).path()) for name in names]
 
 
 def prompts(*names: str) -> str:
@@ -43,13 +40,12 @@ def prompts(*names: str) -> str:
     return "\n".join(TRIGGERS[name] for name in names)
 
 
-def true_latents(model: Any, subject: str, style: str, count: int) -> dict[str, Tensor]:
-    """Pictures of the subject in the style, as the renderer draws them, as LATENT."""
-    rng = np.random.default_rng(11)
-    scenes: list[Scene] = [random_scene(rng, (subject,), (style,)) for _ in range(count)]
-    pictures = torch.from_numpy(np.stack([draw(scene) for scene in scenes])).permute(0, 3, 1, 2)
-    seen = to_latents(pictures, *load_components())
-    return {"samples": model.model.process_latent_out(seen)}
+def good_latents(model: Any, subject: str, style: str, count: int) -> dict[str, Tensor]:
+    """Pictures of the subject in the style, as the redundant LoRAs make them, as LATENT."""
+    for lora in loras("redundant", subject, style):
+        model = comfy.sd.load_lora_for_models(model, None, lora, GOOD, 0)[0]
+    made = sample(model, conditioning(Pair(subject, style).prompt), conditioning(""), 11, count)
+    return {"samples": model.model.process_latent_out(made)}
 
 
-__all__ = ["TRIGGERS", "Words", "load_model", "loras", "prompts", "true_latents"]
+__all__ = ["TRIGGERS", "Words", "good_latents", "load_model", "loras", "prompts"]
