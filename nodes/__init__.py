@@ -14,6 +14,7 @@ from .loras import serve_info, serve_previews
 from .merge import KLoRAMerge
 from .selection_map import KLoRASelectionMap
 from .sweep import KLoRASweep
+from .toy import KLoRAToyWords
 
 
 class KLoRAExtension(ComfyExtension):
@@ -39,4 +40,5 @@ class KLoRAExtension(ComfyExtension):
             KLoRATrainLora,
             KLoRATrainMerge,
             KLoRAPickAndLearn,
+            KLoRAToyWords,
         ]

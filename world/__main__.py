@@ -32,7 +32,7 @@ def stages(trainings: str) -> list[tuple[str, list[Lane]]]:
             [[] if _base_is_done() else [["world.training.base"]], decoder + judge],
         ),
         ("LoRAs", [[["world.training.loras", "2", trainings]]]),
-        ("gate", [[["world.training.gate", "LORAS"], ["world.training.gate", "PAIRS"]]]),
+        ("gate", [[["world.gate.gate", "LORAS"], ["world.gate.gate", "PAIRS"]]]),
     ]
 
 

@@ -28,6 +28,12 @@ FILES = {
         "vae/tiny-wan-vae.safetensors",
     ),
     "refiner": ("diffusion_models/tiny-refiner.safetensors",),
+    "toy": (
+        "diffusion_models/tiny-toy.safetensors",
+        "vae/tiny-toy-vae.safetensors",
+        "loras/tiny-subject-toy.safetensors",
+        "loras/tiny-style-toy.safetensors",
+    ),
 }
 """What each family's models are, below MODELS_DIR."""
 

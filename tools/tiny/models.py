@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
+from ..host.find import REPO
 from . import FILES, MODELS_DIR, architectures, model_path, z_image
 from .taming import denoising_unet, painting_decoder
 from .weights import random_weights
@@ -133,11 +135,26 @@ def build_wan() -> None:
     _save(random_weights(_shapes(vae), _SEED, torch.float32), "vae", "tiny-wan-vae.safetensors")
 
 
+def build_toy() -> None:
+    """The toy model of the template Try it now, trained and as it is: model, VAE and a pair of LoRAs."""
+    for name, (folder, target) in _TOY.items():
+        path = model_path(folder, f"tiny-{target}.safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPO / "world" / "weights" / f"{name}.safetensors", path)
+
+
+_TOY = {
+    "small-world-sd3": ("diffusion_models", "toy"),
+    "small-world-taesd": ("vae", "toy-vae"),
+    "redundant-owl": ("loras", "subject-toy"),
+    "redundant-mosaic": ("loras", "style-toy"),
+}
 _BUILDERS = {
     "sd15": build_sd15,
     "sdxl": build_sdxl,
     "flux": build_flux,
     "zimage": build_zimage,
+    "toy": build_toy,
     "refiner": build_refiner,
     "wan": build_wan,
 }

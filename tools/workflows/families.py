@@ -238,3 +238,28 @@ WAN = Family(
     prompt="sks dog running over a hill at sunset, in the style of xyz",
     negative="static, overexposed, blurry, low quality, watermark, text",
 )
+
+
+def _of_ours(folder: str, name: str) -> File:
+    return File(folder, name, f"https://github.com/k-lora/comfyui-k-lora/raw/main/world/weights/{name}")
+
+
+_TOY_MODEL = _of_ours("diffusion_models", "small-world-sd3.safetensors")
+_TOY_VAE = _of_ours("vae", "small-world-taesd.safetensors")
+TOY = Family(
+    title="the toy model",
+    slug="toy",
+    loaders=(
+        Loader("model", "UNETLoader", 82, {"unet_name": _TOY_MODEL}, title="Toy model"),
+        Loader("vae", "VAELoader", 58, {"vae_name": _TOY_VAE}, title="Its VAE", collapsed=True),
+    ),
+    size=96,
+    sampling=Sampling(16, 2.5, "euler", "simple"),
+    subject=_of_ours("loras", "redundant-owl.safetensors"),
+    style=_of_ours("loras", "redundant-mosaic.safetensors"),
+    clip="",
+    vae="vae.VAE",
+    latent="EmptySD3LatentImage",
+    prompt="kelz ruvak",
+    negative="",
+)

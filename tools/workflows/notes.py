@@ -10,6 +10,19 @@ DIAL = """**Then one dial: balance**
 - style too weak? toward **+1**
 """
 
+TRY_IT_NOW = f"""# Try it now, on any computer
+
+**First** copy four files, 14 MB, from `world/weights` in this pack's folder, or by the links in *Model \
+files* below, into the folders named there; then press **R**.
+
+1. Run: an owl LoRA and a mosaic LoRA become an owl in mosaic, in seconds.
+2. Turn **balance** and watch the map before you run again.
+3. Other pairs: other `redundant-` files, and their words in *Prompt*.
+
+{DIAL}
+A toy: 3.8 million parameters, 96 pixels. It shows what K-LoRA does, not how well SDXL or FLUX do it.
+"""
+
 _BEGIN = {
     True: """**Change first** (or run it as it is: the page offers the files below)
 

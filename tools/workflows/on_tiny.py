@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .families import SDXL
+from .families import SDXL, TOY
 
 TINY_FILES = {
     "v1-5-pruned-emaonly-fp16.safetensors": "tiny-sd15.safetensors",
@@ -16,6 +16,8 @@ TINY_FILES = {
     "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": "tiny-wan-high.safetensors",
     "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": "tiny-wan-low.safetensors",
     "wan_2.1_vae.safetensors": "tiny-wan-vae.safetensors",
+    "small-world-sd3.safetensors": "tiny-toy.safetensors",
+    "small-world-taesd.safetensors": "tiny-toy-vae.safetensors",
 }
 """The tiny file for each model file's name in the shipped workflows."""
 _FRAMES = 5
@@ -58,7 +60,7 @@ def _number(value: int, title: str, steps: int) -> int:
 
 def _lora(name: str, family: str) -> str:
     """The tiny LoRA in the place of one that is offered, or of the words where the user is to choose."""
-    assert SDXL.subject is not None
-    role = "subject" if "subject" in name or name == SDXL.subject.name else "style"
+    subjects = [family.subject.name for family in (SDXL, TOY) if family.subject]
+    role = "subject" if "subject" in name or name in subjects else "style"
     second = "2" if "second" in name or "low noise" in name else ""
     return f"tiny-{role}{second}-{family}.safetensors"

@@ -7,7 +7,7 @@ from typing import Any
 
 from .editor.canvas import Canvas, Json
 from .editor.layout import FILL
-from .families import Family, File, Loader, Sampling
+from .families import HUGGING_FACE, Family, File, Loader, Sampling
 
 BLUE, GREEN, PURPLE, GOLD, GREY = "#3f789e", "#4c8a5b", "#8a63a8", "#b58b2a", "#666"
 SEED = 20250218
@@ -38,9 +38,10 @@ def closed(node: Json) -> Json:
 
 
 def offered(node: Json, files: Iterable[File]) -> Json:
-    """The node, with files whose download the editor offers if they are missing."""
+    """The node, with files whose download the editor offers if they are missing: from Hugging Face alone."""
+    theirs = [file for file in files if file.url.startswith(HUGGING_FACE)]
     node["properties"] |= {
-        "models": [{"name": file.name, "url": file.url, "directory": file.folder} for file in files]
+        "models": [{"name": file.name, "url": file.url, "directory": file.folder} for file in theirs]
     }
     return node
 
@@ -124,15 +125,28 @@ def compose(
 
 
 def prompt(canvas: Canvas, words: str, clip: str = "fuse.clip", height: int = 120, text: str = "") -> Json:
-    """What to paint: these words, or what the output ``text`` gives."""
-    wires = {"clip": clip, **({"text": text} if text else {})}
+    """What to paint: these words, or what the output ``text`` gives; without a clip for the toy model."""
     title = "Encode the prompt" if text else "Prompt"
-    return canvas.node("positive", "CLIPTextEncode", (280, height), {"text": words}, title=title, **wires)
+    return _text(canvas, "positive", words, clip, height, title, {"text": text} if text else {})
 
 
 def avoid(canvas: Canvas, text: str, clip: str = "fuse.clip") -> Json:
     """What to avoid."""
-    return canvas.node("negative", "CLIPTextEncode", (280, 102), {"text": text}, title="Avoid", clip=clip)
+    return _text(canvas, "negative", text, clip, 102, "Avoid")
+
+
+def _text(
+    canvas: Canvas,
+    name: str,
+    words: str,
+    clip: str,
+    height: int,
+    title: str,
+    wires: Mapping[str, str] | None = None,
+) -> Json:
+    kind, widget = ("CLIPTextEncode", "text") if clip else ("KLoRAToyWords", "words")
+    wired = {**({"clip": clip} if clip else {}), **(wires or {})}
+    return canvas.node(name, kind, (280, height), {widget: words}, title=title, **wired)
 
 
 def nothing(canvas: Canvas) -> Json:

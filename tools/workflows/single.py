@@ -8,7 +8,7 @@ from . import notes, parts
 from .editor.canvas import Canvas, Json
 from .editor.host_nodes import HostNodes
 from .editor.layout import Box, lay_out
-from .families import FLUX, HUGGING_FACE, OPEN_RAIL_PP, SD15, SDXL, Z_IMAGE, Family, File, Sampling
+from .families import FLUX, HUGGING_FACE, OPEN_RAIL_PP, SD15, SDXL, TOY, Z_IMAGE, Family, File, Sampling
 
 _LIGHTNING = File(
     "loras",
@@ -34,6 +34,7 @@ class OneImage:
 
 
 WORKFLOWS = {
+    "k-lora-try": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7001", TOY, notes.TRY_IT_NOW, "k-lora-try"),
     "k-lora-sd15": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d1501", SD15, notes.one_image(SD15)),
     "k-lora-sdxl": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7811", SDXL, notes.one_image(SDXL)),
     "k-lora-flux": OneImage("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3df1c5", FLUX, notes.one_image(FLUX, notes.FLUX)),
@@ -129,7 +130,8 @@ def _picture(canvas: Canvas) -> list[Json]:
 
 def _words(canvas: Canvas, family: Family, sampling: Sampling, height: int) -> list[Json]:
     """Prompt, guidance where the model takes one, and what to avoid."""
-    words = [parts.prompt(canvas, family.prompt, height=height)]
+    clip = "fuse.clip" if family.clip else ""
+    words = [parts.prompt(canvas, family.prompt, clip, height)]
     if family.guidance is not None:
         words.append(
             canvas.node(
@@ -140,7 +142,7 @@ def _words(canvas: Canvas, family: Family, sampling: Sampling, height: int) -> l
     if sampling.cfg == 1:
         words.append(parts.nothing(canvas))
     else:
-        words.append(parts.avoid(canvas, family.negative))
+        words.append(parts.avoid(canvas, family.negative, clip))
     return words
 
 

@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from klora_core.fuse import fuse
 from klora_core.plan import Plan
-from world.draw.words import encode
+from klora_core.toy import encode
 from world.hosts.in_diffusers import decode, load_transformer, load_vae
 from world.model.sampling import GUIDANCE, first_noise, noise_levels
 from world.pairs import Pair

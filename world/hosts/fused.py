@@ -19,8 +19,8 @@ from klora_core.pipelines import layers_of
 from klora_core.plan import Plan, make_plan
 from klora_core.progress import Moment, step_progress
 from klora_core.scores import score
+from klora_core.toy import encode
 
-from ..draw.words import encode
 from ..model.lora import SLOTS, Factors
 from ..model.mmdit import HIDDEN
 from ..model.sampling import GUIDANCE, STEPS, noise_levels

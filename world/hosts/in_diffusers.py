@@ -12,7 +12,8 @@ from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoi
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..draw.words import WIDTH
+from klora_core.toy import WIDTH
+
 from ..model.latents import CHANNELS
 from ..model.mmdit import BLOCKS, GRID, HEADS, HIDDEN, PATCH
 from ..places import BASE_FILE, VAE_FILE

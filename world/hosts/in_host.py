@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from klora_core.toy import encode
 from tools.host.inprocess import enter_host
 
-from ..draw.words import encode
 from ..model.sampling import GUIDANCE, STEPS
 from ..places import BASE_FILE, VAE_FILE
 

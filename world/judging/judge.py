@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..model.fit_vae import load_decoder
 from ..model.sampling import first_noise, sample
-from ..pairs import TRIGGERS
+from ..pairs import TRIGGERS, Pair
 from ..training.base import load_base
 from .network import CLASSES, Eye, bank, load_eye, rank
 
@@ -71,6 +71,14 @@ class Judge:
     def style(self, drawn: Tensor, name: str) -> Tensor:
         """Style score [B]."""
         return self.eye(drawn)[1].softmax(1)[:, CLASSES.index(name)]
+
+    def scores(self, latents: Tensor, pair: Pair) -> dict[str, list[float]]:
+        """Subject and style of each picture [B, 16, 12, 12], as they are kept."""
+        verdict = self(self.pictures(latents), pair.subject, pair.style)
+        return {
+            "subject": [round(float(v), 4) for v in verdict.subject],
+            "style": [round(float(v), 4) for v in verdict.style],
+        }
 
     def __call__(self, drawn: Tensor, subject: str, style: str) -> Verdict:
         """How much of this subject and of this style."""

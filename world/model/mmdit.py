@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..draw.words import WIDTH
+from klora_core.toy import WIDTH
+
 from .latents import CHANNELS
 
 HIDDEN = 192

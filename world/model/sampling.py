@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..draw.words import encode
+from klora_core.toy import encode
+
 from .latents import CHANNELS
 from .mmdit import GRID, PATCH, MMDiT
 

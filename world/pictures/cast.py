@@ -11,9 +11,8 @@ from pathlib import Path
 from tools.host.server import Server
 from tools.serving import serving
 from world.pairs import TRIGGERS
-from world.places import BASE_FILE, REPO, VAE_FILE, WEIGHTS
+from world.places import BASE_FILE, VAE_FILE, WEIGHTS
 
-WORDS_NODE = REPO / "world" / "hosts" / "comfy_node.py"
 KIND = "redundant"
 WORLD = "a small world, 3.8 M parameters"
 
@@ -54,7 +53,7 @@ def lora_file(name: str) -> str:
 
 @contextlib.contextmanager
 def serving_world() -> Iterator[Server]:
-    """A server with the world's base, VAE and LoRAs, and its words node."""
+    """A server with the world's base, VAE and LoRAs."""
     with tempfile.TemporaryDirectory(prefix="klora-world-") as folder:
         models = Path(folder)
         for kind in ("diffusion_models", "vae", "loras"):
@@ -63,5 +62,5 @@ def serving_world() -> Iterator[Server]:
         (models / "vae" / VAE_FILE.name).symlink_to(VAE_FILE)
         for name in TRIGGERS:
             (models / "loras" / lora_file(name)).symlink_to(WEIGHTS / f"{KIND}-{name}.safetensors")
-        with serving(extra_nodes=[WORDS_NODE], models=models) as server:
+        with serving(models=models) as server:
             yield server

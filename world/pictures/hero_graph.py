@@ -64,7 +64,7 @@ def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> 
 
 
 def _words(canvas: Canvas, name: str, words: str, title: str) -> Json:
-    return canvas.node(name, "KLoRASmallWorldWords", (_LEFT, 90), {"words": words}, title=title)
+    return canvas.node(name, "KLoRAToyWords", (_LEFT, 90), {"words": words}, title=title)
 
 
 def _added(canvas: Canvas, name: str, lora: str, model: str) -> Json:

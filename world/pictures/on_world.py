@@ -29,8 +29,8 @@ _PASSED = {
 _WORLD: dict[str, Json] = {
     "model": {"class_type": "UNETLoader", "inputs": {"unet_name": BASE_FILE.name, "weight_dtype": "default"}},
     "vae": {"class_type": "VAELoader", "inputs": {"vae_name": VAE_FILE.name}},
-    "words": {"class_type": "KLoRASmallWorldWords", "inputs": {}},
-    "nothing": {"class_type": "KLoRASmallWorldWords", "inputs": {"words": ""}},
+    "words": {"class_type": "KLoRAToyWords", "inputs": {}},
+    "nothing": {"class_type": "KLoRAToyWords", "inputs": {"words": ""}},
 }
 _LOADERS = {
     "CheckpointLoaderSimple": {0: "model", 2: "vae"},

@@ -13,18 +13,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 from PIL import Image
-from world.draw.scenes import draw, random_scene
+from safetensors.torch import load_file
 
 from klora_core import palette
 from tools.host.server import Server
 from tools.workflows.shipped import path_of
+from world.model.fit_vae import load_decoder
+from world.model.lora import added, read_diffusers_file
+from world.model.sampling import first_noise, sample
+from world.pairs import TRIGGERS, Pair
 from world.pictures import layouts
 from world.pictures.board import BADGE, GAP, LARGE, Board
-from world.pictures.cast import LEAN, PAIR, Cast, serving_world
+from world.pictures.cast import KIND, LEAN, PAIR, Cast, serving_world
 from world.pictures.files import save
 from world.pictures.shots import take
+from world.training.base import load_base
+from world.training.loras import Job
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,14 @@ THUMBNAILS = {
 _SIDE, _ACROSS, _DOWN = 2 * 96, 3, 2
 
 
-def _drawn(title: str, words: str, *kind: tuple[str, ...]) -> Image.Image:
-    """Six pictures of one kind, and what becomes of them in words."""
-    board, rng = Board(), np.random.default_rng(20250218)
-    for at in range(_ACROSS * _DOWN):
+def _six(title: str, words: str, prompt: str, strength: float, *names: str) -> Image.Image:
+    """Six pictures that the world makes with these LoRAs, and what becomes of such pictures in words."""
+    model, board = load_base(), Board()
+    for name in names:
+        added(model, read_diffusers_file(load_file(Job(KIND, name, 0).path())), strength)
+    made = load_decoder()(sample(model, prompt, first_noise(20250218, _ACROSS * _DOWN))).clamp(0, 1)
+    for at, pixels in enumerate((made * 255).round().byte().permute(0, 2, 3, 1).numpy()):
         row, column = divmod(at, _ACROSS)
-        pixels = np.rint(draw(random_scene(rng, *kind)) * 255).astype(np.uint8)
         place = GAP + column * (_SIDE + GAP), BADGE + row * (_SIDE + GAP)
         board.picture(Image.fromarray(pixels), place, _SIDE)
     top = BADGE + _DOWN * (_SIDE + GAP)
@@ -87,16 +94,16 @@ def _drawn(title: str, words: str, *kind: tuple[str, ...]) -> Image.Image:
 def train_lora() -> Image.Image:
     """Pictures of a subject."""
     words = "your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA"
-    return _drawn("Train a LoRA for fusion", words, ("fish",))
+    return _six("Train a LoRA for fusion", words, f"flat {TRIGGERS['octopus']}", 1.0, "octopus")
 
 
 def train_merge() -> Image.Image:
     """Pictures of a subject in a style."""
-    words = "two LoRAs and pictures that you like\nin, one LoRA out"
-    return _drawn("Train a merge", words, ("bunny",), ("neon",))
+    words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("owl", "mosaic")
+    return _six("Train a merge", words, pair.prompt, 0.5, pair.subject, pair.style)
 
 
-# Those of workflows that train: what is learned from, drawn by the world without a model.
+# Those of workflows that train: what is learned from.
 DRAWN = {"k-lora-train-lora": train_lora, "k-lora-train-merge": train_merge}
 
 

@@ -14,18 +14,16 @@ import torch
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
+from ..gate.bound import learned
 from ..judging.judge import Judge
-from ..model.fit_vae import load_decoder
 from ..model.lora import added, read_diffusers_file
 from ..model.sampling import first_noise, sample
 from ..pairs import PAIRS
 from ..places import WORK
 from ..training.base import load_base
-from ..training.bound import learned
 from ..training.claims import claim
 from ..training.loras import Job
 from .cells import PICTURES, WORLDS, Cell
-from .rejudge import scores
 from .run import trained
 from .stats import Scores, harmonic
 
@@ -41,7 +39,7 @@ def best_sum(kept: dict[str, Scores]) -> str:
 
 def _work(_: int, todo: list[Cell]) -> None:
     torch.set_num_threads(1)
-    judge, decoder = Judge(), load_decoder()
+    judge = Judge()
     for cell in todo:
         path = RESULTS / cell.path.name
         if path.exists() or not claim(RESULTS / "claims" / cell.path.stem):
@@ -53,7 +51,7 @@ def _work(_: int, todo: list[Cell]) -> None:
         for lora in learned(load_base(), loras, cell.pair, start):
             added(model, lora, 1.0)
         latents = sample(model, cell.pair.prompt, first_noise(40 + PAIRS.index(cell.pair), PICTURES))
-        path.write_text(json.dumps(scores(judge, decoder, latents, cell.pair), indent=1))
+        path.write_text(json.dumps(judge.scores(latents, cell.pair), indent=1))
         sys.stdout.write(f"bound {cell.path.stem}\n")
         sys.stdout.flush()
 

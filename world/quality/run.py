@@ -18,7 +18,6 @@ import torch.multiprocessing as mp
 from ..pairs import PAIRS, Pair
 from ..training.claims import claim
 from .cells import PICTURES, RESULTS, Cell, cells
-from .rejudge import scores
 
 
 class Measure:
@@ -27,11 +26,10 @@ class Measure:
     def __init__(self) -> None:
         from ..hosts import in_host
         from ..judging.judge import Judge
-        from ..model.fit_vae import load_decoder
 
         torch.set_num_threads(1)
         self.host, self.model = in_host, in_host.load_model()
-        self.decoder, self.judge = load_decoder(), Judge()
+        self.judge = Judge()
         self.negative = in_host.conditioning("")
 
     def latents(self, model: Any, pair: Pair, count: int = PICTURES, seed: int | None = None) -> torch.Tensor:
@@ -47,7 +45,7 @@ class Measure:
 
     def scores(self, latents: torch.Tensor, pair: Pair) -> dict[str, list[float]]:
         """Subject and style of each picture."""
-        return scores(self.judge, self.decoder, latents, pair)
+        return self.judge.scores(latents, pair)
 
 
 def measure_cell(measure: Measure, cell: Cell, rows: Sequence[Any]) -> None:

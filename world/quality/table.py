@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ..gate.gate import ABOVE, KEEPS, KEPT, SOUND
 from ..model.sampling import STEPS
 from ..pairs import HELD_OUT, PAIRS, TUNING, Pair
 from ..places import REPO
-from ..training.gate import ABOVE, KEEPS, KEPT, SOUND
 from ..training.loras import NAMES, WORLDS, Job
 from .bound import RESULTS as BOUNDS
 from .bound import SUMS
@@ -30,8 +30,8 @@ ORDER = (
     "s* by chance", "s* shuffled", "s* reversed", "half by chance",
     "K-LoRA s, energy", "K-LoRA s, loser outside", "K-LoRA s*, loser outside",
     "LoRA Switch", "LoRA Composite", "CMLoRA", "Arrow",
-    "by hand: one, then the other", "by hand: style from half on", "NP-LoRA", "Magnitude prune", "TIES", "DARE", "DARE-TIES",
-    "KnOTS", "LoRA-LEGO", RULE,
+    "by hand: one, then the other", "by hand: style from half on", "NP-LoRA", "Magnitude prune",
+    "TIES", "DARE", "DARE-TIES", "KnOTS", "LoRA-LEGO", RULE,
 )  # fmt: skip
 COMPARISONS = (
     ("K-LoRA s", "s by chance"),
@@ -149,12 +149,12 @@ RULE_TEXT = f"""## A rule of our own: it did not win
 
 Sought: a sum that finds its own strength, ahead of K-LoRA, NP-LoRA and the best fixed sum by two standard
 errors, in both worlds, at strengths 1 and 1.5. Tried on the tuning pairs of an earlier world of shapes: a
-threshold at the scores' median, and at the share where both LoRAs keep equal energy; the loser outside the winner's
-inputs; sums scaled to the larger or the mean of both norms, or brought to equal energy; the style fading
-in; halves in turn; singular values clipped; and {RULE}: the plain sum, in no slot
-larger than .4 of the base's own weight there (Frobenius norms; .33, .5 and a soft cap were tried too).
-The cap held its score best at both strengths there, was chosen, and was not ahead of the best plain sum on
-that world's held-out pairs. Here it is run once more, as it was, on the held-out pairs of this world:
+threshold at the scores' median, and at the share where both LoRAs keep equal energy; the loser outside the
+winner's inputs; sums scaled to the larger or the mean of both norms, or brought to equal energy; the style
+fading in; halves in turn; singular values clipped; and {RULE}: the plain sum, in no slot
+larger than .4 of the base's own weight there (Frobenius norms; .33, .5 and a soft cap were tried too). The
+cap held its score best at both strengths there, was chosen, and was not ahead of the best plain sum on that
+world's held-out pairs. Here it is run once more, as it was, on the held-out pairs of this world:
 
 Its joint score minus another's. Bold: more than two standard errors.
 """

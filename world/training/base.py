@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..draw import words
+from klora_core import toy as words
+
 from ..draw.drawings import names
 from ..draw.styles import BASE_STYLES
 from ..draw.views import pictures, random_view

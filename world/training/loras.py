@@ -21,7 +21,8 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..draw import words
+from klora_core import toy as words
+
 from ..draw.concepts import SUBJECTS
 from ..draw.drawings import names
 from ..draw.styles import HELD_OUT_STYLES

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from world.draw import words
+from klora_core import toy as words
 from world.draw.drawings import NoDrawingsError
 from world.hosts import fused
 from world.model.fit_vae import load_components, load_decoder, pool

@@ -8,7 +8,7 @@ import comfy.sd
 from safetensors.torch import load_file
 from torch import Tensor
 
-from world.draw.words import encode
+from klora_core.toy import encode
 from world.hosts.in_host import conditioning, load_model, sample
 from world.pairs import TRIGGERS, Pair
 from world.training.loras import Job

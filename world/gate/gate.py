@@ -1,6 +1,6 @@
 """The gate of the drawn world, written down before any LoRA was trained on it.
 
-    python -m world.training.gate LORAS | PAIRS      prints and keeps the tables in gate.json
+    python -m world.gate.gate LORAS | PAIRS      prints and keeps the tables in gate.json
 
 LORAS. SOUND: with its own prompt and all slots a LoRA scores .8 or more. REDUNDANT: with a random half of its
 slots (16 of 33, eight draws) it keeps 90 % of that.
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ..draw import words
+from klora_core import toy as words
+
 from ..draw.concepts import SUBJECTS
 from ..draw.drawings import names
 from ..draw.styles import HELD_OUT_STYLES
@@ -27,9 +28,9 @@ from ..model.lora import SLOTS, Factors, added, read_diffusers_file
 from ..model.sampling import first_noise, sample
 from ..pairs import PAIRS, TRIGGERS, Pair
 from ..places import REPO, WORK
-from .base import load_base
+from ..training.base import load_base
+from ..training.loras import WORLDS, Job, jobs
 from .bound import learned
-from .loras import WORLDS, Job, jobs
 
 SOUND, KEEPS, DRAWS, FULL, HALF = 0.8, 0.9, 8, 16, 4
 SUMS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
@@ -126,7 +127,7 @@ def markdown(kept: dict[str, dict]) -> str:
     return "\n".join(
         [
             "# The gate of the small world\n",
-            f"By `python -m world.training.gate`, whose head is the protocol; {PICTURES} pictures a row.\n",
+            f"By `python -m world.gate.gate`, whose head is the protocol; {PICTURES} pictures a row.\n",
             "| LoRA | own score | random half | sound | redundant |\n|---|---|---|---|---|",
             *loras,
             "",

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ..draw import words
+from klora_core import toy as words
+
 from ..draw.views import picture, random_view
 from ..model.fit_vae import load_components
 from ..model.latents import encode
 from ..model.lora import SLOTS, Factors
 from ..model.mmdit import MMDiT
 from ..pairs import Pair
-from .base import noised
+from ..training.base import noised
 
 TRUE_PICTURES = 16
 STEPS = 200

@@ -1,7 +1,8 @@
-"""Captions without a text encoder: each word is a fixed random vector, made from a hash of its letters.
+"""The toy model's captions, without a text encoder: a word is a fixed random vector.
 
-No table is shipped: any word has its vector. The base knows the words of its concepts and styles; a word that
-it never met changes no picture by itself, because random vectors stand in a part of its captions.
+The toy model (world/README.md) runs the template Try it now. No table is shipped: any word has a vector, made
+from a hash of its letters. The model knows the words of its concepts and styles; a word that it never met
+changes no picture by itself, because random vectors stand in a part of its captions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from functools import cache
 
 import torch
 from torch import Tensor
+
+from ..errors import KLoraError
 
 WIDTH = 128
 LENGTH = 6
@@ -31,10 +34,12 @@ def caption(style: str, name: str) -> str:
 
 
 def vectors(text: str) -> Tensor:
-    """[LENGTH, 128] of one caption, padded. Raises ValueError where it has too many words."""
+    """[LENGTH, 128] of one caption, padded. Raises KLoraError where it has too many words."""
     words = text.split()
     if len(words) > LENGTH:
-        raise ValueError(f"a caption has at most {LENGTH} words, got {len(words)}: {text}")
+        raise KLoraError(
+            f"Write at most {LENGTH} words: the toy model takes no more, and these are {len(words)}: {text}"
+        )
     return torch.stack([vector(word) for word in (*words, *[PAD] * (LENGTH - len(words)))])
 
 
