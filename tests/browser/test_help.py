@@ -22,6 +22,7 @@ NODES = (
     "KLoRAPickLoras",
     "KLoRATrainMerge",
     "KLoRAPickAndLearn",
+    "KLoRAToyWords",
 )
 
 
