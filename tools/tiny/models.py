@@ -147,7 +147,7 @@ _TOY = {
     "small-world-sd3": ("diffusion_models", "toy"),
     "small-world-taesd": ("vae", "toy-vae"),
     "redundant-owl": ("loras", "subject-toy"),
-    "redundant-mosaic": ("loras", "style-toy"),
+    "redundant-ink": ("loras", "style-toy"),
 }
 _BUILDERS = {
     "sd15": build_sd15,

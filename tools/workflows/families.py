@@ -256,10 +256,11 @@ TOY = Family(
     size=96,
     sampling=Sampling(16, 2.5, "euler", "simple"),
     subject=_of_ours("loras", "redundant-owl.safetensors"),
-    style=_of_ours("loras", "redundant-mosaic.safetensors"),
+    style=_of_ours("loras", "redundant-ink.safetensors"),
     clip="",
     vae="vae.VAE",
     latent="EmptySD3LatentImage",
-    prompt="kelz ruvak",
+    schedule={"balance": -0.3},
+    prompt="vomek ruvak",
     negative="",
 )

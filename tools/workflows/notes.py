@@ -15,8 +15,8 @@ TRY_IT_NOW = f"""# Try it now, on any computer
 **First** copy four files, 14 MB, from `world/weights` in this pack's folder, or by the links in *Model \
 files* below, into the folders named there; then press **R**.
 
-1. Run: an owl LoRA and a mosaic LoRA become an owl in mosaic, in seconds.
-2. Turn **balance** and watch the map before you run again.
+1. Run: an owl LoRA and an ink LoRA become an owl in ink, in seconds.
+2. Turn **balance** (it begins at -0.3), look at the map, run again.
 3. Other pairs: other `redundant-` files, and their words in *Prompt*.
 
 {DIAL}

@@ -14,7 +14,7 @@ from .shots import Shot
 
 _TWO = 2 * 96
 _LARGE = 2 * _TWO + GAP
-_WORLD = "small world"
+_WORLD = "toy model"
 
 
 Layout = Callable[[Shot, str], Image.Image]

@@ -42,30 +42,34 @@ class Thumbnail:
     dials: Mapping[str, Any] = field(default_factory=dict)
 
 
-_FISH, _MUSHROOM = (Cast(name, ("halftone",)) for name in ("fish", "mushroom"))
-_LESS = {"balance": -0.25}
+_SKULL, _TRUMPET, _AMBULANCE = (
+    Cast(subject, (style,))
+    for subject, style in (("skull", "neon"), ("trumpet", "mosaic"), ("ambulance", "ink"))
+)
+_LEAN, _LESS = {"balance": LEAN["balance"]}, {"balance": -0.2}
 THUMBNAILS = {
-    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LESS),
-    "k-lora-sdxl": Thumbnail("SDXL", Cast("bunny", ("mosaic",)), layouts.large_left, LEAN),
-    "k-lora-flux": Thumbnail("FLUX", _MUSHROOM, layouts.row_and_map),
-    "k-lora-z-image": Thumbnail("Z-Image", Cast("fish", ("mosaic",)), layouts.row_and_map, LEAN),
-    "k-lora-lightning": Thumbnail("Lightning: four steps", _FISH, layouts.row_and_map, _LESS),
-    "k-lora-img2img": Thumbnail("Image to image", _MUSHROOM, layouts.before_after, LEAN),
-    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", PAIR, layouts.large_left, _LESS),
-    "k-lora-wan": Thumbnail("Wan 2.2: two models", _MUSHROOM, layouts.large_right, LEAN),
-    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _FISH, layouts.large_left, _LESS),
+    "k-lora-try": Thumbnail("Try it now: toy model, 14 MB", PAIR, layouts.large_right),
+    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LEAN),
+    "k-lora-sdxl": Thumbnail("SDXL", _SKULL, layouts.large_left, LEAN),
+    "k-lora-flux": Thumbnail("FLUX", _TRUMPET, layouts.row_and_map),
+    "k-lora-z-image": Thumbnail("Z-Image", _AMBULANCE, layouts.row_and_map, LEAN | _LESS),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _TRUMPET, layouts.row_and_map, _LEAN),
+    "k-lora-img2img": Thumbnail("Image to image", PAIR, layouts.before_after, LEAN),
+    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", _TRUMPET, layouts.large_left, _LEAN),
+    "k-lora-wan": Thumbnail("Wan 2.2: two models", _SKULL, layouts.large_right, LEAN),
+    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _AMBULANCE, layouts.large_left, _LESS),
     "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
-    "k-lora-balance-sweep": Thumbnail("What balance does", _MUSHROOM, layouts.sheet),
+    "k-lora-balance-sweep": Thumbnail("What balance does", PAIR, layouts.sheet),
     "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
     "k-lora-many-styles": Thumbnail(
-        "Two styles merged", Cast("bunny", ("mosaic", "neon")), layouts.three_and_map, _LESS
+        "Two styles merged", Cast("skull", ("neon", "mosaic")), layouts.three_and_map, _LEAN
     ),
     "k-lora-lora-stack": Thumbnail(
-        "Any number of LoRAs", Cast("fish", ("mosaic", "neon")), layouts.three_and_map, LEAN
+        "Any number of LoRAs", Cast("trumpet", ("mosaic", "neon")), layouts.three_and_map, LEAN
     ),
     "k-lora-by-hand": Thumbnail(
         "LoRAs by hand",
-        Cast("bunny", ("neon", "mosaic")),
+        Cast("owl", ("ink", "mosaic")),
         partial(layouts.three_and_map, made="as scheduled"),
     ),
 }
@@ -94,12 +98,12 @@ def _six(title: str, words: str, prompt: str, strength: float, *names: str) -> I
 def train_lora() -> Image.Image:
     """Pictures of a subject."""
     words = "your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA"
-    return _six("Train a LoRA for fusion", words, f"flat {TRIGGERS['octopus']}", 1.0, "octopus")
+    return _six("Train a LoRA for fusion", words, f"flat {TRIGGERS['owl']}", 1.0, "owl")
 
 
 def train_merge() -> Image.Image:
     """Pictures of a subject in a style."""
-    words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("owl", "mosaic")
+    words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("trumpet", "mosaic")
     return _six("Train a merge", words, pair.prompt, 0.5, pair.subject, pair.style)
 
 
