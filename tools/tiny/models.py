@@ -146,8 +146,8 @@ def build_toy() -> None:
 _TOY = {
     "small-world-sd3": ("diffusion_models", "toy"),
     "small-world-taesd": ("vae", "toy-vae"),
-    "redundant-owl": ("loras", "subject-toy"),
-    "redundant-ink": ("loras", "style-toy"),
+    "redundant-skull": ("loras", "subject-toy"),
+    "redundant-neon": ("loras", "style-toy"),
 }
 _BUILDERS = {
     "sd15": build_sd15,

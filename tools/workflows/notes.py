@@ -15,8 +15,8 @@ TRY_IT_NOW = f"""# Try it now, on any computer
 **First** copy four files, 14 MB, from `world/weights` in this pack's folder, or by the links in *Model \
 files* below, into the folders named there; then press **R**.
 
-1. Run: an owl LoRA and an ink LoRA become an owl in ink, in seconds.
-2. Turn **balance** (it begins at -0.3), look at the map, run again.
+1. Run: a skull LoRA and a neon LoRA become a skull in neon, in seconds.
+2. Turn **balance** (it begins at -0.25), look at the map, run again.
 3. Other pairs: other `redundant-` files, and their words in *Prompt*.
 
 {DIAL}

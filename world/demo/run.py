@@ -19,9 +19,9 @@ from world.pairs import Pair
 from world.places import WEIGHTS
 
 # One pair that K-LoRA does well and one that it does badly, both looked at among the tuning pairs alone.
-PAIRS = (Pair("owl", "ink"), Pair("octopus", "blueprint"))
+PAIRS = (Pair("skull", "neon"), Pair("octopus", "blueprint"))
 WORLD = "redundant"
-BALANCE = -0.3
+BALANCE = -0.25
 SEED, COUNT = 7, 2
 WAYS = SUBJECT, STYLE, SUM, KLORA = ("subject alone", "style alone", "plain sum", "K-LoRA")
 LATENTS, PICTURES = "latents.safetensors", "pictures.safetensors"

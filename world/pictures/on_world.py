@@ -16,7 +16,7 @@ from world.places import BASE_FILE, VAE_FILE
 from .cast import Cast
 
 SIDE = 96
-FUSED, MAP = "fused", "map"
+FUSED, MAP, SWEPT = "fused", "map", "swept"
 BEFORE = "before.png"
 """The picture that an image to image workflow starts from, in the server's input folder."""
 
@@ -40,14 +40,16 @@ _LOADERS = {
     "DualCLIPLoader": {},
 }
 _GONE = {*_PASSED, *_LOADERS, "CLIPTextEncode", "ConditioningZeroOut", "FluxGuidance"}
-_SHOWN = {"TextOverlay", "ImageStitch", "SaveImage", "PreviewImage", "PreviewAny", "CreateVideo", "SaveVideo"}
+_SHEETS = {"TextOverlay", "ImageGrid", "ImageStitch"}
+_SHOWN = {*_SHEETS, "SaveImage", "PreviewImage", "PreviewAny", "CreateVideo", "SaveVideo"}
 
 
 def on_world(prompt: Json, cast: Cast, dials: Mapping[str, Any]) -> Json:
     """The API-format prompt on the world; ``dials`` are K-LoRA settings that differ from the workflow's.
 
     Each picture that the workflow labels is saved under its label, one without label as ``fused``, each
-    LoRA's own picture under the LoRA's name, and the selection map, where there is one, as ``map``.
+    LoRA's own picture under the LoRA's name, the selection map, where there is one, as ``map``, and the list
+    of a K-LoRA Sweep as ``swept``.
     """
     pictures = dict(_pictures(prompt))
     moved = copy.deepcopy(_WORLD)
@@ -122,7 +124,7 @@ def _pictures(prompt: Json) -> Iterator[tuple[str, Any]]:
     kinds = {key: node["class_type"] for key, node in prompt.items()}
     labels = [node["inputs"] for node in prompt.values() if node["class_type"] == "TextOverlay"]
     for inputs in labels:
-        yield inputs["text"], inputs["images"]
+        yield inputs["text"] if isinstance(inputs["text"], str) else SWEPT, inputs["images"]
     for node in prompt.values():
         if node["class_type"] == "CreateVideo":
             yield FUSED, node["inputs"]["images"]

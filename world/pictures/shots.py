@@ -18,7 +18,7 @@ from world.model.sampling import first_noise, sample
 from world.training.base import load_base
 
 from .cast import Cast
-from .on_world import BEFORE, on_world
+from .on_world import BEFORE, SWEPT, on_world
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,28 @@ def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]
     for key in prompt:
         name = key.removeprefix("saved ")
         if name != key:
-            yield name, Image.open(io.BytesIO(server.image(run.images(key)[0]))).convert("RGB")
+            made = [Image.open(io.BytesIO(server.image(each))).convert("RGB") for each in run.images(key)]
+            yield from zip(_swept(prompt) if name == SWEPT else [name], made, strict=True)
+
+
+def _swept(prompt: Json) -> list[str]:
+    """The labels of the balances that a K-LoRA Sweep goes over."""
+    (sweep,) = (node["inputs"] for node in prompt.values() if node["class_type"] == "KLoRASweep")
+    return [f"balance {value.strip()}" for value in sweep["over.balances"].split(",")]
 
 
 def settings(prompt: Json) -> str:
     """Schedule, balance and steps as they are in the prompt: ``schedule s, balance 0, 30 steps``."""
     nodes = [
-        node["inputs"] for node in prompt.values() if node["class_type"] in ("KLoRAFuse", "KLoRACompose")
+        node["inputs"]
+        for node in prompt.values()
+        if node["class_type"] in ("KLoRAFuse", "KLoRACompose", "KLoRASweep")
     ]
-    dials = [{name.removeprefix("method."): value for name, value in node.items()} for node in nodes]
+    dials = [{name.rpartition(".")[2]: value for name, value in node.items()} for node in nodes]
     schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
     balances = sorted({node["balance"] for node in dials if "balance" in node})
+    for node in dials:
+        balances += [float(value) for value in str(node.get("balances", "")).split(",") if value]
     sampler = next(node for node in prompt.values() if node["class_type"].startswith("KSampler"))
     steps = sampler["inputs"]["steps"]
     if isinstance(steps, list):

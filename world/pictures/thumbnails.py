@@ -42,30 +42,29 @@ class Thumbnail:
     dials: Mapping[str, Any] = field(default_factory=dict)
 
 
-_SKULL, _TRUMPET, _AMBULANCE = (
-    Cast(subject, (style,))
-    for subject, style in (("skull", "neon"), ("trumpet", "mosaic"), ("ambulance", "ink"))
+_INK, _HALFTONE, _TRUMPET = (
+    Cast(subject, (style,)) for subject, style in (("owl", "ink"), ("owl", "halftone"), ("trumpet", "mosaic"))
 )
-_LEAN, _LESS = {"balance": LEAN["balance"]}, {"balance": -0.2}
+_LEAN, _MORE, _LESS = {"balance": LEAN["balance"]}, {"balance": -0.3}, {"balance": -0.2}
 THUMBNAILS = {
     "k-lora-try": Thumbnail("Try it now: toy model, 14 MB", PAIR, layouts.large_right),
-    "k-lora-sd15": Thumbnail("SD1.5", PAIR, layouts.large_right, _LEAN),
-    "k-lora-sdxl": Thumbnail("SDXL", _SKULL, layouts.large_left, LEAN),
+    "k-lora-sd15": Thumbnail("SD1.5", _INK, layouts.large_right, _MORE),
+    "k-lora-sdxl": Thumbnail("SDXL", PAIR, layouts.large_left, LEAN),
     "k-lora-flux": Thumbnail("FLUX", _TRUMPET, layouts.row_and_map),
-    "k-lora-z-image": Thumbnail("Z-Image", _AMBULANCE, layouts.row_and_map, LEAN | _LESS),
-    "k-lora-lightning": Thumbnail("Lightning: four steps", _TRUMPET, layouts.row_and_map, _LEAN),
-    "k-lora-img2img": Thumbnail("Image to image", PAIR, layouts.before_after, LEAN),
-    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", _TRUMPET, layouts.large_left, _LEAN),
-    "k-lora-wan": Thumbnail("Wan 2.2: two models", _SKULL, layouts.large_right, LEAN),
-    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _AMBULANCE, layouts.large_left, _LESS),
+    "k-lora-z-image": Thumbnail("Z-Image", _HALFTONE, layouts.row_and_map, LEAN | _LESS),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _TRUMPET, layouts.row_and_map, _MORE),
+    "k-lora-img2img": Thumbnail("Image to image", _INK, layouts.before_after, LEAN | _MORE),
+    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", _TRUMPET, layouts.large_left, _MORE),
+    "k-lora-wan": Thumbnail("Wan 2.2: two models", PAIR, layouts.large_right, LEAN),
+    "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _HALFTONE, layouts.large_left, _LESS),
     "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
     "k-lora-balance-sweep": Thumbnail("What balance does", PAIR, layouts.sheet),
     "k-lora-methods": Thumbnail("Every method", PAIR, layouts.sheet),
     "k-lora-many-styles": Thumbnail(
-        "Two styles merged", Cast("skull", ("neon", "mosaic")), layouts.three_and_map, _LEAN
+        "Two styles merged", Cast("skull", ("neon", "ink")), layouts.three_and_map, _LEAN
     ),
     "k-lora-lora-stack": Thumbnail(
-        "Any number of LoRAs", Cast("trumpet", ("mosaic", "neon")), layouts.three_and_map, LEAN
+        "Any number of LoRAs", Cast("owl", ("halftone", "ink")), layouts.three_and_map, LEAN
     ),
     "k-lora-by-hand": Thumbnail(
         "LoRAs by hand",
