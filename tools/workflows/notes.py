@@ -6,8 +6,8 @@ from .families import Family
 
 DIAL = """**Then one dial: balance**
 
-- subject lost? toward **-1**, then **schedule** s\\*
-- style too weak? toward **+1**
+- subject lost? down by tenths (**-0.1**, **-0.2**), then **schedule** s\\*
+- style too weak? up by tenths
 """
 
 TRY_IT_NOW = f"""# Try it now, on any computer

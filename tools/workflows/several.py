@@ -26,7 +26,7 @@ _MANY_STYLES = """# A subject in two styles
 **Then two dials**
 
 - one style too strong? its **strength** in *LoRA Set*
-- **balance**: toward **-1** for the subject, **+1** for the styles
+- **balance**: by tenths, down for the subject, up for the styles
 """
 
 _LORA_STACK = """# Any number of LoRAs, by role

@@ -40,8 +40,8 @@ Two models: *high noise* makes the movement, *low noise* the detail.
 
 **Then one dial: balance**, in both *K-LoRA Fuse* nodes
 
-- subject lost? toward **-1**, then **schedule** s\\*
-- style too weak? toward **+1**
+- subject lost? down by tenths (**-0.1**, **-0.2**), then **schedule** s\\*
+- style too weak? up by tenths
 
 **progress** stays at **auto**: the low noise model goes on where the high noise model ended.
 """
