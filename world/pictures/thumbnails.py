@@ -8,19 +8,23 @@ guidance are the small world's (world/README.md).
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from klora_core import palette
 from tools.host.server import Server
 from tools.workflows.shipped import path_of
+from world.hosts.fused import klora_plan
+from world.hosts.fused import sample as fused_sample
 from world.model.fit_vae import load_decoder
-from world.model.lora import added, read_diffusers_file
+from world.model.lora import Factors, added, read_diffusers_file
 from world.model.sampling import first_noise, sample
 from world.pairs import TRIGGERS, Pair
 from world.pictures import layouts
@@ -78,36 +82,60 @@ THUMBNAILS = {
 _SIDE, _ACROSS, _DOWN = 2 * 96, 3, 2
 
 
-def _six(title: str, words: str, prompt: str, strength: float, *names: str) -> Image.Image:
-    """Six pictures that the world makes with these LoRAs, and what becomes of such pictures in words."""
-    model, board = load_base(), Board()
-    for name in names:
-        added(model, read_diffusers_file(load_file(Job(KIND, name, 0).path())), strength)
-    made = load_decoder()(sample(model, prompt, first_noise(20250218, _ACROSS * _DOWN))).clamp(0, 1)
+def _factors(*names: str) -> list[Factors]:
+    return [read_diffusers_file(load_file(Job(KIND, name, 0).path())) for name in names]
+
+
+def _six(title: str, words: str, latents: Tensor, picked: Sequence[int] = ()) -> Image.Image:
+    """Six pictures that the world made, some of them picked, and what becomes of such pictures in words."""
+    board, made = Board(), load_decoder()(latents).clamp(0, 1)
     for at, pixels in enumerate((made * 255).round().byte().permute(0, 2, 3, 1).numpy()):
         row, column = divmod(at, _ACROSS)
         place = GAP + column * (_SIDE + GAP), BADGE + row * (_SIDE + GAP)
-        board.picture(Image.fromarray(pixels), place, _SIDE)
+        tag = ("picked", "subject") if at in picked else ("", "")
+        board.picture(Image.fromarray(pixels), place, _SIDE, *tag)
     top = BADGE + _DOWN * (_SIDE + GAP)
     board.text(title, (GAP, top), LARGE, palette.TEXT)
     board.text(words, (GAP, top + 56))
     return board.image
 
 
+def _summed(prompt: str, strength: float, *names: str) -> Tensor:
+    model = load_base()
+    for lora in _factors(*names):
+        added(model, lora, strength)
+    return sample(model, prompt, first_noise(20250218, _ACROSS * _DOWN))
+
+
 def train_lora() -> Image.Image:
     """Pictures of a subject."""
     words = "your pictures in, a LoRA out: CoTo,\nBeamLoRA, SMoRA, UnZipLoRA"
-    return _six("Train a LoRA for fusion", words, f"flat {TRIGGERS['owl']}", 1.0, "owl")
+    return _six("Train a LoRA for fusion", words, _summed(f"flat {TRIGGERS['owl']}", 1.0, "owl"))
 
 
 def train_merge() -> Image.Image:
     """Pictures of a subject in a style."""
     words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("trumpet", "mosaic")
-    return _six("Train a merge", words, pair.prompt, 0.5, pair.subject, pair.style)
+    return _six("Train a merge", words, _summed(pair.prompt, 0.5, pair.subject, pair.style))
+
+
+def pick_and_learn() -> Image.Image:
+    """What several balances make of one noise, two of them picked."""
+    words, noise = "pick the pictures that you like:\none LoRA is learned from them", first_noise(20250218, 1)
+    subject, (style,) = PAIR.subject, PAIR.styles
+    made = []
+    for balance in (0.1, -0.05, -0.15, -0.25, -0.35, -0.45):
+        plan, rows = klora_plan(*_factors(subject, style), "s", balance)
+        made.append(fused_sample(load_base(), PAIR.words, noise, plan, rows))
+    return _six("Pick and learn", words, torch.cat(made), (2, 3))
 
 
 # Those of workflows that train: what is learned from.
-DRAWN = {"k-lora-train-lora": train_lora, "k-lora-train-merge": train_merge}
+DRAWN = {
+    "k-lora-train-lora": train_lora,
+    "k-lora-train-merge": train_merge,
+    "k-lora-pick": pick_and_learn,
+}
 
 
 def thumbnail(server: Server, name: str) -> Image.Image:
