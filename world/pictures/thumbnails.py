@@ -115,8 +115,8 @@ def train_lora() -> Image.Image:
 
 def train_merge() -> Image.Image:
     """Pictures of a subject in a style."""
-    words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("trumpet", "mosaic")
-    return _six("Train a merge", words, _summed(pair.prompt, 0.5, pair.subject, pair.style))
+    words, pair = "two LoRAs and pictures that you like\nin, one LoRA out", Pair("owl", "ink")
+    return _six("Train a merge", words, _summed(pair.prompt, 0.4, pair.subject, pair.style))
 
 
 def pick_and_learn() -> Image.Image:
