@@ -41,7 +41,9 @@ class Cast:
 
 
 PAIR = Cast("skull", ("neon",))
-"""Hero, banner and help pages show it: K-LoRA does it well. What it does badly is in bench/QUALITY.md."""
+"""Hero, banner and help pages show it: K-LoRA does it well."""
+FAILS = Cast("octopus", ("blueprint",))
+"""The README shows it: K-LoRA does it badly at any balance."""
 LEAN = {"schedule": "s", "balance": -0.25}
 """What the three set beside the workflows' own settings: found by eye on tuning pairs."""
 
