@@ -1,8 +1,8 @@
 """Makes the help pages' pictures on the small world.
 
 `python -m world.pictures.help_pictures` rewrites web/docs/img, and the README's pair that fails: from the
-shipped workflows Compare, Balance sweep and Methods, and the selection map of the SD1.5 workflow. The settings
-are written in.
+shipped workflows Compare, Balance sweep and Methods, and the selection map of the SD1.5 workflow. The
+settings are written in.
 """
 
 from __future__ import annotations

@@ -46,19 +46,17 @@ class Thumbnail:
     dials: Mapping[str, Any] = field(default_factory=dict)
 
 
-_INK, _HALFTONE, _TRUMPET = (
-    Cast(subject, (style,)) for subject, style in (("owl", "ink"), ("owl", "halftone"), ("trumpet", "mosaic"))
-)
+_INK, _HALFTONE = Cast("owl", ("ink",)), Cast("owl", ("halftone",))
 _LEAN, _MORE, _LESS = {"balance": LEAN["balance"]}, {"balance": -0.3}, {"balance": -0.2}
 THUMBNAILS = {
     "k-lora-try": Thumbnail("Try it now: toy model, 14 MB", PAIR, layouts.large_right),
     "k-lora-sd15": Thumbnail("SD1.5", _INK, layouts.large_right, _MORE),
     "k-lora-sdxl": Thumbnail("SDXL", PAIR, layouts.large_left, LEAN),
-    "k-lora-flux": Thumbnail("FLUX", _TRUMPET, layouts.row_and_map),
+    "k-lora-flux": Thumbnail("FLUX", _INK, layouts.row_and_map),
     "k-lora-z-image": Thumbnail("Z-Image", _HALFTONE, layouts.row_and_map, LEAN | _LESS),
-    "k-lora-lightning": Thumbnail("Lightning: four steps", _TRUMPET, layouts.row_and_map, _MORE),
+    "k-lora-lightning": Thumbnail("Lightning: four steps", _HALFTONE, layouts.row_and_map, _LESS),
     "k-lora-img2img": Thumbnail("Image to image", _INK, layouts.before_after, LEAN | _MORE),
-    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", _TRUMPET, layouts.large_left, _MORE),
+    "k-lora-refiner": Thumbnail("SDXL base, no refiner here", PAIR, layouts.large_left, _LEAN),
     "k-lora-wan": Thumbnail("Wan 2.2: two models", PAIR, layouts.large_right, LEAN),
     "k-lora-wan-pairs": Thumbnail("Wan 2.2: a pair for each", _HALFTONE, layouts.large_left, _LESS),
     "k-lora-compare": Thumbnail("Compare", PAIR, layouts.sheet, LEAN),
