@@ -70,7 +70,7 @@ def klora(schedule: str, balance: float = 0.0, **options: Any) -> Callable[[Case
     """The pack's own node; MODEL and plan."""
 
     def make(case: Case) -> tuple[Any, Any]:
-        node = _nodes().KLoRAFuse
+        node = pack_nodes().KLoRAFuse
         numbers = {k: options[k] for k in ("alpha", "beta") if k in options}
         rest = {k: v for k, v in options.items() if k not in numbers}
         result = node.execute(
@@ -114,20 +114,21 @@ def summed(subject: float, style: float) -> Make:
     return make
 
 
-def _nodes() -> Any:
+def pack_nodes() -> Any:
+    """The pack's nodes as the host has them."""
     return importlib.import_module(f"{load_pack().__name__}.nodes")
 
 
 ALWAYS: tuple[float, float] = (0.0, 1.0)
 
 
-def _set(case: Case, *windows: tuple[float, float]) -> Any:
+def lora_set(case: Case, *windows: tuple[float, float]) -> Any:
     """Subject and style as LORA_SET, from the pack's own LoRA Set; ``windows``: start and end of each."""
     made = None
     for lora, role, (start, end) in zip(
         case.loras, ("subject", "style"), windows or (ALWAYS, ALWAYS), strict=True
     ):
-        made = _nodes().KLoRASet.execute(
+        made = pack_nodes().KLoRASet.execute(
             case.strength, role, lora=lora, set=made, start=start, end=end
         ).result[0]  # fmt: skip
     return made
@@ -136,8 +137,8 @@ def _set(case: Case, *windows: tuple[float, float]) -> Any:
 def composed(method: str, *windows: tuple[float, float], **values: Any) -> Make:
     """Compose LoRAs, the pack's own node."""
     return lambda case: (
-        _nodes()
-        .KLoRACompose.execute(case.model, _set(case, *windows), {"method": method, **values})
+        pack_nodes()
+        .KLoRACompose.execute(case.model, lora_set(case, *windows), {"method": method, **values})
         .result[0]
     )
 
@@ -146,8 +147,8 @@ def merged(method: str, **values: Any) -> Make:
     """Merge LoRAs, the pack's own node, and its result by core's LoRA loader."""
 
     def make(case: Case) -> Any:
-        node = _nodes().KLoRAMerge
-        lora = node.execute(case.model, _set(case), {"method": method, **values}).result[0]
+        node = pack_nodes().KLoRAMerge
+        lora = node.execute(case.model, lora_set(case), {"method": method, **values}).result[0]
         return comfy.sd.load_lora_for_models(case.model, None, lora, 1.0, 0)[0]
 
     return make

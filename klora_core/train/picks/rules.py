@@ -21,9 +21,10 @@ from ...methods.klora import SCHEDULES, KLora
 
 SUM, CALIBRATED, LEARNED = "sum", "calibrated", "learned"
 _NP_LORA, _ARROW = "NP-LoRA", "Arrow"
-SUMS = (0.7, 0.5, 0.85, 1.0)
+SUMS = (0.7, 0.5, 1.0)
 UNEVEN = ((1.0, 0.5), (0.5, 1.0), (0.8, 0.5), (0.5, 0.8))
-BALANCE = -0.5
+BALANCES = (("s", 0.0), ("s", -0.2), ("s*", 0.0))
+"""Schedules and balances of K-LoRA: by the tenths that matter on real LoRAs (docs/WHAT_IT_DECIDES.md)."""
 
 
 class AsMerge(NamedTuple):
@@ -144,11 +145,11 @@ def usual(roles: Sequence[str]) -> tuple[Rule, ...]:
     where there is none of one; for N LoRAs each is in turn stronger, and weaker, than the others."""
     count = len(roles)
     if count == 1:
-        return tuple(_sum((strength,)) for strength in (*SUMS, 0.4, 0.6))
+        return tuple(_sum((strength,)) for strength in (*SUMS, 0.85, 0.4, 0.6))
     sums = [(strength,) for strength in SUMS] + _uneven(count)
     rules = [_sum(strengths) for strengths in sums]
     if {SUBJECT, STYLE} <= set(roles):
-        rules += [_klora(schedule, BALANCE) for schedule in SCHEDULES]
+        rules += [_klora(schedule, balance) for schedule, balance in BALANCES]
         rules.append(_np_lora(DEFAULT_MU))
     return (*rules, _arrow(TOTALS[1]), Rule(CALIBRATED, CALIBRATED))
 

@@ -17,9 +17,9 @@ import nodes as core_nodes
 from tests.support.host.nodes import part
 from tests.support.learning.world import Words, load_model, loras
 from world.hosts.in_host import load_vae
-from world.pairs import PAIRS
+from world.pairs import Pair
 
-PAIR = PAIRS[0]
+PAIR = Pair("owl", "mosaic")
 SETTINGS = {
     "prompt": PAIR.prompt,
     "negative": "",
@@ -50,7 +50,7 @@ def vae():
 def set_of(pack):
     def make(*strengths, roles=("subject", "style"), blocks=""):
         made, node = None, part(pack, "nodes").KLoRASet
-        names = (PAIR.subject, PAIR.style, PAIRS[1].style)[: len(roles)]
+        names = (PAIR.subject, PAIR.style, "neon")[: len(roles)]
         strengths = strengths or (1.0,) * len(roles)
         for lora, role, strength in zip(loras("plain", *names), roles, strengths, strict=True):
             more = {"blocks": blocks if role == "other" else ""}
