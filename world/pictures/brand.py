@@ -23,7 +23,7 @@ ASSETS = REPO / "assets"
 ICON_SIZE = 400
 BANNER_SIZE = (1260, 540)
 TITLE = "K-LoRA"
-CLAIM = "Your subject in your style.", "No training, no strengths to balance."
+CLAIM = "Your subject in your style.", "No training. One dial, not two strengths."
 
 # K, and the style in the last step, as in every run.
 _MARK = ("x..x.", "x.x..", "xx...", "x.x..", "x..x.")
