@@ -111,16 +111,6 @@ def _one_step(model, x, now, then):
     return x + (then - now) * (off + GUIDANCE * (on - off))
 
 
-def test_captions():
-    context, pooled = words.encode("ruvak sarn")
-    again, _ = words.encode("sarn ruvak")
-    assert context.shape == (1, words.LENGTH, words.WIDTH) and pooled.shape == (1, words.WIDTH)
-    assert torch.equal(context[:, 0], again[:, 1]), "a word's vector is its own"
-    assert torch.equal(words.vector(words.PAD), context[0, -1])
-    with pytest.raises(ValueError, match="at most 6"):
-        words.encode("red " * 7)
-
-
 def test_the_split_is_even():
     assert len(PAIRS) == 40 and len(TUNING) == len(HELD_OUT) == 20
     for half in (TUNING, HELD_OUT):
