@@ -17,14 +17,15 @@ from ...loras import OTHER, STYLE, SUBJECT
 from ...merges import METHODS as MERGES
 from ...merges import MergeMethod, Value, named
 from ...methods import DEFAULT_MU, METHODS, Make, making
-from ...methods.klora import SCHEDULES, KLora
+from ...methods.klora import LOSERS, SCHEDULES, KLora
 
 SUM, CALIBRATED, LEARNED = "sum", "calibrated", "learned"
 _NP_LORA, _ARROW = "NP-LoRA", "Arrow"
 SUMS = (0.7, 0.5, 1.0)
-UNEVEN = ((1.0, 0.5), (0.5, 1.0), (0.8, 0.5), (0.5, 0.8))
-BALANCES = (("s", 0.0), ("s", -0.2), ("s*", 0.0))
-"""Schedules and balances of K-LoRA: by the tenths that matter on real LoRAs (docs/WHAT_IT_DECIDES.md)."""
+UNEVEN = ((1.0, 0.5), (0.5, 1.0), (0.8, 0.5))
+KLORAS = (("s", 0.0), ("s", -0.2), ("s outside", 0.0), ("s*", 0.0))
+"""Schedule and balance, by the tenths that matter on real LoRAs (docs/WHAT_IT_DECIDES.md). outside: the loser
+works, too, outside of the winner's inputs: in bench/QUALITY.md the best rule of LoRAs trained as usual."""
 
 
 class AsMerge(NamedTuple):
@@ -83,7 +84,8 @@ class Rule:
     def over_time(self) -> Make | None:
         """What makes a method over time, for rules that are one."""
         if self.family == KLora.name:
-            return making.klora(self.choice, balance=self.numbers[0])
+            schedule, _, loser = self.choice.partition(" ")
+            return making.klora(schedule, balance=self.numbers[0], loser=loser or LOSERS[0])
         if self.family == _ARROW:
             return making.arrow(total=self.choice)
         if self.family in METHODS and self.as_merge() is None:
@@ -149,7 +151,7 @@ def usual(roles: Sequence[str]) -> tuple[Rule, ...]:
     sums = [(strength,) for strength in SUMS] + _uneven(count)
     rules = [_sum(strengths) for strengths in sums]
     if {SUBJECT, STYLE} <= set(roles):
-        rules += [_klora(schedule, balance) for schedule, balance in BALANCES]
+        rules += [_klora(schedule, balance) for schedule, balance in KLORAS]
         rules.append(_np_lora(DEFAULT_MU))
     return (*rules, _arrow(TOTALS[1]), Rule(CALIBRATED, CALIBRATED))
 
@@ -170,8 +172,9 @@ def _sum(strengths: tuple[float, ...]) -> Rule:
     return Rule(f"{SUM} {'/'.join(f'{strength:g}' for strength in strengths)}", SUM, strengths)
 
 
-def _klora(schedule: str, balance: float) -> Rule:
-    return Rule(f"{KLora.name} {schedule} {balance:g}", KLora.name, (balance,), schedule)
+def _klora(choice: str, balance: float) -> Rule:
+    schedule, _, loser = choice.partition(" ")
+    return Rule(f"{KLora.name} {schedule} {balance:g} {loser}".rstrip(), KLora.name, (balance,), choice)
 
 
 def _np_lora(mu: float) -> Rule:
@@ -193,9 +196,14 @@ def _parse_sum(text: str, words: Sequence[str], round: int) -> Rule:
 
 
 def _parse_klora(text: str, words: Sequence[str], round: int) -> Rule:
-    if not words or words[0] not in SCHEDULES or len(words) > 2:
-        raise KLoraError(f"{text!r} is no K-LoRA: write its schedule and balance, such as 'K-LoRA s -0.3'.")
-    return _klora(words[0], _number(text, words[1], -1, 1) if len(words) == 2 else 0.0)
+    outside = [LOSERS[1]] if words[-1:] == [LOSERS[1]] else []
+    told = words[: len(words) - len(outside)]
+    if not told or told[0] not in SCHEDULES or len(told) > 2:
+        raise KLoraError(
+            f"{text!r} is no K-LoRA: write its schedule and balance, such as 'K-LoRA s -0.3', and "
+            f"{LOSERS[1]!r} at the end where the loser is to work there."
+        )
+    return _klora(" ".join([told[0], *outside]), _number(text, told[1], -1, 1) if len(told) == 2 else 0.0)
 
 
 def _parse_np_lora(text: str, words: Sequence[str], round: int) -> Rule:

@@ -20,6 +20,8 @@ PAIR = SUBJECT, STYLE
         ("sum -0/1", "sum 0/1"),
         ("K-LoRA s -.3", "K-LoRA s -0.3"),
         ("k-lora  s*", "K-LoRA s* 0"),
+        ("K-LoRA s outside", "K-LoRA s 0 outside"),
+        ("K-LoRA s* .1  outside", "K-LoRA s* 0.1 outside"),
         ("NP-LoRA", "NP-LoRA 0.5"),
         ("np-lora 2", "NP-LoRA 2"),
         ("arrow 1", "Arrow 1"),
@@ -38,7 +40,17 @@ def test_a_rule_has_one_name(text, name):
     "text",
     [
         *("", "nothing", "sum", "sum a", "sum 0", "sum 0/0", "sum 1/", "sum 11", "sum nan", "sum 1 0.5"),
-        *("K-LoRA", "K-LoRA t 0", "K-LoRA s 2", "K-LoRA s 0 0", "NP-LoRA -1", "NP-LoRA 0 0", "Arrow 2"),
+        *(
+            "K-LoRA",
+            "K-LoRA t 0",
+            "K-LoRA s 2",
+            "K-LoRA s 0 0",
+            "K-LoRA outside",
+            "K-LoRA s outside 0",
+            "NP-LoRA -1",
+            "NP-LoRA 0 0",
+            "Arrow 2",
+        ),
         *("calibrated 1", "learned", "learned x", "MoLE", "Linear"),
     ],
 )
