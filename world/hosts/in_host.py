@@ -38,6 +38,18 @@ def conditioning(text: str) -> list:
     return [[context, {"pooled_output": pooled}]]
 
 
+class Words:
+    """Words of the world as a CLIP gives them: nodes ask a CLIP for no more than this."""
+
+    cond_stage_model = None
+
+    def tokenize(self, text: str) -> str:
+        return text.replace(",", " ")
+
+    def encode_from_tokens_scheduled(self, tokens: str) -> list:
+        return conditioning(tokens)
+
+
 @torch.inference_mode()
 def sample(
     model: Any,

@@ -54,9 +54,7 @@ class Hand:
     """The node on one cell, and the judge that looks at what it shows."""
 
     def __init__(self, cell: Cell, measure: Any) -> None:
-        from tests.support.learning.world import Words
-
-        from ..hosts.in_host import load_vae
+        from ..hosts.in_host import Words, load_vae
         from ..quality.methods import Case, lora_set, pack_nodes
 
         self._node, self._measure, self._pair = pack_nodes().KLoRAPickAndLearn, measure, cell.pair

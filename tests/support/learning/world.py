@@ -8,26 +8,12 @@ import comfy.sd
 from safetensors.torch import load_file
 from torch import Tensor
 
-from klora_core.toy import encode
-from world.hosts.in_host import conditioning, load_model, sample
+from world.hosts.in_host import Words, conditioning, load_model, sample
 from world.pairs import TRIGGERS, Pair
 from world.training.loras import Job
 
 GOOD = 0.5
 """The strength at which the redundant LoRAs of an owl and of mosaic, summed, give an owl in mosaic."""
-
-
-class Words:
-    """Words of the world as a CLIP gives them: nodes ask a CLIP for no more than this."""
-
-    cond_stage_model = None
-
-    def tokenize(self, text: str) -> str:
-        return text.replace(",", " ")
-
-    def encode_from_tokens_scheduled(self, tokens: str) -> list:
-        context, pooled = encode(tokens)
-        return [[context, {"pooled_output": pooled}]]
 
 
 def loras(world: str, *names: str) -> list[dict[str, Tensor]]:
