@@ -67,10 +67,10 @@ class Hand:
 
     def show(self, picks: str, seed: int, pictures: int) -> list[dict[str, Any]]:
         """The pictures of a round with the judge's scores, and their pixels' spread by rule."""
-        with torch.inference_mode(False):
-            out = self._node.execute(**self._given, picks=picks, seed=seed, pictures=pictures)
-        drawn = out.result[2].permute(0, 3, 1, 2).float()
+        # As the host runs a node.
         with torch.inference_mode():
+            out = self._node.execute(**self._given, picks=picks, seed=seed, pictures=pictures)
+            drawn = out.result[2].permute(0, 3, 1, 2).float()
             verdict = self._measure.judge(drawn, self._pair.subject, self._pair.style)
         shown = out.ui["klora_picks"][0]
         return [
