@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ SHEETS = {"k-lora-compare": (3, 2), "k-lora-balance-sweep": (3, 2), "k-lora-meth
 """How many images are in the upper and in the lower row."""
 GRIDS = {"k-lora-balance-sweep"}
 """Those whose lower row begins at the left; else it is in the middle."""
+OWN = ("wan", "train", "by-prompt")
+"""Those of what has tests of its own."""
 FILES = ("lora_name", "subject_lora", "style_lora")
 SPACING = 8
 
 
-@pytest.mark.parametrize("name", [n for n in SHIPPED if not (n in SHEETS or "wan" in n or "train" in n)])
+@pytest.mark.parametrize("name", [n for n in SHIPPED if not (n in SHEETS or any(part in n for part in OWN))])
 def test_shipped_workflow_runs(served, name):
     prompt, node_of, run = execute(served, name)
     image = picture(served, run, node_of["SaveImage"])
@@ -38,6 +41,16 @@ def test_shipped_workflow_runs(served, name):
     assert len(loaded) > 1 and all(file in texts for file in loaded)
     by_hand = "As scheduled: each LoRA works when" in report
     assert ("K-LoRA: in every layer" in report) is not by_hand and by_hand == (name == "k-lora-by-hand")
+
+
+def test_the_prompt_finds_a_subject_and_a_style(served):
+    prompt, node_of, run = execute(served, "k-lora-by-prompt")
+    image = picture(served, run, node_of["SaveImage"])
+    assert image.size == (SIDE, SIDE) and len(image.getcolors(SIDE * SIDE)) > 100
+    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    assert "K-LoRA: in every layer" in texts
+    for role in ("subject", "style"):
+        assert re.search(rf"{role}, strength 1: \S+\.safetensors", texts), texts
 
 
 @pytest.mark.parametrize(("name", "rows"), SHEETS.items())
