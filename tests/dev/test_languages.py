@@ -12,7 +12,7 @@ import pytest
 REPO = Path(__file__).parents[2]
 DOCS = REPO / "web" / "docs"
 JS = REPO / "web" / "js"
-PAGE_WORDS = "view/words.js", "view/brush_words.js", "methods/words.js"
+PAGE_WORDS = "view/words.js", "view/brush_words.js", "methods/words.js", "sheet/words.js"
 LANGUAGES = sorted(path.name for path in (REPO / "locales").iterdir() if path.name != "en")
 NODES = sorted(path.stem for path in DOCS.glob("*.md"))
 GROUPS = "inputs", "outputs"

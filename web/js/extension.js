@@ -1,4 +1,4 @@
-// The page's side of the pack: a live map on every fusing node.
+// The page's side of the pack: a live map on every fusing node, a sheet of pictures where they are picked.
 
 import { readRun } from './decision/columns.js'
 import { readGates } from './decision/gates.js'
@@ -10,6 +10,7 @@ import { ERROR, sayOn } from './node/line.js'
 import { LiveMap } from './node/live_map.js'
 import { tellFiles } from './node/lora_files.js'
 import { movesOf } from './node/order.js'
+import { PickSheets } from './node/pick_sheets.js'
 import { TriggerWords } from './node/trigger_words.js'
 import { api, app, claimPage } from './page/comfy.js'
 import { History, sentIn } from './page/history.js'
@@ -30,6 +31,7 @@ const LIST = 6
 const RUN = 'klora.run'
 const UNSEEN = 'klora.unseen'
 const GATES = 'klora.gates'
+const PICKS = 'klora.picks'
 const SETTLES = 150
 const SUCCEEDS = 2000
 
@@ -42,6 +44,7 @@ const sets = new SlotSets(api)
 const prompts = new Prompts(api)
 const toasts = new Toasts(app)
 const triggers = new TriggerWords(app, () => wordsFor(locale()))
+const sheets = new PickSheets(app, api, history, prompts)
 /** @type {(() => void) | null} */
 let forgive = null
 /** @type {string | undefined} */
@@ -51,10 +54,14 @@ const extension = {
   name: 'KLoRA.LiveMap',
 
   setup() {
-    listen('progress_state', (detail) => follow(detail.nodes))
+    listen('progress_state', (detail) => {
+      follow(detail.nodes)
+      sheets.follow(detail.nodes)
+    })
     listen(RUN, (detail) => tell(detail, readRun(detail), (map, run) => map.running(run)))
     listen(UNSEEN, (detail) => tell(detail, readUnseen(detail), (map, unseen) => map.missing(unseen)))
     listen(GATES, (detail) => tell(detail, readGates(detail), (map, gates) => map.gated(gates)))
+    listen(PICKS, (detail) => sheets.arrive(detail, prompt))
     listen('execution_start', (detail) => {
       prompt = detail?.prompt_id
       // Asked for at once: the first steps of a run would else wait for the answer without a mark.
@@ -66,14 +73,18 @@ const extension = {
     })
     listen('execution_error', failed)
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
-      listen(end, () => each((map) => {
-        map.sampled()
-        // A page that was opened during the run learns at its end what it decided.
-        if (map.waits) restore(map.node, map)
-      }))
+      listen(end, () => {
+        sheets.ended()
+        each((map) => {
+          map.sampled()
+          // A page that was opened during the run learns at its end what it decided.
+          if (map.waits) restore(map.node, map)
+        })
+      })
     }
     listen('graphChanged', () => {
       each((map) => map.update())
+      sheets.update()
       for (const each of looks.values()) for (const look of each) look()
     })
     sortTemplates(api, import.meta.url)
@@ -97,6 +108,13 @@ const extension = {
   nodeCreated(node) {
     const words = wordsFor(locale())
     if (node.comfyClass?.startsWith(PACK)) keep(node, words)
+    const sheet = sheets.put(node, locale())
+    if (sheet) {
+      chain(node, 'onExecuted', (output) => sheet.receive(output))
+      chain(node, 'onAdded', () => sheets.added(node, sheet))
+      chain(node, 'onRemoved', () => sheets.removed(node))
+      chain(node, 'onConfigure', () => setTimeout(() => sheet.update()))
+    }
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some(isOnePlan)) return
     const map = new LiveMap(app, node, words)
@@ -154,7 +172,7 @@ async function restore(node, map) {
     if (now.run) map.running(now.run)
     return
   }
-  const sent = await history.sentOf(workflow, id)
+  const sent = await history.sentOf(workflow, id, sentIn)
   if (sent && map.waits && node.graph) map.recall(sent, sets.documentOf(sent))
 }
 

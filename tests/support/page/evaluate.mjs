@@ -4,10 +4,17 @@ import { columnsFor, joined } from '../../../web/js/decision/columns.js'
 import { sharesOf, stretchesOf } from '../../../web/js/decision/decision.js'
 import { nameInBlock, readDocument, readSent } from '../../../web/js/decision/document.js'
 import { areOf, readGates, withGates } from '../../../web/js/decision/gates.js'
+import * as picks from '../../../web/js/decision/picks.js'
+import { readArrival, readSheet, sideBySide, slotsOf, withArrival } from '../../../web/js/decision/sheet.js'
+import { Sheets } from '../../../web/js/decision/sheets.js'
 import { LastDocument } from '../../../web/js/decision/last_document.js'
 import { Runs } from '../../../web/js/decision/runs.js'
 import { deciderOf } from '../../../web/js/methods/index.js'
 import { SlotSets } from '../../../web/js/page/slot_sets.js'
+import { keyFor, numberOf, walked } from '../../../web/js/sheet/keys.js'
+import { fit } from '../../../web/js/sheet/layout.js'
+import { buttonsIn, heading, picturesIn } from '../../../web/js/sheet/telling.js'
+import { wordsFor as sheetWords } from '../../../web/js/sheet/words.js'
 import { tell } from '../../../web/js/view/telling.js'
 import { namesOf, wordsFor } from '../../../web/js/view/words.js'
 import { answer } from './lines.mjs'
@@ -106,6 +113,41 @@ const TASKS = {
     return shown
   },
   nameInBlock: ({ slot }) => nameInBlock(slot),
+  /** What one of the functions on the text of picks gives. */
+  picks({ name, values }) {
+    const given = /** @type {any} */ (picks)[name](...values)
+    return given instanceof Set ? [...given] : given
+  },
+  /** The sheet after each picture that comes in `arrivals`, [arrival, prompt], its places and how they are grouped. */
+  arrivals({ sheet, arrivals }) {
+    let now = sheet && readSheet(sheet)
+    return arrivals.map((/** @type {[any, string]} */ [arrival, prompt]) => {
+      const read = readArrival(arrival)
+      if (read) now = withArrival(now, read, prompt)
+      const slots = now && slotsOf(now)
+      return now && { ...now, slots: slots.map((one) => one?.line ?? null), together: sideBySide(slots) }
+    })
+  },
+  sheet: ({ sheet }) => readSheet(sheet),
+  /** What is said of a sheet in a state, its pictures, and what its buttons are. */
+  said({ state, locale }) {
+    const words = sheetWords(locale ?? 'en')
+    const whole = {
+      text: '', isOwn: true, isNow: true, own: false, running: false, changed: false, ...state,
+      sheet: state.sheet && { ...readSheet(state.sheet), coming: state.sheet.coming }
+    }
+    return { ...heading(whole, words), pictures: picturesIn(whole, words), buttons: buttonsIn(whole, words) }
+  },
+  /** What a page that saw `put`, [node, picks, sheet], remembers of each of `asks`, [node, picks], and of each node. */
+  seen({ put, asks }) {
+    const sheets = new Sheets()
+    for (const [node, its, sheet] of put) sheets.put(node, its, { sheet, settings: '' })
+    return asks.map((/** @type {[string, string | null]} */ [node, its]) =>
+      (its === null ? sheets.newestOf(node) : sheets.of(node, its))?.sheet ?? null)
+  },
+  fit: ({ asked }) => fit(asked),
+  keys: ({ numbers }) => numbers.map((/** @type {number} */ one) => [keyFor(one), numberOf(keyFor(one))]),
+  walked: ({ key, at, count, columns }) => walked(key, at, count, columns) ?? null,
   /** What is drawn after each of `events`, as [mode, shape] asks for it. */
   runs({ events, asks }) {
     const runs = new Runs()

@@ -46,9 +46,11 @@ export function setWidgets(node, values, app) {
   app.canvas?.setDirty?.(true, true)
 }
 
+/** The node's widgets that a file keeps. @param {any} node @returns {any[]} */
+export const ownWidgets = ({ widgets = [] }) => widgets.filter(isSaved)
+
 /** The node's own widgets as one text, whatever is linked to them. @param {any} node */
-export const ownSettings = ({ widgets = [] }) =>
-  JSON.stringify(widgets.filter(isSaved).map((/** @type {any} */ { name, value }) => [name, value]))
+export const ownSettings = (node) => JSON.stringify(ownWidgets(node).map(({ name, value }) => [name, value]))
 
 /**
  * Settings of a node as one text: those of `names`, or all.
@@ -95,6 +97,9 @@ export function loadsFilesOf(node, plan, rootGraph) {
   return each.includes(null) ? null : true
 }
 
+/** The files that `node` and all before it name. @param {any} node @param {any} rootGraph */
+export const allFilesAbove = (node, rootGraph) => filesIn([...upstreamOf(node, rootGraph)])
+
 /** @param {any} node @param {any} rootGraph */
 const filesAbove = (node, rootGraph) => filesIn([...upstreamOf(node, rootGraph, carriesLoras)])
 
@@ -111,5 +116,5 @@ export function filesOf(source) {
 const filesIn = (nodes) =>
   nodes.flatMap((node) => node?.widgets ?? []).map((widget) => widget.value).filter(isFile)
 
-/** @param {any} value */
+/** @param {any} value @returns {value is string} */
 export const isFile = (value) => typeof value === 'string' && /\.\w+$/.test(value)

@@ -47,15 +47,17 @@ export class History {
   }
 
   /**
-   * What `executionId` sent last in a run of the workflow `workflowId`, or null.
-   * @param {string} workflowId @param {string} executionId
+   * What `executionId` sent last in a run of the workflow `workflowId`, or null; of what it sent, and of the prompt
+   * that it ran in, `read` makes what is asked for, null where it is not that.
+   * @template Read @param {string} workflowId @param {string} executionId
+   * @param {(output: any, prompt: any) => Read | null} read
    */
-  async sentOf(workflowId, executionId) {
+  async sentOf(workflowId, executionId, read) {
     for (const look of LOOKS) {
       const entries = await this.#newest(look)
       const sent = entries
         .filter((entry) => entry.prompt?.[3]?.extra_pnginfo?.workflow?.id === workflowId)
-        .map((entry) => sentIn(entry.outputs?.[executionId]))
+        .map((entry) => read(entry.outputs?.[executionId], entry.prompt[2] ?? {}))
         .find(Boolean)
       if (sent) return sent
       if (entries.length < look) return null

@@ -1,0 +1,233 @@
+// The sheet of one Pick and Learn node: joins what the server sent and the text of the widget `picks` to what the
+// view shows. The text is the only state; buttons and pictures write it as a hand would.
+
+import { isTaken, more, roundOf, sheetOf, take, toggled } from '../decision/picks.js'
+import { readSheet, withArrival } from '../decision/sheet.js'
+import { isAsAsked } from '../graph/asked.js'
+import { executionIdOf, locatorOf, sourceWidget } from '../graph/graph.js'
+import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../graph/widgets.js'
+import { HEIGHT, SheetView } from '../sheet/view.js'
+import { fold } from './folded.js'
+import { passGestures } from './gestures.js'
+import { takePlace } from './place.js'
+
+const WIDGET = 'klora_sheet'
+const PICKS = 'picks'
+const LIKED = 'liked'
+// A fresh node has room for some fifty pictures.
+const SIZE = [560, 900]
+
+/**
+ * @typedef {import('../decision/sheet.js').Sheet} Sheet
+ * @typedef {import('../decision/sheets.js').Sheets} Sheets
+ * @typedef {import('../sheet/words.js').Words} Words
+ */
+
+/** The sheet in a node's output, or null. @param {any} output */
+export function sheetIn(output) {
+  const found = output?.klora_picks
+  return Array.isArray(found) ? readSheet(found[found.length - 1]) : null
+}
+
+export class PickSheet {
+  #app
+  #node
+  #asked
+  /** @type {SheetView} */
+  #view
+  /** What is on its way, and what was asked for when it began. @type {{ sheet: Sheet, picks: string } | null} */
+  #coming = null
+  #running = false
+  /** What the server's history was asked for. @type {Set<string>} */
+  #sought = new Set()
+  /** The sheets that were sent to this very node. @type {WeakSet<Sheet>} */
+  #own = new WeakSet()
+  /** @type {WeakSet<object>} */
+  #watched = new WeakSet()
+  #frame = 0
+  #end = new AbortController()
+
+  /**
+   * `sheets` are what the page has seen; `urlOf` says where a picture is; `history` finds what an earlier run sent.
+   * @param {any} app @param {any} node
+   * @param {{
+   *   words: Words, sheets: Sheets, urlOf: (file: import('../decision/sheet.js').File) => string,
+   *   history: import('../page/history.js').History
+   * }} asked
+   */
+  constructor(app, node, asked) {
+    this.#app = app
+    this.#node = node
+    this.#asked = asked
+    this.#view = this.#attach()
+    fold(node, PICKS)
+    const least = node.computeSize()
+    node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(least[1], SIZE[1])])
+  }
+
+  get node() {
+    return this.#node
+  }
+
+  /** The node is on a graph, for the first time or again. */
+  added() {
+    if (this.#end.signal.aborted) this.#view = this.#attach()
+    this.update()
+  }
+
+  /** A run has sent its sheet. @param {any} output */
+  receive(output) {
+    const sheet = sheetIn(output)
+    if (!sheet) return
+    this.#coming = null
+    this.#own.add(sheet)
+    this.#put(sheet, this.#text() ?? '')
+    this.update()
+  }
+
+  /** A picture of a run is there. @param {import('../decision/sheet.js').Arrival} arrival @param {string} prompt */
+  arrive(arrival, prompt) {
+    const begins = this.#coming?.sheet.coming !== prompt
+    const picks = begins ? sheetOf(this.#text() ?? '') : (this.#coming?.picks ?? '')
+    const before = begins ? this.#shown()?.sheet : this.#coming?.sheet
+    this.#coming = { sheet: withArrival(before ?? null, arrival, prompt), picks }
+    this.update()
+  }
+
+  /** Whether the node runs now. @param {boolean} running */
+  run(running) {
+    if (running === this.#running) return
+    this.#running = running
+    this.update()
+  }
+
+  /** Looks at the node's widgets and the graph on the next frame. */
+  update() {
+    if (this.#frame || this.#end.signal.aborted) return
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0
+      this.#show()
+    })
+  }
+
+  destroy() {
+    cancelAnimationFrame(this.#frame)
+    this.#frame = 0
+    this.#end.abort()
+    this.#view.destroy()
+  }
+
+  #attach() {
+    const node = this.#node
+    const { words, urlOf } = this.#asked
+    const view = new SheetView({
+      words,
+      urlOf: ({ image }) => urlOf(image),
+      onToggle: (line) => this.#write(toggled(this.#text() ?? '', line)),
+      onMore: (shows) => this.#write(shows ? null : more(this.#text() ?? ''), true),
+      onTake: () => this.#write(take(this.#text() ?? ''), true),
+      onStartOver: () => this.#write('')
+    })
+    this.#end = new AbortController()
+    passGestures(view.element, this.#app, this.#end.signal)
+    // A node that was removed and put back still has the widget of its first life.
+    const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === WIDGET)
+    if (old) node.removeWidget(old)
+    const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getValue: () => '',
+      setValue: () => {},
+      getMinHeight: () => HEIGHT + 2 * widget.margin
+    })
+    Object.assign(widget, { serialize: false, label: words.sheet })
+    return view
+  }
+
+  /** The widget that holds the picks: the node's own, or that of the subgraph around it; null for any other. */
+  #source() {
+    const found = sourceWidget(this.#node, PICKS, this.#app.rootGraph)
+    return found && (found.node === this.#node || found.node.subgraph) ? found : null
+  }
+
+  /** What is picked; null where that can't be told. */
+  #text() {
+    const value = sourceWidget(this.#node, PICKS, this.#app.rootGraph)?.widget.value
+    return typeof value === 'string' ? value : null
+  }
+
+  /** @param {string | null} text null: as it is @param {boolean} [runs] */
+  #write(text, runs = false) {
+    if (!this.#source()) return
+    if (text !== null) setWidget(this.#node, PICKS, text, this.#app)
+    if (runs) this.#app.queuePrompt(0, 1)
+    this.update()
+  }
+
+  /** What the page's memory calls this node. */
+  #name() {
+    const { rootGraph } = this.#app
+    return `${rootGraph.id}/${executionIdOf(this.#node, rootGraph)}`
+  }
+
+  /** All else that decides on the pictures. */
+  #settings() {
+    const { rootGraph } = this.#app
+    const names = ownWidgets(this.#node).map(({ name }) => name).filter((name) => name !== PICKS)
+    return settingsText(this.#node, rootGraph, names) + JSON.stringify(allFilesAbove(this.#node, rootGraph))
+  }
+
+  /** @param {Sheet} sheet @param {string} text of the picks it was made by */
+  #put(sheet, text) {
+    const seen = { sheet, settings: this.#settings() }
+    this.#asked.sheets.put(this.#name(), sheetOf(text, sheet.round, sheet.taken !== ''), seen)
+  }
+
+  /** The sheet that the picks ask for, or else the newest. */
+  #shown() {
+    const { sheets } = this.#asked
+    const text = this.#text()
+    const asked = text === null ? null : sheets.of(this.#name(), sheetOf(text))
+    const seen = asked ?? sheets.newestOf(this.#name())
+    if (!seen) return null
+    const changed = seen.settings !== this.#settings()
+    // A file that was opened anew, with other LoRAs, is another piece of work.
+    if (changed && !this.#own.has(seen.sheet)) return null
+    return { sheet: seen.sheet, changed, isNow: text === null || seen === asked }
+  }
+
+  #show() {
+    const node = this.#node
+    if (!node.graph) return
+    takePlace(this.#view.element, node, WIDGET)
+    watchWidgets(node, this.#watched, () => this.update())
+    const text = this.#text()
+    const seen = this.#coming ? null : this.#shown()
+    const isNow = this.#coming ? text === null || this.#coming.picks === sheetOf(text) : (seen?.isNow ?? false)
+    const own = node.inputs?.some((/** @type {any} */ input) => input.name === LIKED && input.link != null) ?? false
+    const sheet = this.#coming?.sheet ?? seen?.sheet ?? null
+    this.#view.show({ sheet, text, isOwn: this.#source() !== null, isNow, own, running: this.#running, changed: seen?.changed ?? false })
+    if (!isNow) this.#seek()
+  }
+
+  /** Asks the server's history, once for each sheet that is not here. */
+  async #seek() {
+    const { rootGraph } = this.#app
+    const text = this.#text()
+    const asked = text === null ? '' : sheetOf(text)
+    const id = executionIdOf(this.#node, rootGraph)
+    if (this.#sought.has(asked) || this.#running) return
+    this.#sought.add(asked)
+    const found = await this.#asked.history.sentOf(rootGraph.id, id, (output, prompt) => {
+      const sheet = sheetIn(output)
+      const picks = prompt[id]?.inputs?.[PICKS]
+      const its = typeof picks === 'string' ? picks : ''
+      if (!sheet || !this.#node.graph || !isAsAsked(this.#node, id, prompt, rootGraph, [PICKS])) return null
+      const isOne = text === null || (sheetOf(its) === asked && roundOf(its) === roundOf(text) && isTaken(its) === isTaken(text))
+      return isOne ? { sheet, its } : null
+    })
+    if (!found || this.#end.signal.aborted) return
+    this.#put(found.sheet, found.its)
+    this.update()
+  }
+}
