@@ -157,12 +157,12 @@ def pick(host: HostNodes) -> Json:
         parts.pair(canvas, family),
         parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
         parts.member(canvas, "set2", "pair.style", "style", "set1", collapsed=True),
+        parts.closed(parts.number(canvas, "steps", family.sampling.steps, "Steps")),
         parts.model_files(canvas, family.files),
     ]
-    steps = parts.closed(parts.number(canvas, "steps", family.sampling.steps, "Steps"))
     how = family.sampling
     node = canvas.node(
-        "train", "KLoRAPickAndLearn", (400, FILL),
+        "train", "KLoRAPickAndLearn", (700, FILL),
         {
             "prompt": family.prompt, "negative": family.negative, "width": family.size,
             "height": family.size, "cfg": how.cfg, "sampler": how.sampler, "scheduler": how.scheduler,
@@ -181,11 +181,11 @@ def pick(host: HostNodes) -> Json:
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
-        [[Box("2 · Pick and learn", parts.GREEN, 400, [steps, node])]],
+        [[Box("2 · Pick and learn", parts.GREEN, 700, [node])]],
         [
-            [Box("What was learned", parts.GREY, 280, kept)],
+            [Box("What was learned", parts.GREY, 300, kept)],
+            [Box("3 · Prompt and image", parts.GOLD, 300, image)],
         ],
-        [[Box("3 · Prompt and image", parts.GOLD, 290, image)]],
     )
     return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a12")
 

@@ -38,6 +38,8 @@ export class PickSheet {
   /** What is on its way, and what was asked for when it began. @type {{ sheet: Sheet, picks: string } | null} */
   #coming = null
   #running = false
+  /** What the page's memory called the node when it was last shown: a graph that is cleared has another id. */
+  #named = ''
   /** What the server's history was asked for. @type {Set<string>} */
   #sought = new Set()
   /** The sheets that were sent to this very node. @type {WeakSet<Sheet>} */
@@ -48,10 +50,11 @@ export class PickSheet {
   #end = new AbortController()
 
   /**
-   * `sheets` are what the page has seen; `urlOf` says where a picture is; `history` finds what an earlier run sent.
+   * `sheets` are what the page has seen; `urlOf` says where a picture is; `history` finds what an earlier run sent;
+   * `held` is the picture that had the keyboard on a node that has just gone.
    * @param {any} app @param {any} node
    * @param {{
-   *   words: Words, sheets: Sheets, urlOf: (file: import('../decision/sheet.js').File) => string,
+   *   words: Words, sheets: Sheets, held: { name: string, at: number }, urlOf: (file: import('../decision/sheet.js').File) => string,
    *   history: import('../page/history.js').History
    * }} asked
    */
@@ -114,6 +117,8 @@ export class PickSheet {
     cancelAnimationFrame(this.#frame)
     this.#frame = 0
     this.#end.abort()
+    // Undo makes the node anew: the keyboard stays where it was.
+    if (this.#view.held >= 0) Object.assign(this.#asked.held, { name: this.#named, at: this.#view.held })
     this.#view.destroy()
   }
 
@@ -199,6 +204,7 @@ export class PickSheet {
   #show() {
     const node = this.#node
     if (!node.graph) return
+    this.#named = this.#name()
     takePlace(this.#view.element, node, WIDGET)
     watchWidgets(node, this.#watched, () => this.update())
     const text = this.#text()
@@ -208,6 +214,14 @@ export class PickSheet {
     const sheet = this.#coming?.sheet ?? seen?.sheet ?? null
     this.#view.show({ sheet, text, isOwn: this.#source() !== null, isNow, own, running: this.#running, changed: seen?.changed ?? false })
     if (!isNow) this.#seek()
+    this.#hold()
+  }
+
+  #hold() {
+    const { held } = this.#asked
+    if (held.name !== this.#named || !this.#view.element.isConnected) return
+    held.name = ''
+    this.#view.hold(held.at)
   }
 
   /** Asks the server's history, once for each sheet that is not here. */

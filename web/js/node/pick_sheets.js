@@ -23,13 +23,13 @@ export class PickSheets {
     this.#app = app
     this.#prompts = prompts
     const urlOf = (/** @type {import('../decision/sheet.js').File} */ file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
-    this.#asked = { sheets: new Sheets(), history, urlOf }
+    this.#asked = { sheets: new Sheets(), held: { name: '', at: 0 }, history, urlOf }
   }
 
   /** The sheet for a new node; null for a node of any other kind. @param {any} node @param {string} locale */
   put(node, locale) {
     if (node.comfyClass !== NODE) return null
-    const sheet = new PickSheet(this.#app, node, { ...this.#asked, words: wordsFor(locale) })
+    const sheet = new PickSheet(this.#app, node, { words: wordsFor(locale), ...this.#asked })
     this.#sheets.set(node, sheet)
     return sheet
   }

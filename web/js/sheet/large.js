@@ -75,7 +75,10 @@ export class Large {
     const now = this.#told[this.#at]
     const group = now.picture?.group
     const alike = group ? this.#told.filter(({ picture }) => picture?.group === group) : [now]
+    const { width, height } = now.picture ?? { width: 1, height: 1 }
     this.#dialog.setAttribute('aria-label', now.label)
+    this.#figures.style.setProperty('--klora-count', String(alike.length))
+    this.#figures.style.setProperty('--klora-aspect', String(width / height))
     this.#figures.replaceChildren(...alike.map((one) => {
       const figure = element('figure')
       figure.toggleAttribute('data-picked', one.picked)

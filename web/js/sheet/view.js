@@ -8,7 +8,7 @@ import { Large } from './large.js'
 import { APART, GAP, fit } from './layout.js'
 import { buttonsIn, heading, picturesIn } from './telling.js'
 
-export const HEIGHT = 300
+export const HEIGHT = 280
 
 /**
  * @typedef {import('./telling.js').State} State
@@ -56,6 +56,16 @@ export class SheetView {
     return this.#parts.root
   }
 
+  /** The picture that has the keyboard, -1 where the keyboard is elsewhere. */
+  get held() {
+    return this.#parts.grid.contains(document.activeElement) ? this.#at : -1
+  }
+
+  /** Gives a picture the keyboard. @param {number} at */
+  hold(at) {
+    if (this.#cells[at]) this.#moveTo(at)
+  }
+
   /** @param {State} state */
   show(state) {
     const { words } = this.#asked
@@ -69,9 +79,9 @@ export class SheetView {
     const can = buttonsIn(state, words)
     this.#shows = can.shows
     more.textContent = can.more
-    more.disabled = !can.canMore
-    take.disabled = !can.canTake
-    over.disabled = !can.canStartOver
+    this.#enable(more, can.canMore)
+    this.#enable(take, can.canTake)
+    this.#enable(over, can.canStartOver)
     body.toggleAttribute('data-empty', !sheet)
     body.toggleAttribute('data-aside', sheet !== null && !state.isNow && !sheet.coming)
     this.#draw()
@@ -100,11 +110,7 @@ export class SheetView {
       this.#arrange()
     }, { signal })
     grid.addEventListener('click', ({ target }) => this.#click(target), { signal })
-    grid.addEventListener('keydown', (event) => this.#key(event), { signal })
-    body.addEventListener('keydown', (event) => {
-      // Else the page's own shortcuts hear Space and Enter too.
-      if (event.key === ' ' || event.key === 'Enter' || this.#window.open) event.stopPropagation()
-    }, { signal })
+    body.addEventListener('keydown', (event) => this.#key(event), { signal })
     const resized = new ResizeObserver(() => this.#arrange())
     resized.observe(grid)
     signal.addEventListener('abort', () => resized.disconnect())
@@ -204,8 +210,11 @@ export class SheetView {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.#told.length) return
     const { key, target } = event
+    // Over the page its own shortcuts hear nothing, but undo.
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (this.#window.open || key === ' ' || key === 'Enter') event.stopPropagation()
+    if (!this.#told.length) return
     const to = walked(key, this.#at, this.#told.length, this.#columns)
     const presses = key === ' ' || key === 'Enter'
     const number = numberOf(key)
@@ -224,6 +233,12 @@ export class SheetView {
       this.#moveTo(at)
       this.#toggle(this.#told[at])
     }
+  }
+
+  /** The keyboard stays on the sheet. @param {HTMLButtonElement} button @param {boolean} can */
+  #enable(button, can) {
+    if (!can && document.activeElement === button) this.#cells[this.#at]?.root.focus()
+    button.disabled = !can
   }
 
   #enlarge() {
