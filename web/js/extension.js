@@ -113,7 +113,7 @@ const extension = {
       chain(node, 'onExecuted', (output) => sheet.receive(output))
       chain(node, 'onAdded', () => sheets.added(node, sheet))
       chain(node, 'onRemoved', () => sheets.removed(node))
-      for (const change of ['onConfigure', 'onConnectionsChange']) chain(node, change, () => setTimeout(() => sheet.update()))
+      for (const change of ['onConfigure', 'onConnectionsChange']) chain(node, change, () => sheet.update())
     }
     // A subgraph only passes on what a node in it gives.
     if (node.subgraph || !node.outputs?.some(isOnePlan)) return

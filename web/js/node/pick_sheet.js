@@ -16,6 +16,8 @@ const PICKS = 'picks'
 const LIKED = 'liked'
 // A fresh node has room for some fifty pictures.
 const SIZE = [560, 900]
+// As long as undo takes to make the nodes anew, in ms.
+const HOLDS = 3000
 
 /**
  * @typedef {import('../decision/sheet.js').Sheet} Sheet
@@ -51,10 +53,11 @@ export class PickSheet {
 
   /**
    * `sheets` are what the page has seen; `urlOf` says where a picture is; `history` finds what an earlier run sent;
-   * `held` is the picture that had the keyboard on a node that has just gone.
+   * `held` is the picture that had the keyboard on a node that has just gone, and how long it is waited for.
    * @param {any} app @param {any} node
    * @param {{
-   *   words: Words, sheets: Sheets, held: { name: string, at: number }, urlOf: (file: import('../decision/sheet.js').File) => string,
+   *   words: Words, sheets: Sheets, held: { name: string, at: number, until: number },
+   *   urlOf: (file: import('../decision/sheet.js').File) => string,
    *   history: import('../page/history.js').History
    * }} asked
    */
@@ -118,7 +121,8 @@ export class PickSheet {
     this.#frame = 0
     this.#end.abort()
     // Undo makes the node anew: the keyboard stays where it was.
-    if (this.#view.held >= 0) Object.assign(this.#asked.held, { name: this.#named, at: this.#view.held })
+    const at = this.#view.held
+    if (at >= 0) Object.assign(this.#asked.held, { name: this.#named, at, until: performance.now() + HOLDS })
     this.#view.destroy()
   }
 
@@ -212,14 +216,17 @@ export class PickSheet {
     const isNow = this.#coming ? text === null || this.#coming.picks === sheetOf(text) : (seen?.isNow ?? false)
     const own = node.inputs?.some((/** @type {any} */ input) => input.name === LIKED && input.link != null) ?? false
     const sheet = this.#coming?.sheet ?? seen?.sheet ?? null
-    this.#view.show({ sheet, text, isOwn: this.#source() !== null, isNow, own, running: this.#running, changed: seen?.changed ?? false })
+    const [isOwn, changed] = [this.#source() !== null, seen?.changed ?? false]
+    this.#view.show({ sheet, text, isOwn, isNow, own, running: this.#running, changed })
     if (!isNow) this.#seek()
     this.#hold()
   }
 
   #hold() {
     const { held } = this.#asked
-    if (held.name !== this.#named || !this.#view.element.isConnected) return
+    if (held.name !== this.#named || performance.now() > held.until) return
+    // The page takes a few frames to put it in its place.
+    if (!this.#view.element.isConnected) return this.update()
     held.name = ''
     this.#view.hold(held.at)
   }
@@ -237,8 +244,8 @@ export class PickSheet {
       const picks = prompt[id]?.inputs?.[PICKS]
       const its = typeof picks === 'string' ? picks : ''
       if (!sheet || !this.#node.graph || !isAsAsked(this.#node, id, prompt, rootGraph, [PICKS])) return null
-      const isOne = text === null || (sheetOf(its) === asked && roundOf(its) === roundOf(text) && isTaken(its) === isTaken(text))
-      return isOne ? { sheet, its } : null
+      const isAlike = (/** @type {(text: string) => unknown} */ part) => text === null || part(its) === part(text)
+      return [sheetOf, roundOf, isTaken].every((part) => isAlike((one) => part(one))) ? { sheet, its } : null
     })
     if (!found || this.#end.signal.aborted) return
     this.#put(found.sheet, found.its)

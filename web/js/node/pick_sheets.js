@@ -23,7 +23,7 @@ export class PickSheets {
     this.#app = app
     this.#prompts = prompts
     const urlOf = (/** @type {import('../decision/sheet.js').File} */ file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
-    this.#asked = { sheets: new Sheets(), held: { name: '', at: 0 }, history, urlOf }
+    this.#asked = { sheets: new Sheets(), held: { name: '', at: 0, until: 0 }, history, urlOf }
   }
 
   /** The sheet for a new node; null for a node of any other kind. @param {any} node @param {string} locale */

@@ -122,7 +122,8 @@ export class Large {
     const { key, target } = event
     const presses = target instanceof HTMLButtonElement && (key === 'Enter' || key === ' ')
     if (presses || key === 'Escape' || key === 'Tab') return
-    const picked = key === 'Enter' || key === ' ' ? this.#told[this.#at] : this.#told.find((one) => one.number === numberOf(key))
+    const isNow = key === 'Enter' || key === ' '
+    const picked = isNow ? this.#told[this.#at] : this.#told.find(({ number }) => number === numberOf(key))
     if (picked) this.#asked.onToggle(picked)
     else if (key === '-' || key === '+') this.#dialog.close()
     else if (walked(key, 0, 1, 1) !== undefined) this.#walk(key)

@@ -26,7 +26,8 @@ export function picturesIn({ sheet, text, isOwn }, words) {
   const byPlace = places.size === sheet.pictures.length && !places.has(0)
   return slotsOf(sheet).map((picture, at) => {
     const number = byPlace ? (picture?.place ?? at + 1) : at + 1
-    if (!picture) return { picture, number, picked: false, can: false, rule: '', label: `${words.picture(number)}, ${words.waits}` }
+    const none = { picked: false, can: false, rule: '', label: `${words.picture(number)}, ${words.waits}` }
+    if (!picture) return { picture, number, ...none }
     const isPicked = picked ? picked.has(keyOf(picture.line) ?? '') : picture.picked
     const rule = isPicked || sheet.taken ? picture.rule : ''
     const label = [words.picture(number), isPicked && words.isPicked, rule && words.by(rule)].filter(Boolean).join(', ')
