@@ -10,7 +10,14 @@ import pytest
 
 REPO = Path(__file__).parents[2]
 # Top first; rooms of one line do not import each other. "" is the top itself.
-STAIR = ("",), ("node",), ("page", "methods", "view", "sheet"), ("view/canvas",), ("graph", "decision")
+STAIR = (
+    ("",),
+    ("node/picking",),
+    ("node",),
+    ("page", "methods", "view", "sheet"),
+    ("view/canvas",),
+    ("graph", "decision"),
+)
 LEVEL = {room: level for level, rooms in enumerate(STAIR) for room in rooms}
 DOOR = "extension.js"
 TO_THE_HOST = "page/comfy.js"

@@ -1,10 +1,10 @@
 // The sheets of all Pick and Learn nodes of the page: who hears of what.
 
-import { readArrival } from '../decision/sheet.js'
-import { Sheets } from '../decision/sheets.js'
-import { executionIdOf, nodeAt } from '../graph/graph.js'
-import { wordsFor } from '../sheet/words.js'
-import { PickSheet } from './pick_sheet.js'
+import { readArrival } from '../../decision/sheet.js'
+import { Sheets } from '../../decision/sheets.js'
+import { executionIdOf, nodeAt } from '../../graph/graph.js'
+import { wordsFor } from '../../sheet/words.js'
+import { PickSheet } from './sheet.js'
 
 const NODE = 'KLoRAPickAndLearn'
 
@@ -16,13 +16,13 @@ export class PickSheets {
   #sheets = new Map()
 
   /**
-   * @param {any} app @param {any} api @param {import('../page/history.js').History} history
-   * @param {import('../page/prompts.js').Prompts} prompts
+   * @param {any} app @param {any} api @param {import('../../page/history.js').History} history
+   * @param {import('../../page/prompts.js').Prompts} prompts
    */
   constructor(app, api, history, prompts) {
     this.#app = app
     this.#prompts = prompts
-    const urlOf = (/** @type {import('../decision/sheet.js').File} */ file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
+    const urlOf = (/** @type {import('../../decision/sheet.js').File} */ file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
     this.#asked = { sheets: new Sheets(), held: { name: '', at: 0, until: 0 }, history, urlOf }
   }
 

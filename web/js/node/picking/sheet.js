@@ -1,15 +1,15 @@
 // The sheet of one Pick and Learn node: joins what the server sent and the text of the widget `picks` to what the
 // view shows. The text is the only state; buttons and pictures write it as a hand would.
 
-import { isTaken, more, roundOf, sheetOf, take, toggled } from '../decision/picks.js'
-import { readSheet, withArrival } from '../decision/sheet.js'
-import { isAsAsked } from '../graph/asked.js'
-import { executionIdOf, locatorOf, sourceWidget } from '../graph/graph.js'
-import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../graph/widgets.js'
-import { HEIGHT, SheetView } from '../sheet/view.js'
+import { isTaken, more, roundOf, sheetOf, take, toggled } from '../../decision/picks.js'
+import { readSheet, withArrival } from '../../decision/sheet.js'
+import { isAsAsked } from '../../graph/asked.js'
+import { executionIdOf, locatorOf, sourceWidget } from '../../graph/graph.js'
+import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
+import { HEIGHT, SheetView } from '../../sheet/view.js'
 import { fold } from './folded.js'
-import { passGestures } from './gestures.js'
-import { takePlace } from './place.js'
+import { passGestures } from '../gestures.js'
+import { takePlace } from '../place.js'
 
 const WIDGET = 'klora_sheet'
 const PICKS = 'picks'
@@ -20,9 +20,9 @@ const SIZE = [560, 900]
 const HOLDS = 3000
 
 /**
- * @typedef {import('../decision/sheet.js').Sheet} Sheet
- * @typedef {import('../decision/sheets.js').Sheets} Sheets
- * @typedef {import('../sheet/words.js').Words} Words
+ * @typedef {import('../../decision/sheet.js').Sheet} Sheet
+ * @typedef {import('../../decision/sheets.js').Sheets} Sheets
+ * @typedef {import('../../sheet/words.js').Words} Words
  */
 
 /** The sheet in a node's output, or null. @param {any} output */
@@ -57,8 +57,8 @@ export class PickSheet {
    * @param {any} app @param {any} node
    * @param {{
    *   words: Words, sheets: Sheets, held: { name: string, at: number, until: number },
-   *   urlOf: (file: import('../decision/sheet.js').File) => string,
-   *   history: import('../page/history.js').History
+   *   urlOf: (file: import('../../decision/sheet.js').File) => string,
+   *   history: import('../../page/history.js').History
    * }} asked
    */
   constructor(app, node, asked) {
@@ -91,7 +91,7 @@ export class PickSheet {
     this.update()
   }
 
-  /** A picture of a run is there. @param {import('../decision/sheet.js').Arrival} arrival @param {string} prompt */
+  /** A picture of a run is there. @param {import('../../decision/sheet.js').Arrival} arrival @param {string} prompt */
   arrive(arrival, prompt) {
     const begins = this.#coming?.sheet.coming !== prompt
     const picks = begins ? sheetOf(this.#text() ?? '') : (this.#coming?.picks ?? '')
