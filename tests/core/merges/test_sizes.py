@@ -105,6 +105,9 @@ def test_the_most_that_is_merged():
     product = Kron(torch.ones(3 << 13, 1), torch.ones(1, 1 << 14))
     for delta, method in ((wide, "ties"), (product, "linear")):
         check_sizes({Slot("a"): (Term(0, delta, 1.0),)}, named(method), 8)
+    product = Kron(torch.ones((3 << 13) + 1, 1), torch.ones(1, 1 << 14))
+    with pytest.raises(KLoraError, match=r"Layer a: its LoKr of 24577 x 16384 would take 1\.6 GB"):
+        check_sizes({Slot("a"): (Term(0, product, 1.0),)}, named("linear"), 8)
     # Factors are never multiplied out for their own sake.
     larger = LowRank(torch.ones(1, 1).expand(1 << 16, 1), torch.ones(1, 1).expand(1, 1 << 16))
     check_sizes({Slot("a"): (Term(0, larger, 1.0),)}, named("linear"), 8)
