@@ -156,7 +156,9 @@ def test_what_waits_for_a_model(tmp_path, suffix):
     found = files.read(path, for_model=True)
     assert list(found.waiting) == [TO_K] and list(found.modules) == ["student.layers.0.odd"]
     assert found.waiting[TO_K].label == "DoRA" and found.shapes[TO_K] == (8, 8)
-    assert not found.slots and files.from_tensors("a", dora, for_model=True).waiting.keys() == {TO_K}
+    again = files.from_tensors("a", dora, for_model=True)
+    assert not found.slots and not again.slots and again.waiting[TO_K].label == "DoRA"
+    assert set(again.keys[TO_K]) == {key for key in dora if key.startswith(TO_K)}
     for reader in (files.read, files.open_lora, lambda path: files.read_all([path])):
         with pytest.raises(KLoraError, match=rf"^a{suffix}: layer {TO_K} is DoRA"):
             reader(path)
@@ -182,6 +184,14 @@ def test_kernels_of_convolutions_and_what_is_restored():
     found = of("a", conv, lora(TO_K), lora("lora_te_text_model_encoder_layers_0_mlp_fc1"))
     assert found.kernels == {"out.2": (4, 8, 3, 3)} and found.guessed == {"out.2"}
     assert found.shapes == {"out.2": (4, 72), TO_K: (8, 8)}
+
+
+def test_what_the_header_says_is_kept_and_used():
+    header = {"lora_adapter_metadata": '{"lora_alpha": 4}'}
+    found = of("a", lora(TO_K), metadata=header)
+    assert (found.metadata, found.keys[TO_K]) == (header, tuple(sorted(lora(TO_K))))
+    assert found.slots[Slot(TO_K)].scale == 2.0
+    assert found.notes == ("scale (alpha / rank) from the file's metadata: 4 / 2 in 1 layer",)
 
 
 @pytest.mark.parametrize(
