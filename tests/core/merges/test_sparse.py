@@ -119,6 +119,16 @@ def test_the_rows_cut_to_tiles_are_the_same(method, monkeypatch):
         assert torch.allclose(large[slot], small[slot], atol=1e-5)
 
 
+def test_a_slot_that_one_lora_alone_changes():
+    matrix = torch.randn(6, 4)
+    for weight in (2.0, -2.0):
+        term = Term(3, Dense(matrix, 4), weight)
+        kept = torch.where(matrix.abs() >= 0.5, matrix, 0.0)
+        for rule in (weighted_sum, disjoint_mean):
+            found = sparse.join([term], [lambda rows: pruned(rows, 0.5)], rule)
+            torch.testing.assert_close(found, weight * kept)
+
+
 def test_dense_methods_equal_the_whole_computation():
     """The merge, at full rank, against plain tensors: TIES over the whole model and in each layer."""
     one = [lora(24, 30, 3, 1), lora(24, 16, 3, 2, size=4.0)]
