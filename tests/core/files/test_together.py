@@ -36,6 +36,13 @@ def test_where_each_module_belongs_and_how_high_fused_weights_are():
     assert found.heights == {QKV: 24}
 
 
+def test_a_flattened_name_of_rows_of_a_fused_weight():
+    flat = lora("lora_transformer_single_transformer_blocks_0_attn_to_k")
+    up, down = flat.values()
+    ((slot, delta),) = of("a", flat).slots.items()
+    assert slot == Slot("single_blocks.0.linear1", (8, 8)) and torch.equal(delta.dense(), up @ down)
+
+
 def test_of_grouped_queries_the_keys_tell_the_height():
     """Of queries alone it is guessed that there are as many keys."""
     attention = "diffusion_model.layers.3.attention"
