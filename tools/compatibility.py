@@ -38,6 +38,14 @@ The kind as the subject on all layers, a plain LoRA as the style. ComfyUI itself
 and LoKr to no three-dimensional convolution: those layers were left out.
 
 """
+_BY_HAND = """
+## LoRAs by hand
+
+Three LoRAs *as scheduled*, each with a window, a curve or blocks of its own, on all layers, under every
+sampler of ComfyUI's list: a run, one in two samplers, and image to image. In float64, so that no rounding in
+the network hides an error; the samplers themselves count in float32. The error is the largest of all.
+
+"""
 _SPELLINGS = """
 ## Spellings
 
@@ -62,6 +70,7 @@ def document(rows: Sequence[Row], versions: str) -> str:
     parts += [_FAMILIES, *_table(("family", "layers", "error", "noise"), _of(rows, "family"))]
     parts += [_SPELLINGS, *_table(("network", "spelling", "prefixes", "modules"), _of(rows, "spelling"))]
     parts += [_KINDS, *_table(("kind", "family", "layers", "error", "noise"), _of(rows, "kind"))]
+    parts += [_BY_HAND, *_table(("family", "samplers", "error"), _of(rows, "by hand"))]
     parts += [_PRECISIONS, *_table(("precision", "family", "error", "rewritten"), _of(rows, "precision"))]
     return "".join(parts)
 

@@ -64,16 +64,24 @@ def between(start, end):
     return lambda x: float(start <= x < end or x == end == 1)
 
 
+def late_sixteenths(x):
+    """The ramp until 0.97, where it is 0.03, in 16 levels of six digits."""
+    return round(0.03 + 0.97 * round((1 - x / 0.97) * 15) / 15, 6)
+
+
 _STAGES = {"up": "output_blocks", "single": "single_blocks", "joint": "joint_blocks.1"}
 _HALVED = {"sd15": "up", "sdxl": "up", "flux": "single", "sd35": "joint"}
 
 
 def rows_of_three(loras, family):
-    """Three LoRAs of which each has something of its own: a window and a step, a ramp, half of a stage."""
+    """Three LoRAs of which each has something of its own: a window and a step, a ramp, half of a stage.
+
+    Samplers evaluate in the middle of symmetric runs: there nothing changes.
+    """
     stage = _HALVED[family] + (" 1" if family == "sd35" else "")
     return (
-        (loras[0], "subject", 0.9, {"start": 0.2, "end": 0.8, "curve": STEPS}),
-        (loras[1], "style", 1.1, {"curve": RAMP}),
+        (loras[0], "subject", 0.9, {"start": 0.2, "end": 0.8, "curve": "0:1, 0.55:1, 0.55:0.25"}),
+        (loras[1], "style", 1.1, {"end": 0.97, "curve": RAMP}),
         (loras[2], "style", -0.6, {"start": 0.4, "blocks": f"{stage}: 0.5"}),
     )
 
@@ -82,8 +90,8 @@ def restated(loras, family, by="steps"):
     """The same, dense."""
     stage = _STAGES[_HALVED[family]]
     return ByHand(
-        (loras[0], 0.9, lambda x: between(0.2, 0.8)(x) * (1 if x < 0.5 else 0.25), everywhere),
-        (loras[1], 1.1, sixteenths, everywhere),
+        (loras[0], 0.9, lambda x: between(0.2, 0.8)(x) * (1 if x < 0.55 else 0.25), everywhere),
+        (loras[1], 1.1, lambda x: between(0, 0.97)(x) * late_sixteenths(x), everywhere),
         (loras[2], -0.6, between(0.4, 1), lambda layer: 0.5 if layer.startswith(stage) else 1.0),
         by=by,
     )
