@@ -124,11 +124,10 @@ bench-gpu:
 world: $(READY) drawings
 	@OMP_NUM_THREADS=1 $(PY) -m world $(TRAININGS)
 
-quality: $(READY) drawings
+quality: $(READY)
 	@$(PY) -m tools.host.lane host
 	@host="$$($(PY) -m tools.host --python)"; export OMP_NUM_THREADS=1; \
 		$$host -m world.quality.run 2 && $$host -m world.quality.sweeps 2
-	@OMP_NUM_THREADS=1 $(PY) -m world.quality.bound 2
 	@$(PY) -m world.quality.table && $(PY) -m world.quality.sheet && $(PY) -m world.quality.figures
 
 pictures: $(READY)

@@ -30,9 +30,9 @@ def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> 
     subject, style = cast.files
     models = [
         canvas.node(
-            "base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Small world: model"
+            "base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Toy model"
         ),
-        canvas.node("vae", "VAELoader", (_LEFT, 58), {"vae_name": VAE_FILE.name}, title="Small world: VAE"),
+        canvas.node("vae", "VAELoader", (_LEFT, 58), {"vae_name": VAE_FILE.name}, title="Toy model: VAE"),
         canvas.node("pair", "KLoRALoadPair", (_LEFT, 225), {"subject_lora": subject, "style_lora": style}),
         _words(
             canvas, "positive", cast.words, f"Prompt: the triggers of {cast.subject} and {cast.styles[0]}"
