@@ -1,6 +1,8 @@
 """What is learned from picks, with the judge in the place of the eye; in the host's interpreter.
 
-    python -m world.picks.run WORKERS PAIRS [TRAININGS]     PAIRS: tuning or held-out; resumes
+    python -m world.picks.run WORKERS PAIRS [TRAININGS]     PAIRS: five, tuning or held-out; resumes
+
+Five are the first: one tuning pair of each style.
 
 The protocol, written down before the first run.
 
@@ -39,7 +41,8 @@ from ..quality.run import trained
 from ..training.claims import claim
 
 RESULTS = WORK / "picks"
-SETS = {"tuning": TUNING, "held-out": HELD_OUT}
+_FIVE = ("owl-ink", "skull-neon", "ambulance-blueprint", "trumpet-mosaic", "octopus-halftone")
+SETS = {"five": tuple(p for p in TUNING if p.name in _FIVE), "tuning": TUNING, "held-out": HELD_OUT}
 PICTURES, PICKS, ALL_RULES = 8, 4, 4
 BETWEEN = 1000
 """How far the node's noises of two rounds lie apart."""

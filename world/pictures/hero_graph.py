@@ -29,9 +29,7 @@ def graph(host: HostNodes, cast: Cast, dials: Mapping[str, Any], steps: int) -> 
     canvas = Canvas(host)
     subject, style = cast.files
     models = [
-        canvas.node(
-            "base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Toy model"
-        ),
+        canvas.node("base", "UNETLoader", (_LEFT, 82), {"unet_name": BASE_FILE.name}, title="Toy model"),
         canvas.node("vae", "VAELoader", (_LEFT, 58), {"vae_name": VAE_FILE.name}, title="Toy model: VAE"),
         canvas.node("pair", "KLoRALoadPair", (_LEFT, 225), {"subject_lora": subject, "style_lora": style}),
         _words(

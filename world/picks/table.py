@@ -1,0 +1,100 @@
+"""Writes bench/PICKS.md of what was measured of a set of pairs.
+
+python -m world.picks.table PAIRS [TRAININGS]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..places import REPO
+from ..quality.cells import WORLDS
+from ..quality.stats import Estimate
+from .run import PICKS, PICTURES, SETS, path_of, todo
+
+OUT = REPO / "bench" / "PICKS.md"
+INTRO = """# Pick and Learn, with a judge in the place of the eye
+
+Made by `python -m world.picks.run` and `world.picks.table`; the protocol is the head of `world/picks/run.py`,
+written down before the first run. On the small world (world/README.md): {pairs} pairs ({name}), {trainings},
+strength 1. The judge picks the {picks} best of a sheet of thirteen rules x {pictures} pictures; scores are
+those of other noises than any picture that was picked. **both**: the mean harmonic mean of subject and style,
+its error over pairs. A judge is no person: it picks by what is measured here.
+"""
+
+
+def by_rule(shown: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean joint score of each rule's pictures."""
+    found = defaultdict(list)
+    for picture in shown:
+        found[picture["rule"]].append(picture["both"])
+    return {rule: float(np.mean(each)) for rule, each in found.items()}
+
+
+def over_pairs(values: list[float]) -> Estimate:
+    """Mean and its standard error."""
+    array = np.array(values)
+    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else np.nan
+    return Estimate(float(array.mean()), float(error))
+
+
+def rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
+    """(what, joint score by cell) of a world."""
+    rules = [by_rule(cell["rules"]) for cell in cells]
+    second, third = ([by_rule(cell[name]) for cell in cells] for name in ("second", "third"))
+    single = max(rules[0], key=lambda rule: np.mean([each[rule] for each in rules]))
+    yield f"best single rule: {single}", [each[single] for each in rules]
+    yield "best rule of each pair, in hindsight", [max(each.values()) for each in rules]
+    picked = [next(rule for rule in each if not rule.startswith("learned")) for each in second]
+    yield "rule that was picked most", [each[rule] for each, rule in zip(second, picked, strict=True)]
+    yield "learned, one round", [each["learned 2"] for each in second]
+    yield "the same, at the noises of round 3", [each.get("learned 2", np.nan) for each in third]
+    yield "learned, two rounds", [each["learned 3"] for each in third]
+
+
+def section(world: str, cells: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
+    """The table of a world."""
+    found = dict(rows(cells))
+    yield f"## {world}\n"
+    yield "| | **both** | " + " | ".join(names) + " |"
+    yield "|---|---|" + "---|" * len(names)
+    for what, values in found.items():
+        known = [value for value in values if not np.isnan(value)]
+        each = ["" if np.isnan(value) else str(Estimate(value, np.nan)) for value in values]
+        yield f"| {what} | **{over_pairs(known)}** | " + " | ".join(each) + " |"
+    yield ""
+    learned = np.array(found["learned, one round"])
+    for other in (next(iter(found)), "best rule of each pair, in hindsight"):
+        ahead = over_pairs(list(learned - np.array(found[other])))
+        yield f"- learned in one round, minus {other}: {ahead}, ahead on {(learned > found[other]).sum()}"
+        yield f"  of {len(learned)} pairs"
+    spread = [
+        cell["spread"]["learned 2"] / next(v for k, v in cell["spread"].items() if k != "learned 2")
+        for cell in cells
+    ]
+    yield f"- variety, of the picked rule's: {over_pairs(spread)}; lowest {min(spread):.2f}"
+    cpu = np.mean([cell["cpu"] for cell in cells])
+    yield f"- all that was measured of a pair took {cpu:.0f} s of one core\n"
+
+
+def main() -> None:
+    """Write it."""
+    name, trainings = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    told = f"{trainings} training{'s' if trainings > 1 else ''} of each LoRA"
+    cells = todo(SETS[name], trainings)
+    lines = [INTRO.format(pairs=len(SETS[name]), name=name, trainings=told, picks=PICKS, pictures=PICTURES)]
+    for world in WORLDS:
+        own = [cell for cell in cells if cell.world == world]
+        lines += section(world, [json.loads(path_of(c).read_text()) for c in own], [c.pair.name for c in own])
+    OUT.write_text("\n".join(lines).rstrip() + "\n")
+    sys.stdout.write(f"{OUT.relative_to(REPO)}\n")
+
+
+if __name__ == "__main__":
+    main()
