@@ -22,6 +22,8 @@ _FILES = {
     "selection-map.png": "K-LoRA's choices",
     "report.txt": "in words",
     "plan.json": "as data",
+    "pictures.safetensors": "every picture, by pair and way",
+    "latents.safetensors": "the latents that they were decoded from",
 }
 _NO_HOST = (
     f"No ComfyUI found (looked in {LOOKED_IN}), so diffusers made these. For the real page: `make host` "
