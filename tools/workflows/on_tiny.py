@@ -35,6 +35,9 @@ def shrink(prompt: dict[str, Any], steps: int, side: int) -> dict[str, Any]:
         inputs |= {key: side for key in _SIDES if key in inputs}
         if node["class_type"].startswith("KLoRALoad"):
             inputs |= {key: _lora(inputs[key], family) for key in _LORA_INPUTS if key in inputs}
+        if node["class_type"] == "KLoRAPickLoras":
+            # Nothing in a tiny file tells its base model.
+            inputs["folder"] = f"tiny-*-{family}.safetensors"
         if "method.steps" in inputs:
             inputs["method.steps"] = steps
         if node["class_type"] == "KLoRAPickAndLearn":
