@@ -84,13 +84,15 @@ def _factors(*names: str) -> list[Factors]:
     return [read_diffusers_file(load_file(Job(KIND, name, 0).path())) for name in names]
 
 
-def _six(title: str, words: str, latents: Tensor, picked: Sequence[int] = ()) -> Image.Image:
-    """Six pictures that the world made, some of them picked, and what becomes of such pictures in words."""
+def _six(
+    title: str, words: str, latents: Tensor, picked: Sequence[int] = (), tagged: str = "picked"
+) -> Image.Image:
+    """Six pictures that the world made, some of them tagged, and what becomes of such pictures in words."""
     board, made = Board(), load_decoder()(latents).clamp(0, 1)
     for at, pixels in enumerate((made * 255).round().byte().permute(0, 2, 3, 1).numpy()):
         row, column = divmod(at, _ACROSS)
         place = GAP + column * (_SIDE + GAP), BADGE + row * (_SIDE + GAP)
-        tag = ("picked", "subject") if at in picked else ("", "")
+        tag = (tagged, "subject") if at in picked else ("", "")
         board.picture(Image.fromarray(pixels), place, _SIDE, *tag)
     top = BADGE + _DOWN * (_SIDE + GAP)
     board.text(title, (GAP, top), LARGE, palette.TEXT)
@@ -98,11 +100,11 @@ def _six(title: str, words: str, latents: Tensor, picked: Sequence[int] = ()) ->
     return board.image
 
 
-def _summed(prompt: str, strength: float, *names: str) -> Tensor:
+def _summed(prompt: str, strength: float, *names: str, count: int = _ACROSS * _DOWN) -> Tensor:
     model = load_base()
     for lora in _factors(*names):
         added(model, lora, strength)
-    return sample(model, prompt, first_noise(20250218, _ACROSS * _DOWN))
+    return sample(model, prompt, first_noise(20250218, count))
 
 
 def train_lora() -> Image.Image:
@@ -128,11 +130,21 @@ def pick_and_learn() -> Image.Image:
     return _six("Pick and learn", words, torch.cat(made), (2, 3))
 
 
-# Those of workflows that train: what is learned from.
+def by_prompt() -> Image.Image:
+    """What six LoRAs make alone, two of them found."""
+    words = "a prompt finds the LoRAs that suit it,\nby trigger words and by meaning"
+    shown = {name: f"flat {TRIGGERS[name]}" for name in ("owl", "skull", "trumpet")}
+    shown |= {name: f"{TRIGGERS[name]} rocket" for name in ("ink", "neon", "halftone")}
+    made = [_summed(prompt, 1.0, name, count=1) for name, prompt in shown.items()]
+    return _six("LoRAs found by the prompt", words, torch.cat(made), (1, 4), "found")
+
+
+# Those of workflows that train or search: what is learned from, or found.
 DRAWN = {
     "k-lora-train-lora": train_lora,
     "k-lora-train-merge": train_merge,
     "k-lora-pick": pick_and_learn,
+    "k-lora-by-prompt": by_prompt,
 }
 
 
