@@ -70,7 +70,7 @@ def document(count=6, **more):
         {
             "place": i, "round": 1, "rule": f"sum 0.{i}", "seed": i, "group": 0,
             "line": f"1, sum 0.{i}, {i}, {i}", "picked": False, "width": 64, "height": 64,
-            "image": {"filename": f"gone{i}.png", "subfolder": "klora_picks", "type": "temp"},
+            "image": {"filename": f"gone{i}.png", "subfolder": "none", "type": "temp"},
         }
         for i in range(1, count + 1)
     ]  # fmt: skip
