@@ -82,13 +82,14 @@ def _middles(levels: list[float]) -> list[float]:
 
 
 def _pieces(levels: list[float], first: Point, last: Point) -> Iterator[tuple[float, float]]:
-    """(from, level) of a stretch, in order."""
+    """(from, level) of a stretch, in order; one that begins between two levels begins at that ahead."""
     (x0, a), (x1, b) = first, last
-    yield x0, _nearest(levels, a)
-    middles = [middle for middle in _middles(levels) if min(a, b) < middle < max(a, b)]
-    for middle in middles if a < b else reversed(middles):
-        at = bisect_right(levels, middle)
-        yield x0 + (middle - a) / (b - a) * (x1 - x0), levels[at if a < b else at - 1]
+    middles = _middles(levels)
+    up = a < b
+    yield x0, levels[bisect_right(middles, a) if up else bisect_left(middles, a)]
+    passed = [at for at, middle in enumerate(middles) if min(a, b) < middle < max(a, b)]
+    for at in passed if up else reversed(passed):
+        yield x0 + (middles[at] - a) / (b - a) * (x1 - x0), levels[at + 1 if up else at]
 
 
 def _joined(pieces: list[tuple[float, float]], error: float) -> Cut:

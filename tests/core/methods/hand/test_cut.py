@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,14 @@ def exact(text, start, end, x):
 
 
 XS = [i / 997 for i in range(997)]
+
+
+def test_a_stretch_that_begins_between_two_levels_goes_to_the_one_ahead():
+    found = cut(When(0.0, 0.15, "0:-1.7,0.05:0,0.1:1.1"), MOST_LEVELS)
+    assert found.at(0.0502) == pytest.approx(0.1)
+    assert all(one < other for one, other in pairwise(found.levels[:-1]))
+    falling = cut(When(0.0, 0.15, "0:1.7,0.05:0,0.1:-1.1"), MOST_LEVELS)
+    assert all(one > other for one, other in pairwise(falling.levels[:-1]))
 
 
 @settings(deadline=None, max_examples=60)
