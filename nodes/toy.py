@@ -16,7 +16,7 @@ class KLoRAToyWords(io.ComfyNode):
         return io.Schema(
             node_id="KLoRAToyWords",
             display_name="Toy Model Prompt",
-            category="K-LoRA",
+            category="K-LoRA/try it now",
             description="The prompt of the toy model in the template Try it now. Other models need CLIP Text "
             "Encode.",
             search_aliases=["klora", "try it now", "small world"],

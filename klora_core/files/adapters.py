@@ -102,18 +102,21 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
 def from_row(change: Change, start: int) -> Change:
     """Of queries, keys and values in one the one that starts at a row: as many queries as inputs come first.
 
-    Newer ComfyUI keeps a fused LoKr whole, under each of the three names. Raises KLoraError for another row,
-    and for a DoRA by inputs, whose norms are those of all rows.
+    Newer ComfyUI keeps a fused LoKr whole, under each of the three names, and cuts a DoRA's magnitudes of the
+    rows. Raises KLoraError for another row, and for a DoRA by inputs, whose norms are those of all rows.
     """
     out, n = change.shape
-    if change.dora is not None and not change.by_rows:
-        raise KLoraError(f"layer {change.module}: {SHARED}. Use a plain LoRA.")
     others = (out - n) // 2
     length = {0: n, n: others, n + others: others}.get(start, 0)
     if length <= 0 or not n or n + 2 * others != out:
         what = f"no queries, keys or values of {out} x {n} start at its row_offset {start}"
         raise KLoraError(f"layer {change.module}: {what}. {AGAIN}")
-    return change.cut(start, length)
+    dora = change.dora
+    if dora is None or change.by_rows:
+        return change.cut(start, length)
+    if not dora.numel() == dora.shape[0] == length:
+        raise KLoraError(f"layer {change.module}: {SHARED}. Use a plain LoRA.")
+    return replace(replace(change, dora=None).cut(start, length), dora=dora)
 
 
 def _alpha(module: str, parts: Mapping[str, Tensor]) -> float | None:

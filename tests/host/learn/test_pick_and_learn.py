@@ -267,8 +267,8 @@ def test_all_usual_rules_and_three_loras(run, set_of):
     *_, images, report, document = run(set=three, rules="", steps=1)
     names = {p["rule"] for p in document["pictures"]}
     assert {"sum 1/0.5/0.5", "calibrated", "Arrow N", "K-LoRA s* 0", "NP-LoRA 0.5"} <= names
-    assert len(names) == len(images) == 12
-    assert len({image.numpy().tobytes() for image in images}) == 12
+    assert len(names) == len(images) == 13
+    assert len({image.numpy().tobytes() for image in images}) == 13
 
 
 def test_usual_rules_that_do_not_fit_are_named(run, pack, world):

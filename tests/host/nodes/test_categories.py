@@ -8,6 +8,7 @@ from tests.support.host.nodes import part
 
 FOLDERS = {
     "K-LoRA": {"KLoRALoadLora", "KLoRALoadPair", "KLoRAFuse", "KLoRASelectionMap", "KLoRASweep"},
+    "K-LoRA/try it now": {"KLoRAToyWords"},
     "K-LoRA/compose": {"KLoRASet", "KLoRACompose", "KLoRAMerge"},
 }
 

@@ -17,7 +17,7 @@ SHEETS = {"k-lora-compare": (3, 2), "k-lora-balance-sweep": (3, 2), "k-lora-meth
 """How many images are in the upper and in the lower row."""
 GRIDS = {"k-lora-balance-sweep"}
 """Those whose lower row begins at the left; else it is in the middle."""
-OWN = ("wan", "train", "by-prompt")
+OWN = ("wan", "train", "by-prompt", "pick")
 """Those of what has tests of its own."""
 FILES = ("lora_name", "subject_lora", "style_lora")
 SPACING = 8
