@@ -223,6 +223,8 @@ function keep(node, words) {
   const all = [() => advanced?.look(), tellFiles(node, api, app, words, triggers) ?? (() => {})]
   const again = () => setTimeout(() => all.forEach((look) => look()))
   again()
+  // At once, too: the height that is restored next counts the rows that are folded.
+  chain(node, 'onConfigure', () => advanced?.look())
   chain(node, 'onConfigure', again)
   chain(node, 'onConnectionsChange', again)
   chain(node, 'onAdded', () => looks.set(node, all))

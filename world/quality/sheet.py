@@ -64,7 +64,7 @@ def sheet(world: str, picture: int = 0) -> Image.Image:
 def main() -> None:
     """Write bench/quality.jpg, or another world's sheet: WORLD PATH."""
     world, path = (sys.argv[1], Path(sys.argv[2])) if len(sys.argv) > 2 else ("redundant", OUT)
-    sheet(world).save(path, quality=88)
+    sheet(world).save(path, quality=78, optimize=True)
 
 
 if __name__ == "__main__":
