@@ -42,7 +42,7 @@ def test_a_sheet_of_all_images_and_no_map(window):
         load(opened, template())
         assert (
             opened.evaluate(
-                f"{SWEEP}.widgets.map(({{ name }}) => name).filter((n) => n.startsWith('klora_'))"
+                f"{SWEEP}.widgets.map(({{ name }}) => name).filter((n) => n.startsWith('klora_m'))"
             )
             == []
         )

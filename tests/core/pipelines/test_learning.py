@@ -143,5 +143,5 @@ def test_what_does_not_fit_is_said(tmp_path):
     with pytest.raises(KLoraError, match="^Got 1 strengths to start at for 2 LoRAs"):
         teach(pipe.unet, loras, items("sd15"), pipe.scheduler, strengths=(1.0,))
     _, others = made("flux", tmp_path, ("transformer", "transformer"))
-    with pytest.raises(KLoraError, match="LoRA of this one"):
+    with pytest.raises(KLoraError, match="^Choose a LoRA made for this model"):
         teach(pipe.unet, others, items("sd15"), pipe.scheduler, options=Options(steps=1))
