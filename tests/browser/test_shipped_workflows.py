@@ -16,7 +16,8 @@ from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 WORKFLOWS = tuple(SHIPPED)
 TITLE_BAR = 30
-TOUCHING = {f"k-lora-{name}" for name in ("refiner", "many-styles", "lora-stack", "by-hand", "by-prompt", "pick")}
+_TOUCHING = "refiner", "many-styles", "lora-stack", "by-hand", "by-prompt", "pick"
+TOUCHING = {f"k-lora-{name}" for name in _TOUCHING}
 NODES = """app.rootGraph.nodes.map((node) => ({
   id: node.id,
   type: node.type,
