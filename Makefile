@@ -28,7 +28,7 @@ help:
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
 	@echo "make bench-gpu     what only a GPU can answer, into bench/GPU.md (ten minutes; skips without one)"
 	@echo "make world         trains the small world's missing weights (hours from nothing; world/README.md)"
-	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (50 minutes on two busy cores)"
+	@echo "make quality       what fusion does to pictures there, into bench/QUALITY.md (an hour on two cores)"
 	@echo "make pictures      hero, banner, thumbnails and help pictures on the small world"
 	@echo "make mutation      mutants of klora_core that the tests let live: hours; MUTANTS='klora_core.plan*'"
 	@echo "make lint          ruff, formatting, types; the page's types too where npm is"

@@ -82,9 +82,9 @@ def settings(prompt: Json) -> str:
     ]
     dials = [{name.rpartition(".")[2]: value for name, value in node.items()} for node in nodes]
     schedules = sorted({node["schedule"] for node in dials if "schedule" in node})
-    balances = sorted({node["balance"] for node in dials if "balance" in node})
-    for node in dials:
-        balances += [float(value) for value in str(node.get("balances", "")).split(",") if value]
+    # One on K-LoRA Fuse and Compose LoRAs, a list of them on K-LoRA Sweep.
+    told = (str(node.get("balance", node.get("balances", ""))).split(",") for node in dials)
+    balances = sorted({float(value) for values in told for value in values if value})
     sampler = next(node for node in prompt.values() if node["class_type"].startswith("KSampler"))
     steps = sampler["inputs"]["steps"]
     if isinstance(steps, list):

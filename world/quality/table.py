@@ -249,7 +249,7 @@ def text() -> str:
         lines += _pairs(
             world, ("sum .5", "sum .7", "sum 1", "K-LoRA s", "K-LoRA s*", "s* by chance", "half by chance")
         )
-    lines += ["![One training, all pairs](quality.jpg)", ""]
+    lines += ["![One training, the held-out pairs](quality.jpg)", ""]
     lines += [
         "## What each control does",
         "",
