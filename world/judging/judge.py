@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..draw.drawings import SIDE
 from ..model.fit_vae import load_decoder
 from ..model.sampling import first_noise, sample
 from ..pairs import TRIGGERS, Pair
@@ -81,5 +82,7 @@ class Judge:
         }
 
     def __call__(self, drawn: Tensor, subject: str, style: str) -> Verdict:
-        """How much of this subject and of this style."""
+        """How much of this subject and of this style. Raises ValueError for pictures of another size."""
+        if drawn.shape[-2:] != (SIDE, SIDE):
+            raise ValueError(f"the judge reads pictures of {SIDE} x {SIDE}, got {tuple(drawn.shape)}")
         return Verdict(self.subject(drawn, subject), self.style(drawn, style))

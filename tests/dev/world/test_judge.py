@@ -83,6 +83,26 @@ def test_noise_and_blends_are_neither(judge):
             assert float(judge.style(shown, style).mean()) <= 0.25, style
 
 
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_noise_is_nothing(judge, subject):
+    noise = judge.pictures(first_noise(1, 4))
+    for style in HELD_OUT_STYLES:
+        assert float(judge(noise, subject, style).both.max()) <= 0.05, style
+
+
+def test_a_little_noise_changes_little(judge):
+    shown = in_style("cactus", "blueprint")
+    noise = torch.randn(shown.shape, generator=torch.Generator().manual_seed(4)) * 0.03
+    clean, noisy = (judge(p.clamp(0, 1), "cactus", "blueprint") for p in (shown, shown + noise))
+    for one, other in ((clean.subject, noisy.subject), (clean.style, noisy.style)):
+        assert float(one.mean()) == pytest.approx(float(other.mean()), abs=0.06)
+
+
+def test_pictures_of_another_size_are_refused(judge):
+    with pytest.raises(ValueError, match="96"):
+        judge(torch.zeros(1, 3, 64, 64), "owl", "ink")
+
+
 def test_a_rank_is_counted_from_one_among_all_names():
     eye = load_eye()
     known, likeness = bank(eye)
