@@ -12,7 +12,7 @@ REPO = Path(__file__).parents[2]
 # Top first; rooms of one line do not import each other. "" is the top itself.
 STAIR = (
     ("",),
-    ("node/picking",),
+    ("node/map", "node/picking"),
     ("node",),
     ("page", "methods", "view", "sheet"),
     ("view/canvas",),

@@ -1,6 +1,6 @@
 // How high the node is with its map folded and unfolded, and what the workflow remembers of it.
 
-import { changing } from '../graph/graph.js'
+import { changing } from '../../graph/graph.js'
 
 const PROPERTY = 'klora_map'
 

@@ -1,15 +1,15 @@
 // What a hand paints on the map of a node: which LoRA, on which row of LoRA Set, and what that row says meanwhile.
 
-import { rowAt, rowPlaces } from '../graph/rows.js'
-import { setWidgets } from '../graph/widgets.js'
-import { canPaint } from '../methods/hand.js'
-import { isReadable, rowsThatRan, stroked } from '../methods/rows.js'
+import { rowAt, rowPlaces } from '../../graph/rows.js'
+import { setWidgets } from '../../graph/widgets.js'
+import { canPaint } from '../../methods/hand.js'
+import { isReadable, rowsThatRan, stroked } from '../../methods/rows.js'
 
 /**
- * @typedef {import('../decision/decision.js').Row} Row
- * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
- * @typedef {import('../view/telling.js').Painting} Painting
- * @typedef {import('../methods/rows.js').Stroke} Stroke
+ * @typedef {import('../../decision/decision.js').Row} Row
+ * @typedef {import('../../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../../view/telling.js').Painting} Painting
+ * @typedef {import('../../methods/rows.js').Stroke} Stroke
  */
 
 export class Hand {
@@ -40,7 +40,7 @@ export class Hand {
     this.#split = false
   }
 
-  /** What the rows say now. @param {PlanDocument} plan @returns {import('../decision/decision.js').ByHand} */
+  /** What the rows say now. @param {PlanDocument} plan @returns {import('../../decision/decision.js').ByHand} */
   rows(plan) {
     const { rootGraph } = this.#app
     const rows = rowPlaces(this.#node, plan, rootGraph).map((place) => rowAt(place, rootGraph))

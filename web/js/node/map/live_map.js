@@ -1,30 +1,31 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
-import { columnAt, columnsFor } from '../decision/columns.js'
-import { areOf, decidedBy, withGates } from '../decision/gates.js'
-import { LastDocument } from '../decision/last_document.js'
-import { Runs } from '../decision/runs.js'
-import { asideBy, locatorOf } from '../graph/graph.js'
-import { samplersOf } from '../graph/samplers.js'
-import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from '../graph/widgets.js'
-import { deciderOf, fixedBy } from '../methods/index.js'
-import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../view/view.js'
-import { passGestures } from './gestures.js'
+import { columnAt, columnsFor } from '../../decision/columns.js'
+import { areOf, decidedBy, withGates } from '../../decision/gates.js'
+import { LastDocument } from '../../decision/last_document.js'
+import { Runs } from '../../decision/runs.js'
+import { asideBy, locatorOf } from '../../graph/graph.js'
+import { samplersOf } from '../../graph/samplers.js'
+import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
+import { deciderOf, fixedBy } from '../../methods/index.js'
+import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../../view/view.js'
+import { passGestures } from '../gestures.js'
+import { takePlace } from '../place.js'
 import { Hand } from './hand.js'
 import { NodeHeight } from './height.js'
-import { takePlace } from './place.js'
+import { hintOf } from './hint.js'
 
 const WIDGET = 'klora_map'
 const PROGRESS = 'progress'
 const HALF = 0.5
 
 /**
- * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
- * @typedef {import('../decision/document.js').Sent} Sent
+ * @typedef {import('../../decision/document.js').PlanDocument} PlanDocument
+ * @typedef {import('../../decision/document.js').Sent} Sent
  * @typedef {Promise<PlanDocument | null>} Whole
- * @typedef {import('../decision/columns.js').Run} Run
- * @typedef {import('../decision/columns.js').Columns} Columns
- * @typedef {import('../decision/gates.js').Gates} Gates
+ * @typedef {import('../../decision/columns.js').Run} Run
+ * @typedef {import('../../decision/columns.js').Columns} Columns
+ * @typedef {import('../../decision/gates.js').Gates} Gates
  */
 
 export class LiveMap {
@@ -52,7 +53,7 @@ export class LiveMap {
   #frame = 0
   #end = new AbortController()
 
-  /** @param {any} app @param {any} node @param {import('../view/words.js').Words} words */
+  /** @param {any} app @param {any} node @param {import('../../view/words.js').Words} words */
   constructor(app, node, words) {
     this.#app = app
     this.#node = node
@@ -149,7 +150,7 @@ export class LiveMap {
     this.update()
   }
 
-  /** Layers that a LoRA changes did not run. @param {import('../decision/runs.js').Unseen} unseen */
+  /** Layers that a LoRA changes did not run. @param {import('../../decision/runs.js').Unseen} unseen */
   missing({ layers, of, whole }) {
     const said = whole ? this.#words.unseenWhole : this.#words.unseen
     this.#view.miss(layers.length ? `${said(layers.length, of)} ${layers.join(', ')}` : '')
@@ -262,7 +263,7 @@ export class LiveMap {
     const sampler = samplersOf(node, rootGraph)
     const run = this.#runs.shown(mode, sampler.shape)
     const asked = columnsFor({ mode, run, sampler, resolution: plan.page.steps })
-    const hint = this.#hint(plan, settings, mode)
+    const hint = hintOf(node, rootGraph, { plan, decider, settings, mode, setTo: this.#last.setTo })
     const seen = JSON.stringify([settings, painting, asked.kind, [...asked.xs], asked.run, hint])
     if (seen === this.#seen) return
     this.#seen = seen
@@ -276,21 +277,6 @@ export class LiveMap {
     const even = value === null ? null : { dial, label: labelOf(node, dial), value }
     const mends = decider.mends?.(plan, settings, decision.columns).map((mend) => ({ ...mend, label: labelOf(node, mend.dial) }))
     this.#view.show({ plan: decision.document ?? plan, decision, hint, even, mends, painting })
-  }
-
-  /** @param {PlanDocument} plan @param {any} settings @param {string} mode */
-  #hint(plan, settings, mode) {
-    const { rootGraph } = this.#app
-    const aside = asideBy(this.#node, rootGraph)
-    if (aside) return aside
-    if (loadsFilesOf(this.#node, plan, rootGraph) === false) return 'stale'
-    const decider = deciderOf(plan)
-    if (!decider) return null
-    const { setTo } = this.#last
-    if (setTo !== null && setTo !== settingsText(this.#node, rootGraph, decider.fixed)) return 'changed'
-    if (settings.beyond) return 'changed'
-    if (!decider.fixed) return null
-    return decider.same(settings, decider.settingsOf(plan)) && mode === plan.progress.mode ? null : 'preview'
   }
 
   /**
