@@ -17,6 +17,7 @@ from .values import AGAIN, SHARED, empty
 
 # More entries than any layer of a model has; and how far a Tucker core may spread what a file holds.
 _LARGEST_LAYER, _TUCKER_ENTRIES, _TUCKER_GROWTH = 2**32, 2**24, 32
+_LARGEST_FLOAT = torch.finfo(torch.float32).max
 # BeamLoRA's T: a constant of its published code, which no file says.
 _GATE_TEMPERATURE = 0.05
 _WEIGHTS = {GATE: "gates", SINGULAR: "singular values"}
@@ -94,9 +95,10 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
     number, rank = float(ranks.to(torch.float64).reshape(())), change.parts["down"].shape[0]
     if number == rank:
         return change
-    if number <= 0:
+    # A rank next to nothing makes a scale that no float32 holds.
+    if not 0 < number < math.inf or abs(alpha := change.alpha * rank / number) > _LARGEST_FLOAT:
         raise KLoraError(f"layer {change.module}: {RANKS} is {number:g}. {AGAIN}")
-    return replace(change, alpha=change.alpha * rank / number)
+    return replace(change, alpha=alpha)
 
 
 def from_row(change: Change, start: int) -> Change:
@@ -114,7 +116,7 @@ def from_row(change: Change, start: int) -> Change:
     dora = change.dora
     if dora is None or change.by_rows:
         return change.cut(start, length)
-    if not dora.numel() == dora.shape[0] == length:
+    if not dora.shape[:1] == (dora.numel(),) == (length,):
         raise KLoraError(f"layer {change.module}: {SHARED}. Use a plain LoRA.")
     return replace(replace(change, dora=None).cut(start, length), dora=dora)
 

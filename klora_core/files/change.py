@@ -67,7 +67,7 @@ class Change:
         """Whether it is a DoRA with a magnitude for each row, not for each input."""
         out = self.shape[0]
         dora = self.dora
-        return dora is not None and dora.numel() == out and (self.peft or dora.shape[0] == out)
+        return dora is not None and dora.numel() == out and (self.peft or dora.shape[:1] == (out,))
 
     def cut(self, start: int, length: int) -> Change:
         """The rows ``start .. start+length`` of it, no DoRA but one by rows."""

@@ -56,7 +56,7 @@ def state_dict(
     of a fused weight of which the slots change only a part. Pieces of one weight are joined exactly.
 
     Raises KLoraError for pieces that overlap, a fused weight of unknown height, and values that do not fit
-    ``dtype``, one of ``DTYPES``, naming the layer.
+    ``dtype``, naming the layer.
     """
     shapes = shapes or {}
     pieces: dict[str, dict[tuple[int, int] | None, LowRank]] = defaultdict(dict)
@@ -227,7 +227,7 @@ def _stored(weight: str, change: LowRank, dtype: torch.dtype) -> tuple[Tensor, T
     # A copy, as up is one: a file can't hold tensors that share memory, and merged factors do.
     stored = up.to(dtype).contiguous(), down.to(dtype, copy=True).contiguous()
     if not all(torch.isfinite(extreme) for factor in stored for extreme in factor.aminmax()):
-        name = next(key for key, value in DTYPES.items() if value == dtype)
+        name = next((key for key, value in DTYPES.items() if value == dtype), str(dtype))
         raise KLoraError(
             f"Layer {weight} is too large for {name}. Save in bf16 or fp32, or lower the strengths."
         )

@@ -257,3 +257,10 @@ def test_rows_of_rows():
     assert (part.shape, part.by_rows) == ((3, 4), True)
     assert torch.equal(part.dora, magnitude.flatten()[3:6])
     torch.testing.assert_close(part.delta().dense(), (up @ down)[3:6])
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, 0.0, -1.0])
+def test_a_rank_to_divide_by_that_is_no_rank(number):
+    change = adapters.change_of("some.layer", {"up": R(4, 2), "down": R(2, 4), "alpha": ALPHA})
+    with pytest.raises(KLoraError, match="layer some.layer: ranknum is"):
+        adapters.divided(change, torch.tensor(number))

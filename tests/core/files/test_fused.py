@@ -156,6 +156,7 @@ WHOLE = {"lokr_w1": R(2, 2), "lokr_w2": R(8, 4)}
             {**WHOLE, "dora_scale": R(1, 8)},
             "it is a DoRA with magnitudes of the inputs.* Use a plain LoRA",
         ),
+        (8, {**WHOLE, "dora_scale": R(())}, "it is a DoRA with magnitudes of the inputs.* Use a plain LoRA"),
     ],
 )
 def test_what_has_no_such_part(start, parts, message):

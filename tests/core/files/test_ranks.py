@@ -56,6 +56,9 @@ def test_the_bias_beside_it_and_a_text_layer_of_rank_0():
     assert [item.what for item in reading.read_tensors({**GOOD, **text}).left] == [What.TEXT]
 
 
+ONE = torch.tensor(1.0)
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
@@ -77,6 +80,14 @@ def test_the_bias_beside_it_and_a_text_layer_of_rank_0():
             {"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": torch.tensor(2.0), "ranknum": torch.zeros(1)},
             "ranknum is 0",
         ),
+        ({"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": ONE, "ranknum": -ONE}, "ranknum is -1"),
+        ({"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": ONE, "ranknum": ONE * 1e-45}, "ranknum is 1.4"),
+        (
+            {"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": -ONE, "ranknum": ONE.double() * 1e-320},
+            "is 9.99989e-321",
+        ),
+        ({"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": ONE, "ranknum": ONE * torch.nan}, "NaN or inf"),
+        ({"lora_B": R(4, 2), "lora_A": R(2, 6), "alpha": ONE, "ranknum": ONE * torch.inf}, "NaN or inf"),
     ],
 )
 def test_what_is_empty_otherwise_is_damaged(tensors, message):

@@ -166,6 +166,10 @@ def test_values_that_do_not_fit_are_refused(tmp_path):
         merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"), "fp16")
     assert not list(tmp_path.iterdir())
     merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"), "bf16")
+    # Of types that no file is saved in too.
+    endless = {Slot("a.b"): LowRank(torch.full((2, 1), torch.inf), torch.ones(1, 2))}
+    with pytest.raises(KLoraError, match=r"Layer a\.b is too large for torch\.float64\."):
+        merge_file.state_dict(endless, torch.float64)
 
 
 def test_two_layers_of_one_flat_name_are_refused():

@@ -53,9 +53,9 @@ def run(pack, model, given, method, **more):
     return part(pack, "nodes").KLoRATrainMerge.execute(model, Words(), given, method, **more).result
 
 
-def teach(pack, model, given, steps=8, **more):
+def teach(pack, model, given, steps=8, values=None, **more):
     more = {"prompt": PROMPT, "latents": good_latents(model, *PAIR, 2), **more}
-    return run(pack, model, given, {"method": "taught", "steps": steps}, **more)
+    return run(pack, model, given, {"method": "taught", "steps": steps, **(values or {})}, **more)
 
 
 def picture(model):
@@ -75,8 +75,10 @@ def test_taught_learns_and_gives_an_ordinary_lora(pack, world, set_of):
     before = picture(world)
     given = set_of(0.7, 0.7)
     lora, model, report, loss = teach(pack, world, given, steps=16)
-    # One step's loss is of one noise; what the report tells is of the same noises for all.
-    assert len(loss["loss"]) == 16
+    # One step's loss is of one noise: it tells beside that of a run on the same noises which learns nothing.
+    *_, still = teach(pack, world, given, steps=16, values={"rate": 0.0})
+    fell = [now / then for now, then in zip(loss["loss"], still["loss"], strict=True)]
+    assert len(fell) == 16 and fell[0] == 1 and max(fell[1:]) < 1 and max(fell[8:]) < 0.75
     said = dict(
         line.strip().split(": ") for line in report.splitlines() if line.startswith("  ") and ": " in line
     )
