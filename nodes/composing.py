@@ -98,6 +98,11 @@ class Composed(NamedTuple):
         """The decisions in words."""
         return _report(self.plan)
 
+    @property
+    def told(self) -> str:
+        """The same as a node tells it."""
+        return f"{self.report}\n\n{NOT_SAVED}"
+
 
 def compose(
     model: Any,
@@ -117,7 +122,7 @@ def compose(
         done.model,
         done.clip,
         done.plan,
-        f"{done.report}\n\n{NOT_SAVED}",
+        done.told,
         ui={"klora": [keep_set(for_page(done.plan, COLUMNS, done.silent), done.plan)]},
     )
 

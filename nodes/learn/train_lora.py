@@ -14,17 +14,14 @@ from ...klora_core.errors import KLoraError
 from ...klora_core.files.learned import rank_tensors
 from ...klora_core.loras import SUBJECT
 from ...klora_core.merges import state_dict
-from ...klora_core.methods import LoraSwitch
-from ...klora_core.plan import KEEP
-from ...klora_core.progress import AUTO
 from ...klora_core.train.fusable import METHODS, Plan, TrainMethod
 from .. import dials
-from ..composing import Member, compose
+from ..composing import Member
 from ..host import of_model
 from ..inputs import checked, shown
 from ..loras import LoraStateDict
-from ..methods import of_value
 from ..training import LAYERS, Course, Learned, Steps, caption, has_masks, items, kernels, learn, sizes
+from .alone import alone
 from .category import CATEGORY
 
 # The inputs whose lists are meant: pictures and prompts, of any sizes and in any number.
@@ -210,13 +207,11 @@ def _stored(model: Any, row: TrainMethod, plan: Plan, lora: Any, index: int) -> 
 
 def _with(model: Any, row: TrainMethod, loras: Sequence[LoraStateDict]) -> Any:
     """The model with what was trained at strength 1: by ordinary patches, or on hooks where those can't."""
-    if row.by_input:
-        members = [Member(lora, lora.file, SUBJECT) for lora in loras]
-        return compose(model, None, members, of_value({"method": LoraSwitch.name}), KEEP, AUTO, None).result[
-            0
-        ]
     for lora in loras:
-        model = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0)[0]
+        if row.by_input:
+            model = alone(model, Member(lora, lora.file, SUBJECT))
+        else:
+            model = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0)[0]
     return model
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,8 @@ class Sampling:
 
 def own_pictures(
     model: Any,
-    lora: Mapping[str, Tensor],
-    strength: float,
+    lora: Sequence[Any],
+    put_on: Callable[[], Any],
     prompts: Sequence[list],
     negative: list,
     count: int,
@@ -42,12 +42,13 @@ def own_pictures(
 ) -> list[Item]:
     """``count`` pictures of ``model`` with one LoRA, of all ``prompts`` in turn, as items with their prompt.
 
-    The same ones as last time, where they are still kept.
+    ``put_on`` gives the model with that LoRA, ``lora`` is all that decides on it. The same pictures as last
+    time, where they are still kept.
     """
-    name = f"{digest(model, dict(lora), strength, prompts, negative, count, how)}-pictures"
+    name = f"{digest(model, *lora, prompts, negative, count, how)}-pictures"
     known = take(name)
     if known is None:
-        with_lora = comfy.sd.load_lora_for_models(model, None, dict(lora), strength, 0)[0]
+        with_lora = put_on()
         made = [
             sampled(with_lora, prompts[i % len(prompts)], negative, how, how.seed + i) for i in range(count)
         ]

@@ -21,7 +21,7 @@ from ....klora_core.train.gates import (
     mole,
     weighable,
 )
-from ...composing import compose
+from ...composing import composed
 from ...host import of_model
 from ...loras import LoraStateDict
 from ...merged import taking_part
@@ -88,11 +88,11 @@ def arrow(job: Job, name: str) -> Outcome:
     return _outcome(job, ArrowRouting.name, pool, total, {}, [what, _USE], top=top)
 
 
-def composed(job: Job, lora: LoraStateDict) -> tuple[Any, str]:
+def with_gate(job: Job, lora: LoraStateDict) -> tuple[Any, str]:
     """The model with the LoRAs and the gate on it, as Compose LoRAs does it, and its report."""
     gate = gate_of(lora.file, lora, lora.metadata)
-    made = compose(job.model, None, [*job.members, *job.beside], making.mole(gate), KEEP, AUTO, None)
-    return made.result[0], made.result[3]
+    made = composed(job.model, None, [*job.members, *job.beside], making.mole(gate), KEEP, AUTO)
+    return made.model, made.told
 
 
 def _shares(job: Job, gates: TrainedGates, on: OnHost, unseen: Sequence[Known], together: int) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+import comfy.sd
 from torch import Tensor
 
 from ....klora_core import train
@@ -15,6 +17,7 @@ from ....klora_core.train import Factors, Item, Known
 from ...composing import Member
 from ...loras import HostLora, LoraStateDict
 from ...training import OnHost, Sampling, digest, own_pictures
+from ..alone import alone
 
 # Of each LoRA's own pictures, and how many of them in a call where the model is small.
 COPIES, TOGETHER = 96, 8
@@ -76,9 +79,7 @@ class Job:
     @property
     def name(self) -> str:
         """Under which an equal run goes on, or has its result."""
-        loras = [
-            (dict(member.tensors), member.strength, member.role, member.blocks) for member in self.members
-        ]
+        loras = [(dict(m.tensors), m.name, m.strength, m.role, m.blocks, m.when) for m in self.members]
         seen = [(item.latent, item.condition) for item in self.shown]
         mine = self.values, self.prompts, self.negative, seen, self.pictures, self.sampling
         return digest(self.model, self.way.name, loras, mine)
@@ -102,11 +103,19 @@ def own_items(job: Job) -> list[list[Item]]:
     assert job.negative is not None
     return [
         own_pictures(
-            job.model, member.tensors, member.strength, prompts, job.negative, job.pictures,
-            replace(job.sampling, seed=job.seed + 1000 * i),
+            job.model, (dict(member.tensors), member.strength, member.blocks), partial(_put_on, job, i),
+            job.prompts[i], job.negative, job.pictures, replace(job.sampling, seed=job.seed + 1000 * i),
         )
-        for i, (member, prompts) in enumerate(zip(job.members, job.prompts, strict=True))
+        for i, member in enumerate(job.members)
     ]  # fmt: skip
+
+
+def _put_on(job: Job, i: int) -> Any:
+    """The model with one LoRA on it, in the blocks that are its own."""
+    member = job.members[i]
+    if not member.blocks:
+        return comfy.sd.load_lora_for_models(job.model, None, dict(member.tensors), member.strength, 0)[0]
+    return alone(job.model, member) if job.slots[i] else job.model
 
 
 def known_alone(

@@ -11,7 +11,7 @@ from ....klora_core.methods.gates import ArrowRouting, TrainedGate
 from ....klora_core.train import SIDES
 from ....klora_core.train.gates import GateOptions
 from ... import dials
-from .gating import arrow, composed, trained
+from .gating import arrow, trained, with_gate
 from .job import Way
 from .merging import calibrated, taught, with_lora, zip_lora
 
@@ -21,8 +21,8 @@ WAYS = (
     Way("taught", "taught", "columns and rows, this pack's own way", taught, with_lora, of_combination=True),
     Way("ziplora", "ZipLoRA", "arXiv 2311.13600", zip_lora, with_lora),
     Way("calibrated", "calibrated", "SSR-Merge, arXiv 2606.10617", calibrated, with_lora),
-    Way("mole", "MoLE gate", TrainedGate.paper, trained, composed, all_roles=False),
-    Way("arrow", "Arrow", ArrowRouting.paper, arrow, composed, learns=False, all_roles=False),
+    Way("mole", "MoLE gate", TrainedGate.paper, trained, with_gate, all_roles=False),
+    Way("arrow", "Arrow", ArrowRouting.paper, arrow, with_gate, learns=False, all_roles=False),
 )
 
 
