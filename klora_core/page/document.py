@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from .. import palette
 from ..loras import STYLE, SUBJECT
-from ..names import depth_key
-from ..plan import Plan, PlanSlot, choice_words, head
+from ..names import block, depth_key
+from ..plan import Plan, choice_words, head
 
 SET_SCHEMA = "klora-slots/1"
 # Then they repeat.
@@ -66,15 +66,16 @@ def _with_silent(slots: list[dict[str, Any]], silent: Sequence[Collection[str]])
     weights = [{name.partition("[")[0] for name in names} for names in silent]
     there = {slot["name"].partition("[")[0] for slot in slots}
     more = {name for names in silent for name in names if name.partition("[")[0] not in there}
-    found = [*slots, *(_nobodys(PlanSlot(name, (0, 0))) for name in more)]
+    found = [*slots, *map(_nobodys, more)]
     for slot in found:
         own = slot["name"].partition("[")[0]
         slot["silent"] = [i for i, of in enumerate(weights) if own in of and i not in slot["there"]]
     return sorted(found, key=lambda slot: depth_key(slot["name"]))
 
 
-def _nobodys(slot: PlanSlot) -> dict[str, Any]:
-    return {"name": slot.name, "block": slot.block, "group": slot.group, "there": []}
+def _nobodys(name: str) -> dict[str, Any]:
+    group, own = block(name)
+    return {"name": name, "block": own, "group": group, "there": []}
 
 
 def _of_the_loras(plan: Plan, steps: int, head: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 // The text that says how strongly a LoRA works in which blocks, `down 1-3: 0, mid: 0.5`: read as
 // klora_core/names/blocks reads it, and written for strengths that were painted. Pure.
 
+import { MOST, numberOf } from './when.js'
+
 const EVERYWHERE = 'all'
-const MOST = 10
-/** @type {Record<string, string>} */
-const ALSO = { middle: 'mid' }
+const ALSO = new Map([['middle', 'mid']])
 const ENTRY = /^(.*?)\s*(\d+)\s*(?:-\s*(\d+))?$/s
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
+// The server reads digits of other scripts too: the page leaves them to it.
+const FOREIGN = /(?![0-9])\p{Nd}/u
 
 /**
  * Blocks with one strength; without numbers a stage, a block that has none, or `all`.
@@ -17,9 +18,12 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
  * @typedef {{ group: string, block: string }} Place
  */
 
+/** The entries of a text, as they were written. @param {string} text */
+export const entriesIn = (text) => text.split(/[,;\n]/).map((part) => part.trim().replace(/\s+/g, ' ')).filter(Boolean)
+
 /** What a text says, or null where it says nothing that can be read. @param {string} text @returns {Blocks | null} */
 export function readBlocks(text) {
-  const parts = text.split(/[,;\n]/).map((part) => part.trim().replace(/\s+/g, ' ')).filter(Boolean)
+  const parts = entriesIn(text)
   if (parts.length === 1 && !parts[0].includes(':')) return { preset: parts[0].toLowerCase(), entries: [] }
   /** @type {Entry[]} */
   const entries = []
@@ -50,8 +54,7 @@ export function writeBlocks(blocks) {
 
 /** The entries of `text` that name none of these blocks, as they were written. @param {string} text @param {Place[]} places */
 export function entriesBeside(text, places) {
-  const parts = text.split(/[,;\n]/).map((part) => part.trim().replace(/\s+/g, ' ')).filter(Boolean)
-  return parts.filter((part) => {
+  return entriesIn(text).filter((part) => {
     const entry = entryOf(part)
     return entry && !places.some((place) => names(entry, place))
   })
@@ -61,13 +64,13 @@ export function entriesBeside(text, places) {
 function entryOf(text) {
   const at = text.indexOf(':')
   const [name, value] = [text.slice(0, at).trim().toLowerCase(), text.slice(at + 1).trim()]
-  const strength = NUMBER.test(value) ? Number(value) : NaN
-  if (at < 0 || !name || !(Math.abs(strength) <= MOST)) return null
+  const strength = numberOf(value)
+  if (at < 0 || !name || FOREIGN.test(name) || !(Math.abs(strength) <= MOST)) return null
   const found = ENTRY.exec(name)
-  if (!found?.[1]) return { name: ALSO[name] ?? name, strength, first: null, last: null }
+  if (!found?.[1]) return { name: ALSO.get(name) ?? name, strength, first: null, last: null }
   const first = Number(found[2])
   const last = found[3] === undefined ? first : Number(found[3])
-  return last < first ? null : { name: ALSO[found[1]] ?? found[1], strength, first, last }
+  return last < first ? null : { name: found[1], strength, first, last }
 }
 
 /** @param {Entry} entry @param {Place} place */

@@ -37,6 +37,11 @@ export const NOBODY = -1
  * that is `painting` it shows that alone.
  * @typedef {import('./when.js').When & { blocks: string }} Row
  * @typedef {{ rows: (Row | null)[], painting: number | null }} ByHand
+ * What a hand does to a LoRA: all slots from one to another get a strength or that much more; the columns from one to
+ * another are those in which it works; all is as at the beginning.
+ * @typedef {{ slots: [number, number], strength?: number, by?: number }} OnSlots
+ * @typedef {{ columns: [number | null, number | null] }} OnColumns
+ * @typedef {OnSlots | OnColumns | { anew: true }} Stroke
  * @typedef {(name: string, otherwise: any) => any} Read
  * @typedef {{ candidate: number, share: number, dial: string, value: number | string }} Mend
  * @typedef {{

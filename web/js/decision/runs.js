@@ -1,6 +1,6 @@
 // The sampler runs that the server told of one node, while its settings are the ones they ran with.
 
-import { joined } from './columns.js'
+import { columnAt, joined } from './columns.js'
 
 /**
  * `layers` are those of `of` that did not run: in the first evaluation of a run, or in the `whole` of it.
@@ -42,14 +42,16 @@ export class Runs {
   }
 
   /**
-   * Where step `step` of the last run lies; null where a run of `steps` steps is not the last one.
-   * @param {number} step @param {number} steps
+   * The column of step `step` of a run of `steps` steps: its own, or the one that holds its x; null where there is none,
+   * as where that run is not the last one.
+   * @param {import('./columns.js').Columns | null} columns @param {number} step @param {number} steps
    */
-  placeOf(step, steps) {
+  columnOf(columns, step, steps) {
+    if (columns?.kind === 'steps' && !columns.run) return steps === columns.count ? step : null
     const last = joined(this.#runs)
-    if (!last || last.run.x.length - last.first !== steps) return null
+    if (!columns || !last || last.run.x.length - last.first !== steps) return null
     const column = last.first + step
-    return { column, x: last.run.x[column] }
+    return columns.kind === 'progress' ? columnAt(columns, last.run.x[column]) : column
   }
 }
 

@@ -1,7 +1,8 @@
 // When a LoRA works, and how strongly at each moment: a start, an end and a curve, read as klora_core/methods/hand
 // reads them. Pure.
 
-const MOST = 10
+/** The most that a strength is, of a curve and of blocks. */
+export const MOST = 10
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
 
 /**
@@ -9,10 +10,12 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
  * @typedef {[number, number]} Point progress and strength
  */
 
+/** The points of a curve's text. @param {string} text */
+export const pointsIn = (text) => text.split(/[,;\n]/).map((part) => part.replace(/\s+/g, '')).filter(Boolean)
+
 /** A curve's points, none for a curve of 1, or null where the text is none. @param {string} text @returns {Point[] | null} */
 export function readCurve(text) {
-  const parts = text.split(/[,;\n]/).map((part) => part.replace(/\s+/g, '')).filter(Boolean)
-  const points = parts.map((part) => /** @type {Point} */ (part.split(/:(.*)/s).slice(0, 2).map(numberOf)))
+  const points = pointsIn(text).map((part) => /** @type {Point} */ (part.split(/:(.*)/s).slice(0, 2).map(numberOf)))
   const sound = points.every(([x, strength], i) => x >= (points[i - 1]?.[0] ?? 0) && x <= 1 && Math.abs(strength) <= MOST)
   return sound ? points : null
 }
@@ -48,5 +51,5 @@ function between(before, x) {
   return middle
 }
 
-/** @param {string} [text] */
-const numberOf = (text = '') => (NUMBER.test(text) ? Number(text) : NaN)
+/** A number as the server takes one too, else NaN. @param {string} [text] */
+export const numberOf = (text = '') => (NUMBER.test(text) ? Number(text) : NaN)

@@ -1,20 +1,15 @@
 // The rows of LoRA Set, as a run had them and as they are painted: when and in which blocks each LoRA works. Pure.
 
-import { entriesBeside, readBlocks, strengthIn, writeBlocks } from '../decision/blocks.js'
-import { readCurve, windowOf } from '../decision/when.js'
+import { entriesBeside, entriesIn, readBlocks, strengthIn, writeBlocks } from '../decision/blocks.js'
+import { MOST, pointsIn, readCurve, windowOf } from '../decision/when.js'
 
 /**
  * @typedef {import('../decision/decision.js').Row} Row
  * @typedef {import('../decision/document.js').PlanDocument} PlanDocument
  * @typedef {import('../decision/document.js').Slot} Slot
- * What a hand does to a LoRA: all slots from one to another get a strength or that much more; the columns from one to
- * another are those in which it works; all is as at the beginning.
- * @typedef {{ slots: [number, number], strength?: number, by?: number }} OnBlocks
- * @typedef {{ columns: [number | null, number | null] }} OnSteps
- * @typedef {OnBlocks | OnSteps | { anew: true }} Stroke
+ * @typedef {import('../decision/decision.js').Stroke} Stroke
+ * @typedef {import('../decision/decision.js').OnColumns} OnColumns
  */
-
-const MOST = 10
 
 /** The rows that the run of a document had. @param {PlanDocument} document @returns {Row[]} */
 export const rowsThatRan = ({ by_hand: { when }, loras }) =>
@@ -39,12 +34,13 @@ export function strengthsOf({ blocks }, slots, lora) {
 
 /** @param {Row} one @param {Row} other */
 export const sameRow = (one, other) =>
-  one.start === other.start && one.end === other.end && plain(one.curve) === plain(other.curve) && plain(one.blocks) === plain(other.blocks)
+  one.start === other.start && one.end === other.end && sameBlocks(one, other) &&
+  pointsIn(one.curve).join() === pointsIn(other.curve).join()
 
 /** Whether the page can work out what a row says, where one of the run said `ran`. @param {Row} row @param {Row} ran */
 export function isReadable({ start, end, curve, blocks }, ran) {
   const read = readBlocks(blocks)
-  const known = read && (!read.preset || plain(blocks) === plain(ran.blocks))
+  const known = read && (!read.preset || sameBlocks({ blocks }, ran))
   return Boolean(known) && readCurve(curve) !== null && start >= 0 && start <= end && end <= 1
 }
 
@@ -63,19 +59,17 @@ export function stroked(stroke, row, { document, lora, xs }) {
   const [first, last] = [...stroke.slots].sort((one, other) => one - other)
   const touched = new Set(document.slots.slice(first, last + 1).map(({ block }) => block))
   const begun = blocks.find(({ block }) => block === document.slots[stroke.slots[0]]?.block)
+  const asked = stroke.strength === undefined ? undefined : possible(stroke.strength)
   // From a block that has this strength it is taken away again.
-  const to = begun && begun.strength === stroke.strength ? 1 : stroke.strength
-  const after = blocks.map((one) => (touched.has(one.block) ? { ...one, strength: strengthAfter(one.strength, to, stroke.by) } : one))
+  const to = begun && begun.strength === asked ? 1 : asked
+  const after = blocks.map((one) => (touched.has(one.block) ? { ...one, strength: to ?? possible(one.strength + (stroke.by ?? 0)) } : one))
   return { ...row, blocks: [...entriesBeside(row.blocks, blocks), writeBlocks(after)].filter(Boolean).join(', ') }
 }
 
-/** @param {number} strength @param {number} [to] @param {number} [by] */
-function strengthAfter(strength, to, by = 0) {
-  const after = to ?? Math.round((strength + by) * 1e4) / 1e4
-  return Math.max(-MOST, Math.min(MOST, after))
-}
+/** A strength as a text says it. @param {number} strength */
+const possible = (strength) => Math.max(-MOST, Math.min(MOST, Math.round(strength * 1e4) / 1e4))
 
-/** @param {OnSteps['columns']} columns @param {Row} row @param {Float64Array} xs */
+/** @param {OnColumns['columns']} columns @param {Row} row @param {Float64Array} xs */
 function inColumns([from, to], { start, end }, xs) {
   if (from !== null && to !== null) return windowOf(xs, Math.min(from, to), Math.max(from, to))
   if (from !== null) return startBefore(windowOf(xs, from, from).start, end)
@@ -105,5 +99,11 @@ export function blocksOf({ slots }, row, lora) {
   return [...found.values()]
 }
 
-/** @param {string} text */
-const plain = (text) => text.split(/[,;\n]/).map((part) => part.replace(/\s+/g, '')).filter(Boolean).join(',').toLowerCase()
+/** @param {{ blocks: string }} one @param {{ blocks: string }} other */
+function sameBlocks(one, other) {
+  const [ours, theirs] = [one, other].map(({ blocks }) => entriesIn(blocks).map(said).join().toLowerCase())
+  return ours === theirs
+}
+
+/** An entry whatever the blanks around its colon. @param {string} entry */
+const said = (entry) => entry.split(':').map((part) => part.trim()).join(':')

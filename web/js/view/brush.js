@@ -1,16 +1,16 @@
 // Painting on the map: one LoRA, by strokes over rows and columns, or by keys. What a stroke means is another's.
 
-import { columnUnder, slotUnder } from './canvas/layout.js'
-import { namesOf } from './words.js'
 import { wordsFor } from './brush_words.js'
+import { columnUnder, slotUnder } from './canvas/layout.js'
+import { isDark } from './canvas/theme.js'
+import { buttonsIn } from './dom.js'
+import { namesOf } from './words.js'
 
 const STEP = 0.1
 
 /**
  * @typedef {import('./telling.js').Painting} Painting
- * @typedef {{ slots: [number, number], strength?: number, by?: number }} OnSlots
- * @typedef {{ columns: [number | null, number | null] }} OnColumns
- * @typedef {OnSlots | OnColumns | { anew: true }} Stroke
+ * @typedef {import('../decision/decision.js').Stroke} Stroke
  * @typedef {import('./canvas/layout.js').Cell} Cell
  * @typedef {import('./canvas/layout.js').Place} Place
  * @typedef {{ choose: (lora: number | null) => void, stroke: (stroke: Stroke | null, done: boolean) => void }} Asked
@@ -21,7 +21,7 @@ export class Brush {
   #words
   #own
   #asked
-  #placeOf
+  #pointOf
   /** @type {Painting | null} */
   #painting = null
   /** Where the stroke that lasts began. @type {{ over: 'slots' | 'columns', from: number } | null} */
@@ -30,15 +30,15 @@ export class Brush {
   /**
    * @param {{
    *   parts: ReturnType<typeof import('./dom.js').build>, words: import('./words.js').Words, asked: Asked,
-   *   placeOf: () => Place | null, signal: AbortSignal
+   *   pointOf: (event: PointerEvent) => { place: Place, x: number, y: number } | null, signal: AbortSignal
    * }} of
    */
-  constructor({ parts, words, asked, placeOf, signal }) {
+  constructor({ parts, words, asked, pointOf, signal }) {
     this.#parts = parts
     this.#words = words
     this.#own = wordsFor(words.locale)
     this.#asked = asked
-    this.#placeOf = placeOf
+    this.#pointOf = pointOf
     const { canvas, brushes, strength } = parts
     strength.title = this.#own.strength
     strength.setAttribute('aria-label', this.#own.strength)
@@ -60,20 +60,16 @@ export class Brush {
     return this.#painting !== null && this.#painting.lora !== null && !this.#blocked
   }
 
-  /** @param {Painting | null} painting @param {string[]} colours each LoRA's */
-  show(painting, colours) {
+  /** @param {import('./telling.js').State} state */
+  show({ painting = null, plan }) {
     this.#painting = painting
     const { root, brushes, strength } = this.#parts
     const loras = painting?.loras ?? []
     const names = namesOf(loras.map((label) => ({ label })), this.#words)
-    while (brushes.children.length > loras.length) brushes.lastChild?.remove()
-    names.forEach((name, at) => {
-      const button = brushes.children[at] ?? brushes.appendChild(document.createElement('button'))
-      if (!(button instanceof HTMLButtonElement)) return
-      button.type = 'button'
-      button.textContent = this.#own.paint(name)
+    buttonsIn(brushes, loras).forEach((button, at) => {
+      button.textContent = this.#own.paint(names[at])
       button.setAttribute('aria-pressed', String(at === painting?.lora))
-      button.style.setProperty('--klora-lora', colours[at] ?? '')
+      button.style.setProperty('--klora-lora', plan.page.colours?.[at]?.[isDark() ? 0 : 1] ?? '')
     })
     strength.hidden = painting?.lora == null
     root.toggleAttribute('data-paints', this.paints)
@@ -145,14 +141,14 @@ export class Brush {
 
   /** @param {PointerEvent} event */
   #down(event) {
-    const place = this.#placeOf()
-    if (event.button !== 0 || !this.paints || !place) return
+    const at = this.#pointOf(event)
+    if (event.button !== 0 || !this.paints || !at) return
     // The page would drag the node.
     event.stopPropagation()
     const { canvas } = this.#parts
     canvas.focus({ preventScroll: true })
     canvas.setPointerCapture(event.pointerId)
-    const [x, y] = this.#pointOf(event, place)
+    const { place, x, y } = at
     const { map } = place
     if (y < map.top) return
     this.#drag = y < map.bottom ? { over: 'slots', from: slotUnder(place, y) } : { over: 'columns', from: columnUnder(place, x) }
@@ -168,18 +164,10 @@ export class Brush {
 
   /** @param {PointerEvent} event @returns {Stroke | null} */
   #strokeTo(event) {
-    const place = this.#placeOf()
-    if (!place || !this.#drag) return null
-    const [x, y] = this.#pointOf(event, place)
+    const at = this.#pointOf(event)
+    if (!at || !this.#drag) return null
     const { over, from } = this.#drag
-    if (over === 'slots') return { slots: [from, slotUnder(place, y)], strength: this.#strength }
-    return { columns: [from, columnUnder(place, x)] }
-  }
-
-  /** @param {PointerEvent} event @param {Place} place */
-  #pointOf(event, { width }) {
-    const box = this.#parts.canvas.getBoundingClientRect()
-    const scale = width / box.width
-    return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]
+    if (over === 'slots') return { slots: [from, slotUnder(at.place, at.y)], strength: this.#strength }
+    return { columns: [from, columnUnder(at.place, at.x)] }
   }
 }

@@ -1,4 +1,6 @@
-// The elements of the live map; of their behaviour only how a long text folds.
+// The elements of the live map; of their behaviour only how a long text folds, and how they are pressed.
+
+import { MOST } from '../decision/when.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
 const STYLESHEET = new URL('../../css/live_map.css', import.meta.url).href
@@ -38,26 +40,40 @@ export function build() {
   const buttons = element('p', 'klora-buttons')
   const brushes = element('span', 'klora-brushes')
   const strength = element('input', 'klora-strength')
-  Object.assign(strength, { type: 'number', min: '-10', max: '10', step: '0.1', value: '0', hidden: true })
+  Object.assign(strength, { type: 'number', min: -MOST, max: MOST, step: '0.1', value: '0', hidden: true })
   buttons.append(even, mends, brushes, strength)
   status.append(where, when, buttons)
   root.append(stylesheet(), header, error, warning, place, canvas, status)
   return { root, header, title, hint, bar, shareText, error, warning, place, canvas, where, when, even, mends, brushes, strength }
 }
 
+/** @param {HTMLElement} place @param {string[]} texts a paragraph each */
+export function sayIn(place, texts) {
+  for (const text of texts) place.appendChild(element('p')).textContent = text
+}
+
 /**
- * A button for each mend of the state, as many as there are; those that are there keep the focus.
- * @param {HTMLElement} place @param {import('./telling.js').State} state @param {import('./words.js').Words} words
+ * A button in `place` for each of `asked`, as many as there are; those that are there keep the focus.
+ * @param {HTMLElement} place @param {unknown[]} asked @returns {HTMLButtonElement[]}
  */
-export function showMends(place, { mends = [], plan }, words) {
-  while (place.children.length > mends.length) place.lastChild?.remove()
-  mends.forEach(({ candidate, share, label, value }, at) => {
-    const button = place.children[at] ?? place.appendChild(document.createElement('button'))
-    if (!(button instanceof HTMLButtonElement)) return
-    button.type = 'button'
-    button.textContent = words.mend(plan.candidates[candidate].label, label, value)
-    button.title = words.mendMore(Math.round(share * 100))
-  })
+export function buttonsIn(place, asked) {
+  while (place.children.length > asked.length) place.lastChild?.remove()
+  while (place.children.length < asked.length) place.append(Object.assign(element('button'), { type: 'button' }))
+  return /** @type {HTMLButtonElement[]} */ ([...place.children])
+}
+
+/**
+ * Calls `act` when an element that is no button is pressed, by the mouse or by keys that the page would hear too.
+ * @param {HTMLElement} element @param {() => void} act @param {AbortSignal} [signal]
+ */
+export function onPress(element, act, signal) {
+  element.addEventListener('click', act, { signal })
+  element.addEventListener('keydown', (event) => {
+    if (event.key !== ' ' && event.key !== 'Enter') return
+    event.preventDefault()
+    event.stopPropagation()
+    act()
+  }, { signal })
 }
 
 /**
@@ -71,14 +87,7 @@ export function clamp(element, lines, signal) {
     element.style.webkitLineClamp = open ? 'unset' : String(lines)
     element.setAttribute('aria-expanded', String(open))
   }
-  const toggle = () => set(element.getAttribute('aria-expanded') !== 'true')
-  element.addEventListener('click', toggle, { signal })
-  element.addEventListener('keydown', (event) => {
-    if (event.key !== ' ' && event.key !== 'Enter') return
-    event.preventDefault()
-    event.stopPropagation()
-    toggle()
-  }, { signal })
+  onPress(element, () => set(element.getAttribute('aria-expanded') !== 'true'), signal)
   set(false)
 }
 

@@ -37,6 +37,17 @@ export class Painter {
   }
 
   /**
+   * Where the pointer is on the bitmap; null before anything was drawn.
+   * @param {{ clientX: number, clientY: number }} event
+   */
+  pointOf({ clientX, clientY }) {
+    if (!this.place) return null
+    const box = this.#canvas.getBoundingClientRect()
+    const scale = this.place.width / box.width
+    return { place: this.place, x: (clientX - box.left) * scale, y: (clientY - box.top) * scale }
+  }
+
+  /**
    * Draws a map of slots with its marks, if there is room for it; whether the bitmap was built anew.
    * @param {State} state @param {{ current: number | null, cursor: Cell | null }} marks
    * @param {import('./words.js').Words} words

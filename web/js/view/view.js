@@ -1,14 +1,16 @@
 // One live map on the page: what it shows, how it is folded, hovered and walked with the keyboard.
 // Knows nothing of ComfyUI, nor of any method.
 
-import { mean, sharesOf } from '../decision/decision.js'
+import { sharesOf } from '../decision/decision.js'
 import { Brush } from './brush.js'
-import { build, clamp, showMends } from './dom.js'
-import { walked } from './keys.js'
+import { listenToButtons, showButtons } from './buttons.js'
 import { cellAt } from './canvas/layout.js'
+import { watchTheme } from './canvas/theme.js'
+import { build, clamp, onPress, sayIn } from './dom.js'
+import { showHeader } from './header.js'
+import { walked } from './keys.js'
 import { Painter } from './painter.js'
-import { coloursNow, isDark, watchTheme } from './canvas/theme.js'
-import { leading, stripes, tell } from './telling.js'
+import { tell } from './telling.js'
 import { namesOf } from './words.js'
 
 export const FOLDED_HEIGHT = 30
@@ -26,15 +28,10 @@ export class MapView {
   #parts = build()
   #words
   #onFold
-  #onSet
   /** @type {State | null} */
   #state = null
-  /** @type {Hint | null} */
-  #hint = null
-  #error = ''
-  #missing = ''
-  /** Whether all that is said is shown, not its first line alone. */
-  #unfolded = false
+  /** @type {import('./header.js').Said} */
+  #said = { hint: null, error: '', missing: '', unfolded: false }
   #painter = new Painter(this.#parts.canvas)
   #brush
   #frame = 0
@@ -56,15 +53,10 @@ export class MapView {
   constructor({ words, open, onFold, onSet = () => {}, painting = { choose: () => {}, stroke: () => {} } }) {
     this.#words = words
     this.#onFold = onFold
-    this.#onSet = onSet
-    const { place } = this.#parts
-    place.append(...[words.place, words.placeMore].map((text) => {
-      const line = document.createElement('p')
-      line.textContent = text
-      return line
-    }))
+    sayIn(this.#parts.place, [words.place, words.placeMore])
     const { signal } = this.#end
-    this.#brush = new Brush({ parts: this.#parts, words, asked: painting, placeOf: () => this.#painter.place, signal })
+    this.#brush = new Brush({ parts: this.#parts, words, asked: painting, pointOf: (event) => this.#painter.pointOf(event), signal })
+    listenToButtons(this.#parts, () => this.#state, onSet, signal)
     this.#listen()
     this.fold(open)
   }
@@ -80,26 +72,26 @@ export class MapView {
   /** Nothing has run yet: says what will be shown here. @param {Hint | null} hint */
   wait(hint) {
     this.#state = null
-    this.#hint = hint
+    this.#said.hint = hint
     this.#header()
   }
 
   /** Says why the last run failed, or no longer where that is ''. @param {string} error */
   fail(error) {
-    this.#error = error
+    this.#said.error = error
     this.#header()
   }
 
   /** Says what did not work in the last run, or nothing where that is ''. @param {string} missing */
   miss(missing) {
-    this.#missing = missing
+    this.#said.missing = missing
     this.#header()
   }
 
   /** @param {Shown} shown */
   show(shown) {
     const { decision, plan } = shown
-    this.#hint = shown.hint
+    this.#said.hint = shown.hint
     const shares = sharesOf(decision, plan.candidates.length)
     this.#state = { ...shown, shares, names: namesOf(plan.candidates, this.#words) }
     if (this.#cursor) {
@@ -153,30 +145,14 @@ export class MapView {
   }
 
   #listen() {
-    const { root, header, error, warning, canvas, even, mends } = this.#parts
+    const { root, header, error, warning, canvas } = this.#parts
     const { signal } = this.#end
     clamp(error, ERROR_LINES, signal)
-    const unfold = () => {
-      this.#unfolded = !this.#unfolded
+    onPress(warning, () => {
+      this.#said.unfolded = !this.#said.unfolded
       this.#header()
-    }
-    warning.addEventListener('click', unfold, { signal })
-    warning.addEventListener('keydown', (event) => {
-      if (event.key !== ' ' && event.key !== 'Enter') return
-      event.preventDefault()
-      event.stopPropagation()
-      unfold()
-    }, { signal })
+    }, signal)
     header.addEventListener('click', () => this.#toggle(), { signal })
-    even.addEventListener('click', () => this.#state?.even && this.#onSet(this.#state.even), { signal })
-    mends.addEventListener('click', ({ target }) => {
-      const at = target instanceof HTMLElement ? [...mends.children].indexOf(target) : -1
-      const mend = this.#state?.mends?.[at]
-      if (mend) this.#onSet(mend)
-    }, { signal })
-    for (const buttons of [even, mends]) {
-      buttons.addEventListener('keydown', (event) => event.stopPropagation(), { signal })
-    }
     header.addEventListener('keydown', (event) => {
       // Else the page's own shortcuts hear Space and Enter too.
       if (event.key === ' ' || event.key === 'Enter') event.stopPropagation()
@@ -204,11 +180,8 @@ export class MapView {
 
   /** @param {PointerEvent} event */
   #point(event) {
-    const { place } = this.#painter
-    if (!place) return
-    const box = this.#parts.canvas.getBoundingClientRect()
-    const scale = place.width / box.width
-    this.#moveTo(cellAt(place, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale))
+    const at = this.#painter.pointOf(event)
+    if (at) this.#moveTo(cellAt(at.place, at.x, at.y))
   }
 
   /** @param {KeyboardEvent} event */
@@ -216,22 +189,16 @@ export class MapView {
     const count = this.#state?.plan.slots.length ?? 0
     const columns = this.#state?.decision.columns.count ?? 0
     if (event.ctrlKey || event.metaKey || event.altKey || !count) return
-    if (this.#brush.key(event, this.#cursor)) {
-      event.preventDefault()
-      event.stopPropagation()
-      return
-    }
+    const painted = this.#brush.key(event, this.#cursor)
     const folds = event.key === 'Enter' || event.key === ' '
     const cell = walked(event.key, this.#cursor, count, columns)
-    if (!folds && cell === undefined) return
+    if (!painted && !folds && cell === undefined) return
     event.preventDefault()
     event.stopPropagation()
-    if (folds) {
-      this.#parts.header.focus()
-      this.#toggle()
-    } else {
-      this.#moveTo(cell ?? null)
-    }
+    if (painted) return
+    if (!folds) return this.#moveTo(cell ?? null)
+    this.#parts.header.focus()
+    this.#toggle()
   }
 
   /** @param {Cell | null} cell */
@@ -243,48 +210,19 @@ export class MapView {
     this.#schedule()
   }
 
+  /** What does not change with the cursor. */
   #header() {
-    const { root, title, hint, error, header, warning } = this.#parts
-    const said = [this.#missing, ...(this.#state?.plan.page.said ?? [])].filter(Boolean)
-    const inside = this.#error ? this.#words.failed : said.length ? this.#words.warning : ''
-    title.textContent = this.#words.title
-    hint.textContent = this.#hint ? this.#words[this.#hint] : this.#open ? '' : inside
-    header.title = hint.textContent
-    error.textContent = error.title = this.#error
-    const more = said.length > 1 ? ` (+${said.length - 1})` : ''
-    warning.textContent = this.#unfolded ? said.join('\n') : said.length ? said[0] + more : ''
-    warning.title = said.join('\n')
-    warning.setAttribute('aria-expanded', String(this.#unfolded))
-    root.toggleAttribute('data-empty', !this.#state)
-    root.toggleAttribute('data-aside', this.#hint === 'muted' || this.#hint === 'bypassed')
-    this.#colours()
-  }
-
-  /** What comes with the document: its colours, and what the first candidate holds. */
-  #colours() {
+    showHeader(this.#parts, this.#words, { ...this.#said, state: this.#state, open: this.#open })
     if (!this.#state) return
-    const { root, bar, shareText } = this.#parts
-    const { plan, shares } = this.#state
-    const { candidates, background, text, muted, band } = coloursNow(plan)
-    shareText.textContent = leading(this.#state, this.#words)
-    bar.style.background = stripes(shares.map(mean), candidates, band)
-    const hinted = { hint: candidates[0], 'hint-text': plan.page.palette.dark.background }
-    for (const [name, colour] of Object.entries({ background, text, muted, band, ...hinted })) {
-      root.style.setProperty(`--klora-${name}`, colour)
-    }
+    showButtons(this.#parts, this.#state, this.#words)
+    this.#brush.show(this.#state)
   }
 
   /** The two lines below the map, and the same for those who can't see it. */
   #tell() {
     if (!this.#state) return
-    const { where, when, canvas, even, mends } = this.#parts
-    const { painting = null, plan } = this.#state
-    this.#brush.show(painting, (plan.page.colours ?? []).map((pair) => pair[isDark() ? 0 : 1]))
+    const { where, when, canvas } = this.#parts
     const { lines, told } = tell(this.#state, this.#cursor, this.#words, (cell) => this.#brush.told(cell))
-    const half = this.#state.even
-    even.textContent = half ? this.#words.even(half.label, half.value) : ''
-    even.title = this.#words.evenMore
-    showMends(mends, this.#state, this.#words)
     where.textContent = where.title = lines[0]
     when.textContent = when.title = lines[1]
     canvas.setAttribute('aria-label', told)

@@ -58,7 +58,24 @@ TEXTS = (
     ": 1",
     "up: 0x10",
     "up: nan",
+    "up: inf",
+    "up: 1: 0",
+    "up: +.5e1",
+    "up: -0, mid: 10.",
+    "middle: 0, middle 1: 0.5",
+    "mid 1: 0, middle 1: 1",
+    "mid: 0, middle: 1",
+    "1: 0, 1-3: 0.5",
+    "up 1-3-5: 0",
+    "up 1 1: 0, up 11: 1",
+    "up1: 0, mlp 1: 0.5",
+    "constructor: 0, toString: 1",
+    "all: 0, other: 1, mid: 0.5",
+    "up 0-2: 0, up 0-2: 0, up 1-1: 1",
+    ", ;up: 0;\n",
 )
+# Digits of another script, and a number as programs write it.
+ONLY_BY_THE_SERVER = ("up \uff11: 0", "up 1-\uff13: 0", "up: \uff11", "up: 1_0")
 
 
 def strengths(text, names):
@@ -79,6 +96,12 @@ def test_a_text_says_the_same_as_in_the_nodes(names):
         if ":" not in text and text:
             continue
         assert told == strengths(text, names), text
+
+
+@pytest.mark.parametrize("text", ONLY_BY_THE_SERVER)
+def test_what_the_page_reads_otherwise_it_does_not_read(text):
+    assert strengths(text, UNET) is not None
+    assert NODE.evaluate([{"task": "blocks", "text": text, "places": places(UNET)}]) == [None]
 
 
 @pytest.mark.parametrize("names", NETWORKS)
@@ -123,7 +146,7 @@ def test_a_text_is_as_short_as_it_can_be(changed, text):
     assert NODE.evaluate([{"task": "write", "blocks": blocks}]) == [text]
 
 
-CURVES = ("", "0:1", "0:1, 1:0", "0.2:0.5, 0.4:-1, 0.4:2, 0.9:0", "0.5:1, 0.5:0", " 0 : 1 ; 1 : .5")
+CURVES = ("", "0:1", "0:1, 1:0", "0.2:0.5, 0.4:-1, 0.4:2, 0.9:0", "0.5:1, 0.5:0", " 0 : 1 ; 1 : .5", "0:1, 0.5:1, 0.5:0.25")
 
 
 @pytest.mark.parametrize("window", [(0, 1), (0.2, 0.7), (0.5, 0.5), (1, 1), (0, 0), (0.3, 1)])
@@ -142,7 +165,7 @@ def test_a_curve_is_what_the_nodes_take_it_for(window):
         )
 
 
-@pytest.mark.parametrize("curve", ["up", "0", "0:", "0.5:1, 0.2:0", "2:1", "0:11", "0:1:2", "-0.1:1"])
+@pytest.mark.parametrize("curve", ["up", "0", "0:", "0.5:1, 0.2:0", "2:1", "0:11", "0:1:2", "-0.1:1", "0:nan", "nan:1", "0:inf", ":1"])
 def test_what_is_no_curve_is_none(curve):
     with pytest.raises(KLoraError):
         When(curve=curve)

@@ -79,6 +79,11 @@ def over(first, last, strength=0):
         ([{"slots": [3, 3], "by": -0.1}] * 3, "up 0: 0.7"),
         ([{"slots": [3, 3], "by": 5}] * 3, "up 0: 10"),
         ([over(2, 2), {"anew": True}], ""),
+        # As many digits as a text has, and no more than there may be.
+        ([over(3, 3, 1 / 3)], "up 0: 0.3333"),
+        ([over(3, 3, 1 / 3)] * 2, ""),
+        ([over(3, 3, -12)], "up 0: -10"),
+        ([over(3, 3, 12)] * 2, ""),
     ],
 )
 def test_strokes_over_rows(given, blocks):
@@ -165,6 +170,25 @@ def test_what_rows_say_now_is_drawn_before_a_run(painting):
     assert colours == {label: own[label] for label in colours} and len(colours) == (
         3 if painting is None else 1
     )
+
+
+@pytest.mark.parametrize(
+    ("now", "is_same"),
+    [
+        ("UP 1 : 0;", True),
+        ("up 1:0", True),
+        ("up1: 0", False),
+        ("up 1: 0.0", False),
+        ("up 1: 0, mid: 1", False),
+    ],
+)
+def test_a_row_that_says_the_same_is_as_it_ran(now, is_same):
+    assert drawn(document(blocks=("up 1: 0", "")), [row(blocks=now), None])["asRan"] == is_same
+
+
+def test_blanks_between_digits_are_said():
+    of = document(blocks=("up 11: 0", ""))
+    assert not drawn(of, [row(blocks="up 1 1: 0"), None])["asRan"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import { isReadable, rowsThatRan, stroked } from '../../methods/rows.js'
  * @typedef {import('../../decision/decision.js').Row} Row
  * @typedef {import('../../decision/document.js').PlanDocument} PlanDocument
  * @typedef {import('../../view/telling.js').Painting} Painting
- * @typedef {import('../../methods/rows.js').Stroke} Stroke
+ * @typedef {import('../../decision/decision.js').Stroke} Stroke
  */
 
 export class Hand {
@@ -40,21 +40,24 @@ export class Hand {
     this.#split = false
   }
 
-  /** What the rows say now. @param {PlanDocument} plan @returns {import('../../decision/decision.js').ByHand} */
-  rows(plan) {
+  /**
+   * What decides by the rows as they are now, and what the map tells of painting them; null where nothing can be
+   * painted there.
+   * @param {PlanDocument} plan
+   * @returns {{ byHand: import('../../decision/decision.js').ByHand, painting: Painting | null }}
+   */
+  look(plan) {
     const { rootGraph } = this.#app
-    const rows = rowPlaces(this.#node, plan, rootGraph).map((place) => rowAt(place, rootGraph))
-    if (this.#meanwhile && this.#lora !== null) rows[this.#lora] = this.#meanwhile
-    return { rows, painting: this.#lora !== null && this.#lora < rows.length && !this.#why(plan) ? this.#lora : null }
-  }
-
-  /** What the map tells of it; null where nothing can be painted there. @param {PlanDocument} plan @returns {Painting | null} */
-  painting(plan) {
-    if (!canPaint(plan)) return null
+    const places = rowPlaces(this.#node, plan, rootGraph)
+    const rows = places.map((place) => rowAt(place, rootGraph))
+    if (!canPaint(plan)) return { byHand: { rows, painting: null }, painting: null }
     const loras = plan.page.labels ?? []
     const lora = this.#lora !== null && this.#lora < loras.length ? this.#lora : null
-    const row = lora === null ? null : this.rows(plan).rows[lora]
-    return { loras, lora, row, why: lora === null ? null : (this.#why(plan) ?? (this.#split ? 'split' : null)) }
+    if (lora === null) return { byHand: { rows, painting: null }, painting: { loras, lora, row: null, why: null } }
+    const why = whyNot(places[lora], rows[lora], rowsThatRan(plan)[lora])
+    rows[lora] = this.#meanwhile ?? rows[lora]
+    const painting = { loras, lora, row: rows[lora], why: why ?? (this.#split ? 'split' : null) }
+    return { byHand: { rows, painting: why ? null : lora }, painting }
   }
 
   /**
@@ -65,24 +68,25 @@ export class Hand {
     const { rootGraph } = this.#app
     const lora = this.#lora
     this.#meanwhile = null
-    if (lora === null || !stroke || this.#why(plan)) return
+    if (lora === null || !stroke) return
     const place = rowPlaces(this.#node, plan, rootGraph)[lora]
-    const before = rowAt(place, rootGraph)
-    const after = before && stroked(stroke, before, { document: plan, lora, xs })
+    const before = place ? rowAt(place, rootGraph) : null
+    if (!before || whyNot(place, before, rowsThatRan(plan)[lora])) return
+    const after = stroked(stroke, before, { document: plan, lora, xs })
     this.#split = !after
     if (!after) return
     const { start, end, blocks } = after
     if (done) setWidgets(place.node, { start, end, blocks }, this.#app)
     else this.#meanwhile = after
   }
+}
 
-  /** Why the LoRA can't be painted that is chosen. @param {PlanDocument} plan @returns {Painting['why']} */
-  #why(plan) {
-    const { rootGraph } = this.#app
-    const lora = this.#lora ?? 0
-    const place = rowPlaces(this.#node, plan, rootGraph)[lora]
-    if (!place || place.why) return place?.why ?? 'changed'
-    const row = rowAt(place, rootGraph)
-    return row && isReadable(row, rowsThatRan(plan)[lora]) ? null : 'unreadable'
-  }
+/**
+ * Why a row can't be painted, of which `ran` is what the run had.
+ * @param {import('../../graph/rows.js').Place | undefined} place @param {Row | null} row @param {Row} ran
+ * @returns {import('../../view/telling.js').Why | null}
+ */
+function whyNot(place, row, ran) {
+  if (!place || !row) return place?.why ?? 'changed'
+  return isReadable(row, ran) ? null : 'unreadable'
 }

@@ -1,23 +1,19 @@
 // The live map of one fusing node: joins the node's document, widgets and runs to what the view shows.
 
-import { columnAt, columnsFor } from '../../decision/columns.js'
-import { areOf, decidedBy, withGates } from '../../decision/gates.js'
+import { decidedBy } from '../../decision/gates.js'
 import { LastDocument } from '../../decision/last_document.js'
 import { Runs } from '../../decision/runs.js'
 import { asideBy, locatorOf } from '../../graph/graph.js'
 import { samplersOf } from '../../graph/samplers.js'
-import { labelOf, loadsFilesOf, ownSettings, readerOf, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
-import { deciderOf, fixedBy } from '../../methods/index.js'
+import { loadsFilesOf, ownSettings, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
+import { fixedBy } from '../../methods/index.js'
 import { FOLDED_HEIGHT, MapView, OPEN_HEIGHT } from '../../view/view.js'
-import { passGestures } from '../gestures.js'
-import { takePlace } from '../place.js'
+import { mount, takePlace } from '../place.js'
 import { Hand } from './hand.js'
 import { NodeHeight } from './height.js'
-import { hintOf } from './hint.js'
+import { askedOf, modeOf, shownOf } from './shown.js'
 
 const WIDGET = 'klora_map'
-const PROGRESS = 'progress'
-const HALF = 0.5
 
 /**
  * @typedef {import('../../decision/document.js').PlanDocument} PlanDocument
@@ -47,7 +43,7 @@ export class LiveMap {
   #hand
   /** @type {Columns | null} */
   #columns = null
-  /** What the gates of the last run were, and of which decisions. @type {{ gates: Gates, of: string | null } | null} */
+  /** @type {import('./shown.js').Gated | null} */
   #gates = null
   #seen = ''
   #frame = 0
@@ -146,7 +142,8 @@ export class LiveMap {
   /** A sampler run of this node's model begins. @param {Run} run */
   running(run) {
     this.#view.miss('')
-    this.#runs.add(run, this.#mode(), samplersOf(this.#node, this.#app.rootGraph).shape)
+    const { rootGraph } = this.#app
+    this.#runs.add(run, modeOf(this.#node, rootGraph, this.#last.plan), samplersOf(this.#node, rootGraph).shape)
     this.update()
   }
 
@@ -172,7 +169,7 @@ export class LiveMap {
 
   /** That sampler is at `step` (from 0) of `steps`. @param {number} step @param {number} steps */
   sampling(step, steps) {
-    this.#view.mark(this.#columnOf(step, steps))
+    this.#view.mark(this.#runs.columnOf(this.#columns, step, steps))
   }
 
   sampled() {
@@ -221,25 +218,14 @@ export class LiveMap {
       }
     })
     this.#end = new AbortController()
-    passGestures(view.element, this.#app, this.#end.signal)
-    // A node that was removed and put back still has the widget of its first life.
-    const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === WIDGET)
-    if (old) node.removeWidget(old)
-    const height = () => (view.open ? OPEN_HEIGHT : FOLDED_HEIGHT)
-    const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
-      serialize: false,
-      hideOnZoom: false,
-      getValue: () => '',
-      setValue: () => {},
-      getMinHeight: () => height() + 2 * widget.margin,
-      getMaxHeight: () => (view.open ? undefined : height() + 2 * widget.margin)
+    mount(node, WIDGET, view.element, {
+      app: this.#app,
+      label: this.#words.title,
+      signal: this.#end.signal,
+      least: () => (view.open ? OPEN_HEIGHT : FOLDED_HEIGHT),
+      most: () => (view.open ? undefined : FOLDED_HEIGHT)
     })
-    Object.assign(widget, { serialize: false, label: this.#words.title })
     return view
-  }
-
-  #mode() {
-    return String(readerOf(this.#node, this.#app.rootGraph)(PROGRESS, this.#last.plan?.progress.mode))
   }
 
   #show() {
@@ -250,44 +236,16 @@ export class LiveMap {
     this.#height.keep()
     watchWidgets(node, this.#watched, () => this.update())
     this.#own = ownSettings(node)
-    const { plan } = this.#last
-    const decider = plan && deciderOf(plan)
-    if (!plan || !decider) {
-      this.#view.wait(asideBy(node, rootGraph) ?? (this.#last.gone ? 'gone' : null))
+    const { plan, setTo, gone } = this.#last
+    const asked = plan && askedOf(node, plan, { rootGraph, runs: this.#runs, hand: this.#hand, setTo })
+    if (!plan || !asked) {
+      this.#view.wait(asideBy(node, rootGraph) ?? (gone ? 'gone' : null))
       return
     }
-    const read = readerOf(node, rootGraph)
-    const settings = decider.settings(read, plan, decider.byRows ? this.#hand.rows(plan) : undefined)
-    const painting = decider.byRows ? this.#hand.painting(plan) : null
-    const mode = this.#mode()
-    const sampler = samplersOf(node, rootGraph)
-    const run = this.#runs.shown(mode, sampler.shape)
-    const asked = columnsFor({ mode, run, sampler, resolution: plan.page.steps })
-    const hint = hintOf(node, rootGraph, { plan, decider, settings, mode, setTo: this.#last.setTo })
-    const seen = JSON.stringify([settings, painting, asked.kind, [...asked.xs], asked.run, hint])
-    if (seen === this.#seen) return
-    this.#seen = seen
-    const decided = decider.decide(plan, settings, asked)
-    const { gates, of } = this.#gates ?? {}
-    const isOf = gates && areOf(gates, plan) && (of ?? decidedBy(plan)) === decidedBy(plan)
-    const decision = isOf ? withGates(decided, gates, plan, asked) : decided
-    this.#columns = decision.columns
-    const value = decider.even?.(plan, settings, decision.columns, HALF) ?? null
-    const dial = decider.dial ?? ''
-    const even = value === null ? null : { dial, label: labelOf(node, dial), value }
-    const mends = decider.mends?.(plan, settings, decision.columns).map((mend) => ({ ...mend, label: labelOf(node, mend.dial) }))
-    this.#view.show({ plan: decision.document ?? plan, decision, hint, even, mends, painting })
-  }
-
-  /**
-   * The column of a step that runs: the step's own, or the one that holds its x.
-   * @param {number} step @param {number} steps
-   */
-  #columnOf(step, steps) {
-    if (!this.#columns) return null
-    const place = this.#runs.placeOf(step, steps)
-    if (this.#columns.kind === 'progress') return place && columnAt(this.#columns, place.x)
-    if (this.#columns.run) return place && place.column
-    return steps === this.#columns.count ? step : null
+    if (asked.seen === this.#seen) return
+    this.#seen = asked.seen
+    const shown = shownOf(node, plan, asked, this.#gates)
+    this.#columns = shown.decision.columns
+    this.#view.show(shown)
   }
 }

@@ -76,6 +76,10 @@ def map_(opened):
     settle(opened)
     look_at_fuse(opened)
     settle(opened)
+    # The map of the same LoRAs goes on with the one that was painted before.
+    for chosen in opened.locator(".klora-brushes button[aria-pressed='true']").all():
+        chosen.click()
+        frames(opened)
     opened.evaluate(CHANGED)
     opened.groups = opened.evaluate("klora.slots.map(({ group }) => group)")
     return opened
