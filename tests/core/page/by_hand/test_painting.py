@@ -146,7 +146,19 @@ def test_a_text_is_as_short_as_it_can_be(changed, text):
     assert NODE.evaluate([{"task": "write", "blocks": blocks}]) == [text]
 
 
-CURVES = ("", "0:1", "0:1, 1:0", "0.2:0.5, 0.4:-1, 0.4:2, 0.9:0", "0.5:1, 0.5:0", " 0 : 1 ; 1 : .5", "0:1, 0.5:1, 0.5:0.25")
+CURVES = (
+    "",
+    "0:1",
+    "0:1, 1:0",
+    "0.2:0.5, 0.4:-1, 0.4:2, 0.9:0",
+    "0.5:1, 0.5:0",
+    " 0 : 1 ; 1 : .5",
+    "0:1, 0.5:1, 0.5:0.25",
+)
+NO_CURVES = (
+    *("up", "0", "0:", ":1", "0:1:2", "0.5:1, 0.2:0"),
+    *("2:1", "-0.1:1", "0:11", "0:nan", "nan:1", "0:inf"),
+)
 
 
 @pytest.mark.parametrize("window", [(0, 1), (0.2, 0.7), (0.5, 0.5), (1, 1), (0, 0), (0.3, 1)])
@@ -165,7 +177,7 @@ def test_a_curve_is_what_the_nodes_take_it_for(window):
         )
 
 
-@pytest.mark.parametrize("curve", ["up", "0", "0:", "0.5:1, 0.2:0", "2:1", "0:11", "0:1:2", "-0.1:1", "0:nan", "nan:1", "0:inf", ":1"])
+@pytest.mark.parametrize("curve", NO_CURVES)
 def test_what_is_no_curve_is_none(curve):
     with pytest.raises(KLoraError):
         When(curve=curve)

@@ -7,8 +7,10 @@ import { loadsFilesOf, settingsText } from '../../graph/widgets.js'
  * What the map says of itself, null where it holds. `setTo`: what the run was set to, null where that is not known.
  * @param {any} node @param {any} rootGraph
  * @param {{
- *   plan: import('../../decision/document.js').PlanDocument, decider: any, settings: any, mode: string, setTo: string | null
+ *   plan: import('../../decision/document.js').PlanDocument, decider: import('../../decision/decision.js').Decider,
+ *   settings: any, mode: string, setTo: string | null
  * }} shown
+ * @returns {import('../../view/telling.js').Hint | null}
  */
 export function hintOf(node, rootGraph, { plan, decider, settings, mode, setTo }) {
   const aside = asideBy(node, rootGraph)
