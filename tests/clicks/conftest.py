@@ -10,11 +10,11 @@ import pytest
 from tests.support.browser import live_page
 from tools import tiny
 from tools.host import front_end
-from tools.host.find import require_host
+from tools.host.find import REPO, require_host
 from tools.host.lane import missing
 from tools.serving import serving
 from tools.tiny import loras
-from tools.workflows.families import SDXL
+from tools.workflows.families import SDXL, TOY
 from tools.workflows.on_tiny import TINY_FILES
 from tools.workflows.shipped import SHIPPED, path_of
 
@@ -60,6 +60,8 @@ def lay_out(models: Path) -> None:
         if path.parent.name == "loras":
             link(models / "loras" / path.name, path)
     loras.write_lightning(models / "loras")
+    for file in TOY.files:
+        link(models / file.folder / file.name, REPO / "world" / "weights" / file.name)
     for name in SHIPPED:
         for node in json.loads(path_of(name).read_text(encoding="utf-8"))["nodes"]:
             for file in node["properties"].get("models", ()):

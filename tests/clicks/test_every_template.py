@@ -34,7 +34,14 @@ def family_of(opened: Any) -> str:
         "app.rootGraph.nodes.flatMap((node) => node.widgets ?? [])"
         ".filter(({ name }) => ['ckpt_name', 'unet_name'].includes(name)).map(({ value }) => value)"
     )
-    known = {"v1-5": "sd15", "sd_xl": "sdxl", "flux": "flux", "z_image": "zimage", "wan": "wan"}
+    known = {
+        "small": "toy",
+        "v1-5": "sd15",
+        "sd_xl": "sdxl",
+        "flux": "flux",
+        "z_image": "zimage",
+        "wan": "wan",
+    }
     return next(family for start, family in known.items() if files[0].startswith(start))
 
 
