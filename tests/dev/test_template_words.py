@@ -1,4 +1,4 @@
-"""What the page's code knows of the shipped templates: their ids, titles and notes; a folded map."""
+"""What the page's code knows of the shipped templates: their ids, titles and notes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from tools.host.find import REPO
-from tools.workflows.editor.layout import MAP_HEIGHT
 from tools.workflows.shipped import SHIPPED, path_of
 
 WORDS = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
@@ -48,9 +47,3 @@ def test_the_page_knows_every_template_by_its_id() -> None:
     (start,) = re.findall(r"OURS = /\^([0-9a-f-]+)/", code)
     for name in SHIPPED:
         assert json.loads(path_of(name).read_text(encoding="utf-8"))["id"].startswith(start), name
-
-
-def test_a_template_folds_a_map_as_the_page_does() -> None:
-    code = (REPO / "web" / "js" / "view" / "view.js").read_text(encoding="utf-8")
-    heights = dict(re.findall(r"const (FOLDED|OPEN)_HEIGHT = (\d+)", code))
-    assert int(heights["OPEN"]) - int(heights["FOLDED"]) == MAP_HEIGHT

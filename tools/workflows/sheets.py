@@ -49,18 +49,13 @@ another.
 """
 
 
-METHODS: dict[str, dict[str, Any]] = {
-    "K-LoRA": {"method": "K-LoRA"},
-    "LoRA Switch": {"method": "LoRA Switch", "method.turn.tau": 2},
-    "LoRA Composite": {"method": "LoRA Composite"},
-    "CMLoRA": {"method": "CMLoRA"},
-}
+METHODS = ("K-LoRA", "LoRA Switch", "LoRA Composite", "CMLoRA")
 MERGES = ("Linear", "NP-LoRA", "TIES", "KnOTS")
 
 _METHODS_NOTE = f"""# Every method on your two LoRAs
 
-Above, methods that choose over time (*Compose LoRAs*); below, LoRAs merged once (*Merge LoRAs*), *Linear* \
-being the plain sum. All but the first are in *Details*.
+First row: methods that choose over time, all of *K-LoRA Sweep*. Second row: LoRAs merged once (*Merge \
+LoRAs*, in *Details*), *Linear* being the plain sum.
 
 {_FIRST}
 
@@ -69,22 +64,19 @@ being the plain sum. All but the first are in *Details*.
 
 
 def methods(host: HostNodes) -> Json:
-    """Four methods that choose over time and four merges on one seed."""
+    """Four methods that choose over time, by one node, and four merges on one seed."""
     canvas = Canvas(host)
     start = _start(canvas, _METHODS_NOTE)
-    start[3:3] = [
+    start += [
         parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
         parts.member(canvas, "set2", "pair.style", "style", "set1", collapsed=True),
     ]
-    composed = [
-        parts.compose(canvas, "set2", widgets, name=f"fuse{at}", title=label if at else "")
-        for at, (label, widgets) in enumerate(METHODS.items())
-    ]
-    merged = [_merged(canvas, at, label) for at, label in enumerate(MERGES)]
-    ways = {label: f"fuse{at}.model" for at, label in enumerate(METHODS)}
-    ways |= {label: f"merged{at}.model" for at, label in enumerate(MERGES)}
-    own = [[], *([node] for node in composed[1:]), *merged]
-    return _sheet(canvas, start, composed[0], ways, own, 4, "k-lora-methods", "3e70")
+    sweep = _swept(canvas, {"over": "method", "over.methods": ", ".join(METHODS)})
+    own = [node for at, label in enumerate(MERGES) for node in _merged(canvas, at, label)]
+    models = ["sweep.models", *(f"merged{at}.model" for at in range(len(MERGES)))]
+    own.insert(0, _list(canvas, "models", "Models", models))
+    labels = _labels(canvas, MERGES, "sweep.labels")
+    return _sheet(canvas, start, sweep, own, labels, 4, "k-lora-methods", "3e70")
 
 
 def _merged(canvas: Canvas, at: int, label: str) -> list[Json]:
@@ -101,38 +93,23 @@ def compare(host: HostNodes) -> Json:
     canvas = Canvas(host)
     start = _start(canvas, _COMPARE_NOTE)
     own = [
-        [],
-        [_added(canvas, "subject", "pair.subject", "model.MODEL", "Subject")],
-        [_added(canvas, "style", "pair.style", "model.MODEL", "Style")],
-        [
-            _added(canvas, "half", "pair.subject", "model.MODEL", "Subject"),
-            _added(canvas, "sum", "pair.style", "half.model", "+ style"),
-        ],
-        [],
+        _added(canvas, "subject", "pair.subject", "model.MODEL", "Subject"),
+        _added(canvas, "style", "pair.style", "model.MODEL", "Style"),
+        _added(canvas, "half", "pair.subject", "model.MODEL", "Subject"),
+        _added(canvas, "sum", "pair.style", "half.model", "+ style"),
     ]
     fuse = parts.fuse(canvas)
-    ways = {
-        "no LoRA": "model.MODEL",
-        "subject only": "subject.model",
-        "style only": "style.model",
-        "plain sum": "sum.model",
-        "K-LoRA": "fuse.model",
-    }
-    return _sheet(canvas, start, fuse, ways, own, 3, "k-lora-compare", "c035", "fuse.clip")
+    models = ["model.MODEL", "subject.model", "style.model", "sum.model", "fuse.model"]
+    own.insert(0, _list(canvas, "models", "Models", models))
+    labels = _labels(canvas, ("no LoRA", "subject only", "style only", "plain sum", "K-LoRA"))
+    return _sheet(canvas, start, fuse, own, labels, 3, "k-lora-compare", "c035", "fuse.clip")
 
 
 def balance_sweep(host: HostNodes) -> Json:
     """K-LoRA at five values of balance on one seed, by one node."""
     canvas = Canvas(host)
-    start = [
-        parts.note(canvas, _SWEEP_NOTE),
-        parts.loader(canvas, SD15.loaders[0]),
-        parts.pair(canvas, SD15),
-    ]
-    sweep = canvas.node(
-        "sweep", "KLoRASweep", (320, 280), model="model.MODEL", clip="model.CLIP",
-        subject="pair.subject", style="pair.style",
-    )  # fmt: skip
+    start = _start(canvas, _SWEEP_NOTE)
+    sweep = _swept(canvas, {})
     report = canvas.node(
         "report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="sweep.report"
     )
@@ -141,19 +118,7 @@ def balance_sweep(host: HostNodes) -> Json:
         parts.avoid(canvas, SD15.negative, "sweep.clips"),
         parts.empty(canvas, SD15.latent, SD15.size),
     ]
-    steps = parts.number(canvas, "steps", SD15.sampling.steps, "Steps")
-    made = [parts.sampler(canvas, SD15.sampling, model="sweep.models"), parts.decode(canvas)]
-    text = {"font_size": 7.0, "align": "center"}
-    label = canvas.node(
-        "label", "TextOverlay", (300, 240), text, title="Label", collapsed=True,
-        images="decode.IMAGE", text="sweep.labels",
-    )  # fmt: skip
-    size = {"columns": 3, "cell_width": SD15.size, "cell_height": SD15.size, "padding": _SPACING}
-    grid = canvas.node(
-        "grid", "ImageGrid", (300, 150), size, title="Sheet of all", collapsed=True, images="label.images"
-    )
-    image = [steps, *made, label, grid]
-    image.append(parts.saved(canvas, "k-lora-balance", "grid.images", "Sheet"))
+    image = _image(canvas, "sweep.models", "sweep.labels", 3, "k-lora-balance")
     start.append(parts.model_files(canvas, SD15.files))
     lay_out(
         canvas,
@@ -166,13 +131,8 @@ def balance_sweep(host: HostNodes) -> Json:
 
 
 def _start(canvas: Canvas, text: str) -> list[Json]:
-    """The note, the checkpoint, the two LoRAs, the size."""
-    return [
-        parts.note(canvas, text),
-        parts.loader(canvas, SD15.loaders[0]),
-        parts.pair(canvas, SD15),
-        parts.closed(parts.empty(canvas, SD15.latent, SD15.size)),
-    ]
+    """The note, the checkpoint, the two LoRAs."""
+    return [parts.note(canvas, text), parts.loader(canvas, SD15.loaders[0]), parts.pair(canvas, SD15)]
 
 
 def _added(canvas: Canvas, name: str, lora: str, model: str, title: str) -> Json:
@@ -182,77 +142,76 @@ def _added(canvas: Canvas, name: str, lora: str, model: str, title: str) -> Json
     )
 
 
+def _swept(canvas: Canvas, widgets: Mapping[str, Any]) -> Json:
+    """All models of one node, in a list."""
+    return canvas.node(
+        "sweep", "KLoRASweep", (320, 280), widgets, model="model.MODEL", clip="model.CLIP",
+        subject="pair.subject", style="pair.style",
+    )  # fmt: skip
+
+
+def _labels(canvas: Canvas, labels: Sequence[str], *first: str) -> list[Json]:
+    """A text for each model that no node labels, and all in one list, those that ``first`` gives before."""
+    texts = [
+        canvas.node(
+            f"text{at}", "PrimitiveString", (300, 58), {"value": label}, title="Label", collapsed=True
+        )
+        for at, label in enumerate(labels)
+    ]
+    sources = [*first, *(f"text{at}.STRING" for at in range(len(texts)))]
+    return [*texts, _list(canvas, "labels", "Labels", sources)]
+
+
+def _list(canvas: Canvas, name: str, title: str, sources: Sequence[str]) -> Json:
+    """What `sources` give, in one list: what is behind it works for each."""
+    wires = {f"inputs.input{at}": source for at, source in enumerate(sources)}
+    return canvas.node(name, "CreateList", (300, 150), title=title, collapsed=True, **wires)
+
+
+def _image(canvas: Canvas, models: str, labels: str, across: int, prefix: str) -> list[Json]:
+    """One sampler for a list of models, and the sheet of its images."""
+    text = {"font_size": 7.0, "align": "center"}
+    size = {"columns": across, "cell_width": SD15.size, "cell_height": SD15.size, "padding": _SPACING}
+    return [
+        parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
+        parts.sampler(canvas, SD15.sampling, model=models),
+        parts.decode(canvas),
+        canvas.node(
+            "label", "TextOverlay", (300, 240), text, title="Label", collapsed=True,
+            images="decode.IMAGE", text=labels,
+        ),
+        canvas.node(
+            "grid", "ImageGrid", (300, 150), size, title="Sheet of all", collapsed=True, images="label.images"
+        ),
+        parts.saved(canvas, prefix, "grid.images", "Sheet"),
+    ]  # fmt: skip
+
+
 def _sheet(
     canvas: Canvas,
     start: list[Json],
     fuse: Json,
-    ways: Mapping[str, str],
-    own: Sequence[list[Json]],
+    own: list[Json],
+    labels: list[Json],
     across: int,
     prefix: str,
     last: str,
-    clip: str = "fuse0.clip",
+    clip: str = "sweep.clips",
 ) -> Json:
-    """One way open, the sheet of all; collapsed, for each way its own and join, then what samples."""
+    """The sheet of the models in the list `models`, the first of `own`, which, collapsed, makes them."""
     shared = [
         parts.prompt(canvas, SD15.prompt, clip, 102),
         parts.closed(parts.avoid(canvas, SD15.negative, clip)),
-        parts.closed(parts.number(canvas, "seed", parts.SEED, "Seed")),
-        parts.number(canvas, "steps", SD15.sampling.steps, "Steps"),
+        parts.closed(parts.empty(canvas, SD15.latent, SD15.size)),
     ]
-    rows = [_row(canvas, at, label, model) for at, (label, model) in enumerate(ways.items())]
-    joined, joins = _joined(canvas, len(ways), across)
-    table: list[list[Json | None]] = []
-    for nodes, join, row in zip(own, joins, rows, strict=True):
-        if before := [*nodes, *filter(None, [join])]:
-            table.append([*before, *[None] * (len(row) - len(before))])
-        table.append(row)
-    save = parts.saved(canvas, prefix, joined, "Sheet")
+    image = _image(canvas, "models.list", "labels.list", across, prefix)
     start.append(parts.model_files(canvas, SD15.files))
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
-        [[Box("2 · Fuse", parts.GREEN, 320, [fuse])]],
-        [
-            [Box("3 · The same for all", parts.PURPLE, 280, shared), Box("Sheet", parts.GOLD, 378, [save])],
-            [Box("Details: two rows for each image", parts.GREY, 702, table=table)],
-        ],
+        # Below each other: wires from one to the other would cross the columns as a fan.
+        [[Box("2 · Fuse", parts.GREEN, 320, [fuse])], [Box("Details", parts.GREY, 320, own)]],
+        [[Box("3 · Prompt", parts.PURPLE, 280, shared)], [Box("Labels", parts.GREY, 280, labels)]],
+        [[Box("4 · Sheet", parts.GOLD, 360, image)]],
     )
     return canvas.saved(f"0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d{last}")
-
-
-def _row(canvas: Canvas, at: int, label: str, model: str) -> list[Json | None]:
-    """Sampler, decoder and label of one way."""
-    text = {"text": label, "font_size": 7.0, "align": "center"}
-    return [
-        parts.sampler(
-            canvas, SD15.sampling, name=f"sampler{at}", title="Sample", model=model, seed="seed.INT"
-        ),
-        parts.decode(canvas, name=f"decode{at}", latent=f"sampler{at}"),
-        canvas.node(
-            f"label{at}", "TextOverlay", (300, 240), text, title="Label", collapsed=True,
-            images=f"decode{at}.IMAGE",
-        ),
-    ]  # fmt: skip
-
-
-def _joined(canvas: Canvas, count: int, across: int) -> tuple[str, list[Json | None]]:
-    """The labelled images in two rows: where the sheet comes out, and what joins, one for each image."""
-    joins: list[Json | None] = [None] * count
-    ends = []
-    for first in range(0, count, across):
-        joined = f"label{first}.images"
-        for at in range(first + 1, min(first + across, count)):
-            joins[at] = _join(canvas, f"join{at}", "Join", joined, f"label{at}.images", "right")
-            joined = f"join{at}.IMAGE"
-        ends.append(joined)
-    joins[across] = _join(canvas, "rows", "Rows", ends[0], ends[1], "down")
-    return "rows.IMAGE", joins
-
-
-def _join(canvas: Canvas, name: str, title: str, first: str, second: str, direction: str) -> Json:
-    # Not matched in size: a row of two would be made as wide as a row of three.
-    widgets = {"direction": direction, "match_image_size": False, "spacing_width": _SPACING}
-    return canvas.node(
-        name, "ImageStitch", (300, 150), widgets, title=title, collapsed=True, image1=first, image2=second
-    )

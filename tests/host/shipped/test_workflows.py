@@ -15,8 +15,6 @@ from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 SHEETS = {"k-lora-compare": (3, 2), "k-lora-balance-sweep": (3, 2), "k-lora-methods": (4, 4)}
 """How many images are in the upper and in the lower row."""
-GRIDS = {"k-lora-balance-sweep"}
-"""Those whose lower row begins at the left; else it is in the middle."""
 OWN = ("wan", "train", "by-prompt", "pick")
 """Those of what has tests of its own."""
 FILES = ("lora_name", "subject_lora", "style_lora")
@@ -61,8 +59,8 @@ def test_sheet_joins_images_that_differ(served, name, rows):
     assert sheet.size == (rows[0] * pitch - SPACING, 2 * pitch - SPACING)
     cells = []
     for row, count in enumerate(rows):
-        left, top = 0 if name in GRIDS else (rows[0] - count) * pitch // 2, row * pitch
-        for x in range(left, left + count * pitch, pitch):
+        top = row * pitch
+        for x in range(0, count * pitch, pitch):
             # Below the labels, which differ anyway.
             cells.append(np.asarray(sheet.crop((x, top + 16, x + SIDE, top + SIDE)), np.float32))
     for i, cell in enumerate(cells):

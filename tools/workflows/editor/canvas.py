@@ -12,6 +12,7 @@ Json = dict[str, Any]
 
 TITLE_BAR = 30
 GAP = 24
+_ANY = "COMFY_MATCHTYPE_V3"
 GROUP_HEAD = 52
 GROUP_PAD = 20
 
@@ -97,6 +98,10 @@ class Canvas:
         place = next(i for i, item in enumerate(target["inputs"]) if item["name"] == input_name)
         link_id = len(self.links) + 1
         type_ = origin["outputs"][slot]["type"]
+        for socket in (*target["inputs"], *target["outputs"]):
+            # What takes anything is of the kind that is wired to it, and so is what it gives.
+            if socket["type"] == _ANY:
+                socket["type"] = type_
         origin["outputs"][slot]["links"].append(link_id)
         target["inputs"][place]["link"] = link_id
         self.links.append([link_id, origin["id"], slot, target["id"], place, type_])

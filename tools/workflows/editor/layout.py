@@ -15,30 +15,22 @@ WIDE, HIGH = 1410, 890
 """A template's nodes at most, title bars included."""
 FILL = 0
 """The height of a node that takes what its column leaves."""
-MAP_HEIGHT = 270
-"""What K-LoRA Fuse loses when its map is folded, as in web/js/view/view.js."""
 _GAP, _HEAD, _PAD, _BETWEEN = 12, 42, 14, 16
-_LEAST, _TIGHT, _MISSING = 60, 6, 22
-_ROW = TITLE_BAR + 1
-_COLLAPSED = 225
-"""The width of a collapsed node in Nodes 2.0, whatever its title."""
+_LEAST, _MISSING = 72, 22
 
 
 @dataclass(frozen=True)
 class Box:
-    """Nodes below each other in a titled group; or, as a table, rows of collapsed ones."""
+    """Nodes below each other in a titled group."""
 
     title: str
     colour: str
     width: int
-    nodes: Sequence[Json] = ()
-    table: Sequence[Sequence[Json | None]] = ()
+    nodes: Sequence[Json]
 
     @property
     def least(self) -> int:
         """Its height where nodes that fill are as low as may be."""
-        if self.table:
-            return len(self.table) * _ROW
         return sum(TITLE_BAR + (_body(node) or _LEAST * _fills(node)) + _GAP for node in self.nodes) - _GAP
 
     @property
@@ -81,11 +73,11 @@ def _column(canvas: Canvas, left: int, shelves: Column) -> int:
 
 
 def _place(canvas: Canvas, box: Box, left: int, top: int, height: int) -> None:
-    for node in filter(_collapsed, [*box.nodes, *(node for row in box.table for node in row if node)]):
+    for node in filter(_collapsed, box.nodes):
         # Nodes 2.0 opens a template so that a collapsed node has room for the size that is saved; unfolded,
         # it takes what it needs.
         node["size"][1] = 0
-    bottom = _rows(box.table, left, top) if box.table else _stack(box, left, top, height)
+    bottom = _stack(box, left, top, height)
     bounding = [left - _PAD, top - _HEAD, box.width + 2 * _PAD, bottom - top + _HEAD + _PAD]
     group = {"id": len(canvas.groups) + 1, "title": box.title, "bounding": bounding, "color": box.colour}
     canvas.groups.append({**group, "font_size": 24, "flags": {}})
@@ -102,19 +94,6 @@ def _stack(box: Box, left: int, top: int, height: int) -> int:
     return top - _GAP
 
 
-def _rows(rows: Sequence[Sequence[Json | None]], left: int, top: int) -> int:
-    """Collapsed nodes, each place as wide as its widest; returns the lower edge."""
-    widths = [max(_bar(node) for node in place if node) for place in zip(*rows, strict=True)]
-    for row in rows:
-        x = left
-        for node, width in zip(row, widths, strict=True):
-            if node:
-                node["pos"] = [x, top + TITLE_BAR]
-            x += width + _TIGHT
-        top += _ROW
-    return top
-
-
 def _collapsed(node: Json) -> bool:
     return bool(node["flags"].get("collapsed"))
 
@@ -128,8 +107,3 @@ def _body(node: Json) -> int:
 
 def _fills(node: Json) -> bool:
     return not _collapsed(node) and node["size"][1] == FILL
-
-
-def _bar(node: Json) -> int:
-    """The width of a collapsed node: in the classic renderer two squares more than the title's text."""
-    return max(_COLLAPSED, 2 * TITLE_BAR + round(7.5 * len(node["title"])))
