@@ -16,8 +16,6 @@ from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
 
 WORKFLOWS = tuple(SHIPPED)
 TITLE_BAR = 30
-_TOUCHING = "refiner", "many-styles", "lora-stack", "by-hand", "by-prompt", "pick"
-TOUCHING = {f"k-lora-{name}" for name in _TOUCHING}
 NODES = """app.rootGraph.nodes.map((node) => ({
   id: node.id,
   type: node.type,
@@ -107,8 +105,6 @@ def test_every_choice_but_the_users_files_exists(opened, name):
 
 
 def test_nothing_overlaps_and_everything_fits(opened, name):
-    if opened.renderer == "vue" and name in TOUCHING:
-        pytest.xfail("nodes touch in Nodes 2.0: the rows that came since are not laid out yet")
     for node in check_layout(opened):
         if node["collapsed"]:
             continue

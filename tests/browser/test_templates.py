@@ -47,7 +47,7 @@ def test_every_template_opens_readable(window, size):
             # White text on black, and light text on the node's green.
             for box in (look["note"], look["fuse"]):
                 left, top, right, bottom = (round(edge) for edge in box)
-                assert written(pixels[max(top, 0) : bottom, max(left, 0) : right]) > 0.008, (name, box)
+                assert written(pixels[max(top, 0) : bottom, max(left, 0) : right]) > 0.01, (name, box)
 
 
 def written(pixels: np.ndarray) -> float:

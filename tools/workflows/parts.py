@@ -111,7 +111,7 @@ def member(
     """A LoRA Set of the one `before` it and one LoRA more; `by_hand` says when and where that one works."""
     wires = {"lora": source} | ({"set": f"{before}.set"} if before else {})
     widgets, title = {"role": role, "strength": strength, **(by_hand or {})}, f"LoRA Set: {role}"
-    return canvas.node(name, "KLoRASet", (300, 308), widgets, title=title, collapsed=collapsed, **wires)
+    return canvas.node(name, "KLoRASet", (300, 334), widgets, title=title, collapsed=collapsed, **wires)
 
 
 def compose(

@@ -107,7 +107,7 @@ def by_prompt(host: HostNodes) -> Json:
     text = canvas.node("text", "PrimitiveStringMultiline", (300, 160), {"value": SD15.prompt}, title="Prompt")
     pick = [
         canvas.node(
-            "pick", "KLoRAPickLoras", (300, 320), {"prompt": ""}, title="Pick",
+            "pick", "KLoRAPickLoras", (300, 334), {"prompt": ""}, title="Pick",
             model="model.MODEL", clip="model.CLIP", prompt="text.STRING",
         ),
         canvas.node("why", "PreviewAny", (300, FILL), title="What was picked", source="pick.report"),

@@ -162,7 +162,7 @@ def pick(host: HostNodes) -> Json:
     ]
     how = family.sampling
     node = canvas.node(
-        "train", "KLoRAPickAndLearn", (700, FILL),
+        "train", "KLoRAPickAndLearn", (600, FILL),
         {
             "prompt": family.prompt, "negative": family.negative, "width": family.size,
             "height": family.size, "cfg": how.cfg, "sampler": how.sampler, "scheduler": how.scheduler,
@@ -175,16 +175,18 @@ def pick(host: HostNodes) -> Json:
             "lora", "SaveLoRA", (300, 100), {"prefix": "loras/k-lora-picked", "steps": 200},
             title="Save the LoRA", collapsed=True, lora="train.lora",
         ),
-        canvas.node("report", "PreviewAny", (300, FILL), title="Report", source="train.report"),
+        canvas.node(
+            "report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="train.report"
+        ),
     ]  # fmt: skip
     image = _image(canvas, family.prompt, "k-lora-picked", family, with_steps=False)
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
-        [[Box("2 · Pick and learn", parts.GREEN, 700, [node])]],
+        [[Box("2 · Pick and learn", parts.GREEN, 600, [node])]],
         [
-            [Box("What was learned", parts.GREY, 300, kept)],
-            [Box("3 · Prompt and image", parts.GOLD, 300, image)],
+            [Box("What was learned", parts.GREY, 360, kept)],
+            [Box("3 · Prompt and image", parts.GOLD, 360, image)],
         ],
     )
     return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a12")
@@ -209,7 +211,7 @@ def _image(
 ) -> list[Json]:
     """A picture by the model that has what was learned; its steps by a number of its own, where none is."""
     words = [
-        parts.prompt(canvas, text, family.clip, height=90),
+        parts.prompt(canvas, text, family.clip, height=102),
         parts.closed(parts.avoid(canvas, family.negative, family.clip)),
     ]
     if with_steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import notes, parts
 from .editor.canvas import Canvas, Json
 from .editor.host_nodes import HostNodes
-from .editor.layout import FILL, MAP_HEIGHT, Box, lay_out
+from .editor.layout import FILL, Box, lay_out
 from .families import HUGGING_FACE, OPEN_RAIL_PP, SDXL, WAN, Sampling, checkpoint
 
 _REFINER = checkpoint(
@@ -52,7 +52,7 @@ _TWO_PAIRS = "a subject and a style for each model, where your LoRAs come as a h
 def refiner(host: HostNodes) -> Json:
     """SDXL base with the two LoRAs, and the refiner for the last steps."""
     canvas, sampling = Canvas(host), SDXL.sampling
-    start = [parts.note(canvas, _REFINER_NOTE), parts.loader(canvas, SDXL.loaders[0])]
+    start = [parts.note(canvas, _REFINER_NOTE), parts.closed(parts.loader(canvas, SDXL.loaders[0]))]
     start += [parts.loader(canvas, _REFINER), parts.pair(canvas, SDXL)]
     fuse = parts.fuse(canvas)
     words = [
@@ -103,13 +103,12 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
     canvas, sampling = Canvas(host), WAN.sampling
     read_me = parts.note(canvas, note)
     *models, words, vae = (parts.loader(canvas, loader) for loader in WAN.loaders)
-    one = pairs[0] == pairs[1]
-    which = ("",) if one else _WHICH
+    which = ("",) if pairs[0] == pairs[1] else _WHICH
     loras = [
         parts.pair(canvas, WAN, noise, name) for noise, name in zip(which, dict.fromkeys(pairs), strict=True)
     ]
-    high = _fused(canvas, "high", "model.MODEL", pairs[0], "High noise")
-    low = _fused(canvas, "low", "low.MODEL", pairs[1], "Low noise")
+    high, high_shift = _fused(canvas, "high", "model.MODEL", pairs[0], "High noise")
+    low, low_shift = _fused(canvas, "low", "low.MODEL", pairs[1], "Low noise")
     size = {"width": WAN.size, "height": WAN.size, "length": 81, "batch_size": 1}
     image = [
         parts.prompt(canvas, WAN.prompt, "clip.CLIP", 102),
@@ -121,7 +120,9 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
     ]  # fmt: skip
     numbers = [parts.closed(each) for each in _numbers(canvas, sampling, "Low noise from", _TO_LOW)]
     samplers = _samplers(canvas, sampling, "highshift.MODEL", "lowshift.MODEL", "Sample, high", "Sample, low")
-    image += [*numbers, parts.decode(canvas, WAN.vae, latent="second")]
+    # Beside what they sample: wires to them from the right would cross both Fuse nodes.
+    image += [*numbers, high_shift, low_shift, *samplers]
+    image.append(parts.decode(canvas, WAN.vae, latent="second"))
     image.append(
         canvas.node(
             "video", "CreateVideo", (280, 102), {"fps": 16.0}, title="16 frames a second",
@@ -134,17 +135,12 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
             title="Fused video", video="video.VIDEO",
         )
     )  # fmt: skip
-    other = [words, vae, parts.model_files(canvas, WAN.files)]
-    if one:
-        start, image = [read_me, *models, *loras], [*other, *image]
-    else:
-        start = [read_me, *models, *other]
-        high, low = [loras[0], _folded(high[0]), *high[1:]], [loras[1], _folded(low[0]), *low[1:]]
+    start = [read_me, *models, words, vae, parts.model_files(canvas, WAN.files)]
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 290, start)]],
-        [[Box("2 · Fuse, high noise", parts.GREEN, 300, [*high, samplers[0]])]],
-        [[Box("3 · Fuse, low noise", parts.GREEN, 300, [*low, samplers[1]])]],
+        [[Box("2 · Fuse, high noise", parts.GREEN, 300, [loras[0], *high])]],
+        [[Box("3 · Fuse, low noise", parts.GREEN, 300, [*loras[1:], *low])]],
         [[Box("4 · Prompt and video", parts.GOLD, 380, image)]],
     )
     return canvas.saved(f"0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d{last}")
@@ -153,8 +149,8 @@ def _wan(host: HostNodes, pairs: tuple[str, str], note: str, prefix: str, last: 
 _WHICH = ("high noise", "low noise")
 
 
-def _fused(canvas: Canvas, name: str, model: str, pair: str, title: str) -> list[Json]:
-    """One model fused, and its shift as ComfyUI's own template sets it."""
+def _fused(canvas: Canvas, name: str, model: str, pair: str, title: str) -> tuple[list[Json], Json]:
+    """One model fused, with its report; and its shift as ComfyUI's own template sets it."""
     fuse = parts.fuse(canvas, name=f"{name}fuse", model=model, clip="", pair=pair)
     fuse["title"] = f"K-LoRA Fuse: {title.lower()}"
     report = canvas.node(
@@ -165,13 +161,7 @@ def _fused(canvas: Canvas, name: str, model: str, pair: str, title: str) -> list
         f"{name}shift", "ModelSamplingSD3", (300, 58), {"shift": WAN.shift}, title=f"Shift {WAN.shift:g}",
         collapsed=True, model=f"{name}fuse.model",
     )  # fmt: skip
-    return [fuse, report, shift]
-
-
-def _folded(fuse: Json) -> Json:
-    """The Fuse node with its map folded, as the page remembers it."""
-    fuse["properties"]["klora_map"] = {"open": False, "folded": MAP_HEIGHT}
-    return fuse
+    return [fuse, report], shift
 
 
 def _text(canvas: Canvas, name: str, text: str, title: str, height: int) -> Json:
