@@ -16,19 +16,24 @@ class KLoraError(ValueError):
     """
 
     def __init__(self, message: str, do: str = "") -> None:
-        super().__init__(escaped(f"{do}: {message}" if do else message))
-        self.why, self.do = message, do
+        self.why, self.do = escaped(message), escaped(do)
+        super().__init__(f"{self.do}: {self.why}" if do else self.why)
 
-    def __reduce__(self) -> tuple[Callable[[str], KLoraError], tuple[str]]:
-        return _again, (str(self),)
+    @property
+    def in_list(self) -> str:
+        """The line for a list of many, and behind another remedy: the name first, what to do last."""
+        return f"{self.why} {self.do}." if self.do else self.why
+
+    def __reduce__(self) -> tuple[Callable[[str, str], KLoraError], tuple[str, str]]:
+        return _again, (self.why, self.do)
 
 
 # Hosts show the type with its module before the message, and a pack's modules are named by its path.
 KLoraError.__module__ = "builtins"
 
 
-def _again(message: str) -> KLoraError:
-    return KLoraError(message)
+def _again(message: str, do: str) -> KLoraError:
+    return KLoraError(message, do)
 
 
 @contextmanager

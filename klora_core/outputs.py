@@ -24,9 +24,11 @@ def check(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     place can't be written to."""
     for number, path in enumerate(outputs):
         if any(_is_same(path, other) for other in inputs):
-            raise KLoraError(f"can't write {path}: it is one of the files that are read. Give another name.")
+            raise KLoraError(
+                f"can't write {path}: it is one of the files that are read.", "Give another name"
+            )
         if any(_is_same(path, other) for other in outputs[:number]):
-            raise KLoraError(f"can't write {path} twice. Give the files two names.")
+            raise KLoraError(f"can't write {path} twice.", "Give the files two names")
         _check_place(path)
 
 
@@ -60,12 +62,12 @@ def unwritable(path: Path, error: Exception) -> KLoraError:
     """The error for a file that can't be written: the system's reason, and what to do about that one."""
     number = error.errno if isinstance(error, OSError) else _number(error)
     reason = os.strerror(number) if number else str(error)
-    remedy = "Choose a folder that exists and is writable."
+    remedy = "Choose a folder that exists and is writable"
     if number in _FULL:
-        remedy = "The disk is full: free some space on it, or choose another disk."
+        remedy = "Free some space on the disk, which is full, or choose another disk"
     elif number == errno.EFBIG:
-        remedy = "The file is larger than this disk, or this user, may have: choose another disk."
-    return KLoraError(f"can't write {path}: {reason}. {remedy}")
+        remedy = "Choose another disk, as the file is larger than this disk, or this user, may have"
+    return KLoraError(f"can't write {path}: {reason}.", remedy)
 
 
 def _number(error: Exception) -> int | None:
@@ -77,7 +79,7 @@ def _check_place(path: Path) -> None:
     target = Path(os.path.realpath(path))
     folder = target.parent
     if target.is_dir():
-        raise KLoraError(f"can't write {path}: it is a folder. Give the name of a file.")
+        raise KLoraError(f"can't write {path}: it is a folder.", "Give the name of a file")
     if not folder.is_dir():
         raise unwritable(path, FileNotFoundError(errno.ENOENT, ""))
     if not os.access(target if target.exists() else folder, os.W_OK):

@@ -76,7 +76,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.other_layers not in OTHER_LAYERS:
             raise KLoraError(
-                f"Unknown choice for other layers {self.other_layers!r}: {' or '.join(OTHER_LAYERS)}."
+                f"unknown choice for other layers {self.other_layers!r}.", f"Use {' or '.join(OTHER_LAYERS)}"
             )
 
     @property

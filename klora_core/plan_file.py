@@ -13,17 +13,19 @@ from .methods import METHODS, Entry
 from .plan import SCHEMA, Note, Plan, PlanSlot
 from .progress import Progress
 
+_GIVE = "Give a file that `report --json` wrote"
+
 
 def from_json(document: Mapping[str, Any], methods: Mapping[str, Entry] = METHODS) -> Plan:
     """The plan in a document, equal to the one that was written. Raises KLoraError for any other document."""
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         found = document.get("schema") if isinstance(document, Mapping) else document
-        raise KLoraError(f"Not a {SCHEMA} document: its schema is {found!r}.")
+        raise KLoraError(f"not a {SCHEMA} document: its schema is {found!r}.", _GIVE)
     try:
         kind = document["method"]["name"]
         if kind not in methods:
             raise KLoraError(
-                f"The document's method {kind!r} is not known: use a newer version of this pack."
+                f"the document's method {kind!r} is not known.", "Use a newer version of this pack"
             )
         return Plan(
             loras=tuple(_lora_of(lora, document["unmatched"]) for lora in document["loras"]),
@@ -38,7 +40,7 @@ def from_json(document: Mapping[str, Any], methods: Mapping[str, Entry] = METHOD
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, KLoraError):
             raise
-        raise KLoraError(f"The {SCHEMA} document is incomplete: {error!r}.") from error
+        raise KLoraError(f"the {SCHEMA} document is incomplete: {error!r}.", _GIVE) from error
 
 
 def read(path: Path) -> tuple[Plan, int]:
@@ -50,12 +52,12 @@ def read(path: Path) -> tuple[Plan, int]:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise KLoraError(f"can't be read ({error.strerror or error}). Check the path.") from error
+            raise KLoraError(f"can't be read ({error.strerror or error}).", "Check the path") from error
         except (ValueError, RecursionError) as error:
-            raise KLoraError("is no JSON. Give a file that `report --json` wrote.") from error
+            raise KLoraError("is no JSON.", _GIVE) from error
         plan, steps = from_json(document), document.get("steps")
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-            raise KLoraError(f"The {SCHEMA} document is incomplete: its steps are {steps!r}.")
+            raise KLoraError(f"the {SCHEMA} document is incomplete: its steps are {steps!r}.", _GIVE)
         return plan, steps
 
 

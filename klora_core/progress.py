@@ -86,7 +86,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise KLoraError(f"Unknown progress {self.mode!r}: use one of {', '.join(MODES)}.")
+            raise KLoraError(f"unknown progress {self.mode!r}.", f"Use one of {', '.join(MODES)}")
 
     def mode_of(self, sigmas: Sequence[float] | None, scope: Scope = NOTHING_KNOWN) -> str:
         """What ``auto`` comes to in a run with ``sigmas``, N+1 values; other modes as they are.
@@ -122,7 +122,8 @@ class Progress:
         """The noise level's progress: 0 at the schedule's largest sigma and above, 1 at its smallest."""
         if not self.levels:
             raise KLoraError(
-                "Progress by noise level needs the model's noise levels, which are not known here."
+                "Progress by noise level needs the model's noise levels, which are not known here.",
+                "Count progress by steps",
             )
         return float(np.interp(sigma, *self._rising))
 

@@ -232,8 +232,8 @@ def make_klora(schedule: Any = SCHEDULES[0], static: bool = False, **dials: Any)
     chosen: Any = {"schedule": schedule} if isinstance(schedule, str) else schedule
     if static and chosen["schedule"] not in (*SCHEDULES, STATIC):
         raise KLoraError(
-            f"Unknown schedule {chosen['schedule']!r}: use one of {', '.join(SCHEDULES)}. Or {STATIC}, for "
-            "both all the time."
+            f"unknown schedule {chosen['schedule']!r}.",
+            f"Use one of {', '.join(SCHEDULES)}, or {STATIC}, for both all the time",
         )
     if static and chosen["schedule"] == STATIC:
         return making.np_lora(chosen.get("mu", DEFAULT_MU), dials.get("layers", LAYERS[0]))

@@ -82,7 +82,9 @@ def check_number(name: str, value: Any, low: float | None = None, high: float | 
     """``value``, a finite number. Raises KLoraError for any other; its bounds are said, and not checked."""
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         span = "" if low is None or high is None else f" from {low:g} to {high:g}"
-        raise KLoraError(f"{name} must be a finite number{span}, got {shown(value)}: give one, such as 1.")
+        raise KLoraError(
+            f"{name} must be a finite number{span}, got {shown(value)}.", "Give a number, such as 1"
+        )
     return value if isinstance(value, (int, float)) else float(value)
 
 
@@ -115,7 +117,7 @@ def _value(each: io.Input, value: Any, name: str) -> Any:
     if isinstance(each, io.Int.Input):
         number = check_number(name, value, each.min, each.max)
         if number != int(number):
-            raise KLoraError(f"{name} must be a whole number, got {shown(value)}: give {number:.0f}.")
+            raise KLoraError(f"{name} must be a whole number, got {shown(value)}.", f"Give {number:.0f}")
         return int(number)
     # Which texts there are is checked behind every door alike.
     if isinstance(each, io.Combo.Input) and not isinstance(value, str):
@@ -123,13 +125,13 @@ def _value(each: io.Input, value: Any, name: str) -> Any:
     if isinstance(each, io.Boolean.Input) and not isinstance(value, bool):
         raise KLoraError(f"{name} must be true or false, got {shown(value)}.")
     if isinstance(each, io.String.Input) and not isinstance(value, str):
-        raise KLoraError(f"{name} must be a text, got {shown(value)}: put it in quotation marks.")
+        raise KLoraError(f"{name} must be a text, got {shown(value)}.", "Put it in quotation marks")
     wire = _WIRES.get(each.get_io_type())
     # To a node that takes lists the host sends what came by the wire as one.
     if wire is not None and not (wire.fits(value) or (_is_list(value) and all(map(wire.fits, value)))):
-        raise KLoraError(f"{name} must be {wire.what}, got {shown(value)}: connect {wire.source}.")
+        raise KLoraError(f"{name} must be {wire.what}, got {shown(value)}.", f"Connect {wire.source}")
     if wire is _WIRES[_SET] and not value and not each.optional:
-        raise KLoraError(f"Switch a LoRA of {name} on: in its LoRA Sets every one is off.")
+        raise KLoraError("in its LoRA Sets every one is off.", f"Switch a LoRA of {name} on")
     return value
 
 
@@ -151,7 +153,9 @@ def _choice(each: io.DynamicCombo.Input, value: Any, parts: Mapping[str, Any], n
     sent = [*nested, *(key for key in parts if key.partition(".")[0] not in of_others)]
     if unknown := [key for key in sent if key.partition(".")[0] not in own]:
         has = f"It has {', '.join(own)}" if own else "It has none"
-        raise KLoraError(f"{chosen} has no such input: {shown(unknown[0])}. {has}.")
+        raise KLoraError(
+            f"{chosen} has no such input: {shown(unknown[0])}. {has}.", f"Leave {shown(unknown[0])} out"
+        )
     return {each.id: chosen, **_values(offered[chosen], {**nested, **parts}, f"{name}.")}
 
 
@@ -161,7 +165,7 @@ def _refuse_part(schema: io.Schema, name: str) -> None:
         if isinstance(each, io.DynamicCombo.Input):
             own = [inner.id for option in each.options for inner in option.inputs]
             if name in own:
-                raise KLoraError(f'{name} belongs to {each.id}: send it as "{each.id}.{name}".')
+                raise KLoraError(f"{name} belongs to {each.id}.", f'Send it as "{each.id}.{name}"')
 
 
 def _refuse_nothing(each: io.Input, name: str) -> None:
@@ -170,7 +174,7 @@ def _refuse_nothing(each: io.Input, name: str) -> None:
         raise _no_choice(each, name, None)
     if each.get_io_type() in _WIRES:
         wire = _WIRES[each.get_io_type()]
-        raise KLoraError(f"{name} must be {wire.what}, got nothing: connect {wire.source}.")
+        raise KLoraError(f"{name} must be {wire.what}, got nothing.", f"Connect {wire.source}")
 
 
 def _no_choice(each: io.DynamicCombo.Input, name: str, value: Any) -> KLoraError:

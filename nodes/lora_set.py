@@ -119,31 +119,32 @@ class KLoRASet(io.ComfyNode):
         if not on:
             return io.NodeOutput(tuple(set or ()))
         if role not in ROLES:
-            raise KLoraError(f"Unknown role {role!r}: use one of {', '.join(ROLES)}.")
+            raise KLoraError(f"unknown role {role!r}.", f"Use one of {', '.join(ROLES)}")
         members, blocks, when = list(set or ()), strengths_of(blocks).text, When(start, end, curve)
         if lora is not None:
             members.append(Member(lora, name_of(lora, role), role, strength, blocks=blocks, when=when))
         elif blocks or when != ALWAYS:
             raise KLoraError(
-                "start, end, curve and blocks are those of lora, and no LoRA is connected there: connect "
-                "one, or leave them at 0, 1 and empty."
+                "they are those of lora, and no LoRA is connected there.",
+                "Connect a LoRA to lora, or leave start, end, curve and blocks at 0, 1 and empty",
             )
         members += _of_stack(lora_stack or (), stack_roles)
         if not members and set is None:
-            raise KLoraError("The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.")
+            raise KLoraError("the LoRA Set is empty.", "Connect a LoRA, a LoRA stack, or another set")
         return io.NodeOutput(tuple(members))
 
 
 def _of_stack(stack: Sequence[Any], roles: str) -> list[Member]:
     if roles not in STACK_ROLES:
-        raise KLoraError(f"Unknown stack_roles {roles!r}: use one of {'; '.join(STACK_ROLES)}.")
+        raise KLoraError(f"unknown stack_roles {roles!r}.", f"Use one of {'; '.join(STACK_ROLES)}")
     members: list[Member] = []
     for entry in stack:
         try:
             name, strength, on_clip = entry
         except (TypeError, ValueError):
             raise KLoraError(
-                f"lora_stack holds {entry!r}, no (name, strength_model, strength_clip): connect a LORA_STACK."
+                f"lora_stack holds {entry!r}, no (name, strength_model, strength_clip).",
+                "Connect a LORA_STACK",
             ) from None
         # Stackers leave places that were not used in their stacks.
         if name is None or name in _NO_FILE:

@@ -78,7 +78,7 @@ class KLoRAMerge(io.ComfyNode):
     ) -> io.NodeOutput:
         row, values = _chosen(method)
         if precision not in PRECISIONS:
-            raise KLoraError(f"Unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}.")
+            raise KLoraError(f"unknown precision {precision!r}.", f"Use one of {', '.join(PRECISIONS)}")
         loras = [read(member.tensors, member.name, model, None) for member in set]
         roles, blocks = [member.role for member in set], [member.blocks for member in set]
         table = rows(at_work(model, loras, blocks), labels_of(roles))

@@ -140,8 +140,8 @@ def _arrow(top: int = 2, pool: str = TOKEN, sum: str = TOTALS[0]) -> Make:
 def _mole(gate: Any = None) -> Make:
     if gate is None:
         raise KLoraError(
-            "gate must be a trained gate, got nothing: connect Train a Merge, or Load LoRA for Fusion with "
-            "the file of one."
+            "gate must be a trained gate, got nothing.",
+            "Connect Train a Merge, or Load LoRA for Fusion with the file of one",
         )
     return making.mole(gate_of(getattr(gate, "file", "gate"), gate, getattr(gate, "metadata", None)))
 

@@ -23,7 +23,8 @@ def at_work(loras: Sequence[files.LoraFile], blocks: Sequence[str] | None) -> li
         return [lora.slots for lora in loras]
     if len(blocks) != len(loras):
         raise KLoraError(
-            f'got {len(blocks)} --blocks for {len(loras)} LoRAs: give one for each, "" for none.'
+            f"got {len(blocks)} --blocks for {len(loras)} LoRAs.",
+            'Give one --blocks for each LoRA, "" for none',
         )
     elsewhere = [slot.name for lora in loras for slot in lora.slots]
     found = []
@@ -31,7 +32,7 @@ def at_work(loras: Sequence[files.LoraFile], blocks: Sequence[str] | None) -> li
         with naming(lora.name):
             found.append(in_blocks(lora.slots, own, elsewhere))
     if not any(found):
-        raise KLoraError("--blocks leave no LoRA a layer to work in: give one of them a strength.")
+        raise KLoraError("--blocks leave no LoRA a layer to work in.", "Give one of them a strength")
     return found
 
 
@@ -63,4 +64,6 @@ def when_of(given: Mapping[str, Any], count: int) -> tuple[When, ...]:
 def check_count(name: str, own: Sequence[Any], count: int) -> None:
     """Raise KLoraError unless there is one for each LoRA."""
     if len(own) != count:
-        raise KLoraError(f"got {len(own)} {name} for {count} LoRAs: give one for each, in their order.")
+        raise KLoraError(
+            f"got {len(own)} {name} for {count} LoRAs.", "Give one for each LoRA, in their order"
+        )

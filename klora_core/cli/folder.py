@@ -44,7 +44,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     beside += [f"--{name}" for name in given if name not in _GOES | _SETTINGS]
     if beside:
         raise KLoraError(
-            f"--folder takes all LoRAs of the folder, by {KLora.name}: leave out {', '.join(beside)}."
+            f"--folder takes all LoRAs of the folder, by {KLora.name}.", f"Leave out {', '.join(beside)}"
         )
     curve = make_schedule(
         given.get("schedule", "s"), given.get("alpha"), given.get("beta"), given.get("balance", 0.0)
@@ -70,7 +70,7 @@ def _read(folder: Path) -> _Folder:
         try:
             lora = files.open_lora(path)
         except KLoraError as error:
-            refused.append(str(error))
+            refused.append(error.in_list)
             continue
         loras.append(lora)
         notes += [f"{lora.name}: {note}" for note in lora.notes]
@@ -82,21 +82,21 @@ def _listed(folder: Path) -> tuple[list[Path], list[str]]:
     """The folder's files that LoRAs are kept in, and lines on what else is there."""
     name = printable(folder)
     if not folder.exists():
-        raise KLoraError(f"there is no such folder ({name}). Check the path.")
+        raise KLoraError(f"there is no such folder ({name}).", "Check the path")
     if not folder.is_dir():
         raise KLoraError(
-            f"{name} is no folder. Give one with LoRA files in it, or two files without --folder."
+            f"{name} is no folder.", "Give a folder with LoRA files in it, or two files without --folder"
         )
     try:
         there = sorted(folder.iterdir(), key=lambda path: (path.name.casefold(), path.name))
     except OSError as error:
-        raise KLoraError(f"{name} can't be read ({error.strerror or error}). Check the folder.") from error
+        raise KLoraError(f"{name} can't be read ({error.strerror or error}).", "Check the folder") from error
     inner = [path for path in there if path.is_dir()]
     paths = [path for path in there if path.suffix.lower() in files.SUFFIXES and path not in inner]
     others = [path for path in there if path not in inner and path not in paths]
     suffixes = ", ".join(sorted(files.SUFFIXES))
     if not paths:
-        raise KLoraError(f"{name} holds no LoRA file ({suffixes}). Give a folder with two or more in it.")
+        raise KLoraError(f"{name} holds no LoRA file ({suffixes}).", "Give a folder with two or more in it")
     heading = []
     if inner:
         heading.append(f"Not looked into, folders in it: {_names(inner)}.")

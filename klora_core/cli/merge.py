@@ -44,7 +44,8 @@ def rows_of(loras: Sequence[files.LoraFile], blocks: Sequence[str] | None = None
         if others.isdisjoint(map(_block, lora.slots)):
             raise KLoraError(
                 f"{lora.name} shares no layer with the other LoRAs, it changes "
-                f"{next(iter(lora.slots)).name}: use LoRAs of one base model."
+                f"{next(iter(lora.slots)).name}.",
+                "Use LoRAs of one base model",
             )
     table = rows(at_work(loras, blocks), [lora.name for lora in loras])
     check_ungated(table, [lora.name for lora in loras], "merged")
@@ -94,7 +95,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Merge, write the file, say on stdout what was done. Raises KLoraError; nothing is written then."""
     if len(options.loras) < 2:
-        raise KLoraError("merge needs two LoRAs or more.")
+        raise KLoraError("merge needs two LoRAs or more.", "Give another LoRA")
     check_suffix(options.output)
     learnt, file = _learnt(options)
     outputs.check([options.output], [*options.loras, *([file] if file else [])])
@@ -148,11 +149,12 @@ def _learnt(options: argparse.Namespace) -> tuple[ColumnMethod | None, Path | No
         file = getattr(options, method.option)
         if options.method == method.name:
             if file is None:
-                raise KLoraError(f"Give --{method.option} FILE: {method.help}.")
+                raise KLoraError(f"{method.help}.", f"Give --{method.option} FILE")
             return method, file
         if file is not None:
             raise KLoraError(
-                f"--{method.option} belongs to --method {method.name}: give that, or leave it out."
+                f"--{method.option} belongs to --method {method.name}.",
+                f"Give --method {method.name}, or leave out --{method.option}",
             )
     return None, None
 
@@ -166,8 +168,8 @@ def _check_names(loras: Sequence[files.LoraFile]) -> None:
         if found:
             raise KLoraError(
                 f"{lora.name}: no network that is known here has {abbreviated([*found])}, so no loader would "
-                "find it in a merged file. Save the LoRA under the names of ComfyUI or diffusers, or choose "
-                "another."
+                "find it in a merged file.",
+                "Choose another LoRA, or save it under the names of ComfyUI or diffusers",
             )
 
 

@@ -158,7 +158,7 @@ def _planned(given: Mapping[str, Any]) -> Plan:
             slots,
             roles,
             names,
-            give_role="name one by --{role} FILE",
+            give_role="Name one by --{role} FILE",
             when=when,
             contents=lambda: [content_of_file(path) for path in taking_part],
         )
@@ -178,20 +178,22 @@ def _read_back(given: Mapping[str, Any]) -> tuple[Plan, int]:
     )
     beside = [name for name in given if name in settings]
     if beside:
-        raise KLoraError(f"--plan has its LoRAs and settings in it: leave out {', '.join(beside)}.")
+        raise KLoraError("--plan has its LoRAs and settings in it.", f"Leave out {', '.join(beside)}")
     return plan_file.read(given["plan"])
 
 
 def _by_role(pair: Sequence[Path], others: Sequence[tuple[str, Path]]) -> tuple[tuple[str, ...], list[Path]]:
     if len(pair) not in (0, 2):
         raise KLoraError(
-            f"give two files, SUBJECT.safetensors and STYLE.safetensors, got {len(pair)}; name "
-            "others by --subject FILE and --style FILE."
+            f"got {len(pair)} files.",
+            "Give two files, SUBJECT.safetensors and STYLE.safetensors, or name others by --subject "
+            "FILE and --style FILE",
         )
     named = [*zip((SUBJECT, STYLE), pair, strict=False), *others]
     if not named:
         raise KLoraError(
-            "files are required: SUBJECT.safetensors STYLE.safetensors, or --subject FILE --style FILE."
+            "files are required.",
+            "Give SUBJECT.safetensors STYLE.safetensors, or --subject FILE --style FILE",
         )
     named.sort(key=lambda entry: entry[0] == OTHER)
     return tuple(role for role, _ in named), [path for _, path in named]

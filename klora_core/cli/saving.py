@@ -23,11 +23,11 @@ def plot(path: Path, draw: Callable[[ModuleType], Any]) -> None:
     try:
         from .. import picture
     except ImportError as error:
-        raise KLoraError(f"--plot needs Pillow ({error}): pip install Pillow.") from error
+        raise KLoraError(f"--plot needs Pillow ({error}).", "Install Pillow (pip install Pillow)") from error
     try:
         with outputs.replacing(path) as beside:
             draw(picture).save(beside)
     except KLoraError:
         raise
     except ValueError as error:
-        raise KLoraError(f"can't draw {path}: {error}. Give a file name that ends in .png.") from error
+        raise KLoraError(f"can't draw {path}: {error}.", "Give a file name that ends in .png") from error

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     )
     there = next((half.written for half in halves if half.written.exists()), None)
     if there is not None:
-        raise KLoraError(f"Give another folder with -o: {there} is there already.")
+        raise KLoraError(f"{there} is there already.", "Give another folder with -o")
     made = [_folded(half) for half in halves]
     for half, (tensors, header) in zip(halves, made, strict=True):
         with outputs.replacing(half.written) as beside:
@@ -77,12 +77,12 @@ def run(options: argparse.Namespace) -> int:
 def _halves(folder: Path, out: Path) -> Iterator[_Half]:
     """Both halves of every training of which a merger file is there. Raises KLoraError."""
     if not folder.is_dir():
-        raise KLoraError(f"Give a folder: {folder} is none.")
+        raise KLoraError(f"{folder} is none.", "Give a folder")
     ends = {half: f"_merger_{half}.pth" for half in HALVES}
     found = sorted({p.name.removesuffix(end) for end in ends.values() for p in folder.glob(f"*{end}")})
     if not found:
         raise KLoraError(
-            f"Give the folder that UnZipLoRA was trained into: {folder} has no NAME_merger_content.pth."
+            f"{folder} has no NAME_merger_content.pth.", "Give the folder that UnZipLoRA was trained into"
         )
     for name in found:
         for half, end in ends.items():
@@ -91,7 +91,7 @@ def _halves(folder: Path, out: Path) -> Iterator[_Half]:
             lora = next((path for path in loras if path.is_file()), loras[0])
             missing = next((path for path in (mergers, lora) if not path.is_file()), None)
             if missing is not None:
-                raise KLoraError(f"Put {missing} in its place: it belongs to {name}, and is not there.")
+                raise KLoraError(f"it belongs to {name}, and is not there.", f"Put {missing} in its place")
             yield _Half(half, lora, mergers, out / f"{name}_{half}.safetensors")
 
 
@@ -107,7 +107,7 @@ def _folded(half: _Half) -> tuple[dict[str, Tensor], dict[str, str]]:
         stored = files.read_torch(half.mergers)
         if stored.left:
             raise KLoraError(
-                f"Give a _merger_{half.half}.pth of UnZipLoRA: {stored.left[0].name} is no tensor."
+                f"{stored.left[0].name} is no tensor.", f"Give a _merger_{half.half}.pth of UnZipLoRA"
             )
         written = with_mergers(lora, tensors, stored.tensors, half.half)
     about = {"half": half.half, "mergers": half.mergers.name}

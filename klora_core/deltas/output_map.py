@@ -56,7 +56,8 @@ class OutputMap(Held):
         if self.cover(start, length) != (start, length):
             raise KLoraError(
                 f"an OFT turns the rows {start} to {start + length} of a fused layer together with others, "
-                "so that they can't compete one by one. Use LoRAs that are both fused or both split there."
+                "so that they can't compete one by one.",
+                "Use LoRAs that are both fused or both split there",
             )
         gains = None if self.gains is None else self.gains.narrow(0, start, length)
         if self.turns is None or self.butterfly:
@@ -67,7 +68,9 @@ class OutputMap(Held):
     def reordered(self, order: Tensor) -> OutputMap:
         """L with output ``order[i]`` in the place of output i. Raises KLoraError for a rotation."""
         if self.turns is not None or self.gains is None:
-            raise KLoraError("an OFT of a layer whose rows lie in another order can't be used here.")
+            raise KLoraError(
+                "an OFT of a layer whose rows lie in another order can't be used here.", "Use a plain LoRA"
+            )
         return OutputMap(None, self.gains[order])
 
 

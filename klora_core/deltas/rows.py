@@ -77,15 +77,16 @@ def meet(loras: Sequence[Deltas], roles: Sequence[str], layers: str = LAYERS[0])
     another ``layers``.
     """
     if layers not in LAYERS:
-        raise KLoraError(f"Unknown choice of layers {layers!r}: use one of {', '.join(LAYERS)}.")
+        raise KLoraError(f"unknown choice of layers {layers!r}.", f"Use one of {', '.join(LAYERS)}")
     taking_part, beside = _aside(rows(loras, labels_of(roles)), roles)
     shared = [row for row in taking_part if _has_both(row, roles)]
     if not shared:
         raise _nothing_shared(loras, roles)
     if layers == "attention" and not any(is_attention(row.slot.name) for row in shared):
         raise KLoraError(
-            f"The LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no "
-            "attention layer: let all shared layers compete."
+            f"the LoRAs share {len(shared)} layers, for example {shared[0].slot.name}, but no attention "
+            "layer.",
+            "Let all shared layers compete",
         )
     met = split(
         taking_part, lambda row: _has_both(row, roles) and (layers == "shared" or is_attention(row.slot.name))
@@ -100,7 +101,7 @@ def meet_all(loras: Sequence[Deltas], roles: Sequence[str]) -> Rows:
     """
     taking_part, beside = _aside(rows(loras, labels_of(roles)), roles)
     if not taking_part:
-        raise KLoraError("No LoRA of the set takes part: give at least one the role subject or style.")
+        raise KLoraError("no LoRA of the set takes part.", "Give at least one the role subject or style")
     return _together(split(taking_part, lambda row: True), beside)
 
 
@@ -201,8 +202,8 @@ def _cut(deltas: Deltas, borders: Mapping[str, set[int]], label: str) -> dict[Sl
         start, length = _span(slot, delta)
         if any(start < stop and begin < start + length for begin, stop in taken[slot.weight]):
             raise KLoraError(
-                f"The {label} LoRA changes layer {slot.name} twice, fused and split. "
-                "Save it again from the tool that trained it."
+                f"the {label} LoRA changes layer {slot.name} twice, fused and split.",
+                "Save it again from the tool that trained it",
             )
         taken[slot.weight].append((start, start + length))
         marks = sorted(border for border in borders[slot.weight] if start <= border <= start + length)

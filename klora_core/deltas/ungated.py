@@ -16,5 +16,6 @@ def check_ungated(rows: Sequence[Row], names: Sequence[str], done: str) -> None:
             if isinstance(delta, Gated):
                 raise KLoraError(
                     f"{name}: layer {row.slot.name} is {delta.kind}, which works by what the picture is, so "
-                    f"that it can't be {done}. Use LoRA Switch, LoRA Composite or CMLoRA in Compose LoRAs."
+                    f"that it can't be {done}.",
+                    "Use LoRA Switch, LoRA Composite or CMLoRA in Compose LoRAs",
                 )

@@ -35,7 +35,7 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
     parts = {part: tensor for part, tensor in parts.items() if part not in dora}
     kinds = {kind_of(part) for part in parts if part != ALPHA}
     if len(kinds) != 1:
-        raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}. {AGAIN}")
+        raise KLoraError(f"layer {module} has {' and '.join(sorted(kinds)) or 'only an alpha'}.", AGAIN)
     kind = kinds.pop()
     without = [part for part, tensor in {**parts, **dora}.items() if tensor.numel() == 0]
     if without and not KINDS[kind].ranked:
@@ -44,13 +44,13 @@ def change_of(module: str, parts: Mapping[str, Tensor]) -> Change:
         shape = KINDS[kind].shape(module, parts)
     except Misfit as error:
         sizes = ", ".join(f"{part} {tuple(t.shape)}" for part, t in parts.items() if part != ALPHA)
-        raise KLoraError(f"layer {module} has tensors that do not fit together ({sizes}). {AGAIN}") from error
+        raise KLoraError(f"layer {module} has tensors that do not fit together ({sizes}).", AGAIN) from error
     if without and (0 in shape or without[-1] in dora):
         raise empty(module, without[-1])
     if math.prod(shape) > _LARGEST_LAYER:
-        raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's. {AGAIN}")
+        raise KLoraError(f"layer {module} would be {shape[0]} x {shape[1]}, larger than any model's.", AGAIN)
     if dora and (len(dora) > 1 or kind in ("oft", "ranks")):
-        raise KLoraError(f"layer {module} has {' and '.join((kind, *dora))}. {AGAIN}")
+        raise KLoraError(f"layer {module} has {' and '.join((kind, *dora))}.", AGAIN)
     found = Change(
         module,
         KINDS[kind],
@@ -81,7 +81,7 @@ def plain(module: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         weights = own[name].to(torch.float32).flatten()
         if up.ndim < 2 or up.shape[1] != len(weights):
             what = f"{len(weights)} {_WEIGHTS[name]} for an up of {tuple(up.shape)}"
-            raise KLoraError(f"layer {module} has {what}. {AGAIN}")
+            raise KLoraError(f"layer {module} has {what}.", AGAIN)
         if name == GATE:
             weights = torch.softmax(weights / _GATE_TEMPERATURE, 0) * len(weights)
         up = up.to(torch.float32) * weights.view(-1, *(1 for _ in up.shape[2:]))
@@ -97,7 +97,7 @@ def divided(change: Change, ranks: Tensor | None) -> Change:
         return change
     # A rank next to nothing makes a scale that no float32 holds.
     if not 0 < number < math.inf or abs(alpha := change.alpha * rank / number) > _LARGEST_FLOAT:
-        raise KLoraError(f"layer {change.module}: {RANKS} is {number:g}. {AGAIN}")
+        raise KLoraError(f"layer {change.module}: {RANKS} is {number:g}.", AGAIN)
     return replace(change, alpha=alpha)
 
 
@@ -112,12 +112,12 @@ def from_row(change: Change, start: int) -> Change:
     length = {0: n, n: others, n + others: others}.get(start, 0)
     if length <= 0 or not n or n + 2 * others != out:
         what = f"no queries, keys or values of {out} x {n} start at its row_offset {start}"
-        raise KLoraError(f"layer {change.module}: {what}. {AGAIN}")
+        raise KLoraError(f"layer {change.module}: {what}.", AGAIN)
     dora = change.dora
     if dora is None or change.by_rows:
         return change.cut(start, length)
     if not dora.shape[:1] == (dora.numel(),) == (length,):
-        raise KLoraError(f"layer {change.module}: {SHARED}. Use a plain LoRA.")
+        raise KLoraError(f"layer {change.module}: {SHARED}.", "Use a plain LoRA")
     return replace(replace(change, dora=None).cut(start, length), dora=dora)
 
 
@@ -126,7 +126,7 @@ def _alpha(module: str, parts: Mapping[str, Tensor]) -> float | None:
         return None
     alpha = float(parts[ALPHA].to(torch.float64).reshape(()))
     if not math.isfinite(alpha):
-        raise KLoraError(f"layer {module}: alpha is {alpha}. {AGAIN}")
+        raise KLoraError(f"layer {module}: alpha is {alpha}.", AGAIN)
     return alpha
 
 
@@ -135,5 +135,5 @@ def _bounded(change: Change, rank: int) -> None:
     held = sum(tensor.numel() for tensor in change.parts.values())
     if rank * change.shape[1] > max(_TUCKER_ENTRIES, _TUCKER_GROWTH * held):
         raise KLoraError(
-            f"layer {change.module} would grow from {held} to {rank} x {change.shape[1]}. {AGAIN}"
+            f"layer {change.module} would grow from {held} to {rank} x {change.shape[1]}.", AGAIN
         )

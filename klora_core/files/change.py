@@ -114,7 +114,7 @@ def need(module: str, parts: Mapping[str, Tensor], *names: str) -> list[Tensor]:
     missing = [name for name in names if name not in parts]
     if missing:
         there = ", ".join(name for name in parts if name != ALPHA)
-        raise KLoraError(f"layer {module} has {there} but no {' and no '.join(missing)}. {AGAIN}")
+        raise KLoraError(f"layer {module} has {there} but no {' and no '.join(missing)}.", AGAIN)
     return [parts[name] for name in names]
 
 
@@ -122,5 +122,6 @@ def unbound(module: str, kind: str) -> KLoraError:
     """The error for a change that needs the layer's weight where there is none."""
     return KLoraError(
         f"layer {module} is {kind}, which depends on the checkpoint's own weights: files alone can't tell "
-        "what it changes. Use the ComfyUI nodes, or fuse() with the model."
+        "what it changes.",
+        "Use the ComfyUI nodes, or fuse() with the model",
     )

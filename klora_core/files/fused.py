@@ -43,7 +43,7 @@ def unfused(reading: Reading, has: Callable[[str], bool] = lambda _: False) -> R
     left += [Left(printable(m.raw), _fate(m), What.LAYER, m.all_keys) for m in beside]
     modules = [*(module for module in modules if module not in beside), *parts]
     if left and not any(module.change is not None and not module.is_text for module in modules):
-        raise KLoraError(f"layer {left[0].name}: {left[0].reason}. Use a plain LoRA.")
+        raise KLoraError(f"layer {left[0].name}: {left[0].reason}.", "Use a plain LoRA")
     return replace(reading, modules=tuple(modules), left=(*reading.left, *left))
 
 

@@ -88,7 +88,7 @@ def _lokr_factor_shape(module: str, parts: Mapping[str, Tensor], i: int) -> tupl
         need(module, parts, *_LOKR[i][:2])
         return _product_shape(*(parts.get(name) for name in _LOKR[i]))
     if more := [name for name in _LOKR[i] if name in parts]:
-        raise KLoraError(f"layer {module} has {whole} and {' and '.join(more)} beside it. {AGAIN}")
+        raise KLoraError(f"layer {module} has {whole} and {' and '.join(more)} beside it.", AGAIN)
     return _flat(parts[whole])
 
 
@@ -152,7 +152,7 @@ def _ranks_shape(module: str, parts: Mapping[str, Tensor]) -> tuple[int, int]:
     _fit(outer == rank and _flat(router) == (rank, n) and bias.numel() == rank)
     number = float(k.flatten()[0]) if k.numel() == 1 else 0.0
     if number != int(number) or not 1 <= number <= rank:
-        raise KLoraError(f"layer {module}: k must be a whole number from 1 to its {rank} ranks. {AGAIN}")
+        raise KLoraError(f"layer {module}: k must be a whole number from 1 to its {rank} ranks.", AGAIN)
     return out, n
 
 

@@ -20,7 +20,7 @@ from .header import utf8_path
 from .left import TEXT_REASON, Left, What, told_once
 from .reading import read_tensors
 from .torch_file import is_torch_file, read_torch
-from .values import strange, twice
+from .values import AGAIN, strange, twice
 
 _NO_MATRIX = "a bias or norm vector, no weight matrix"
 
@@ -110,7 +110,7 @@ def lora_of(
     if not (modules or waiting):
         is_text = any(item.what is What.TEXT for item in left)
         what = "only the text encoder" if is_text else "no weight matrix of the diffusion model"
-        raise KLoraError(f"changes {what}, so there is nothing to fuse: choose another LoRA.")
+        raise KLoraError(f"changes {what}, so there is nothing to fuse.", "Choose another LoRA")
     found = LoraFile(
         name,
         modules,
@@ -124,7 +124,7 @@ def lora_of(
     )
     # A model may call its layers as it likes.
     if not for_model and names.wrapper_of(found.shapes) is not None:
-        raise KLoraError(strange([module.raw for module in reading.modules if not module.is_text]))
+        raise strange([module.raw for module in reading.modules if not module.is_text])
     return found
 
 
@@ -141,9 +141,9 @@ def open_lora(path: str | Path, for_model: bool = False) -> LoraFile:
 
 def _opened(path: Path, for_model: bool) -> LoraFile:
     if not path.exists():
-        raise KLoraError(f"there is no such file ({printable(path)}). Check the path.")
+        raise KLoraError(f"there is no such file ({printable(path)}).", "Check the path")
     if not path.is_file():
-        raise KLoraError("is not a file. Give the path of a .safetensors file.")
+        raise KLoraError("is not a file.", "Give the path of a .safetensors file")
     try:
         with utf8_path(path) as plain:
             if is_torch_file(plain):
@@ -153,12 +153,9 @@ def _opened(path: Path, for_model: bool) -> LoraFile:
             with safe_open(plain, framework="pt") as file:
                 return lora_of(printable(path.name), _LazyTensors(file), file.metadata(), for_model)
     except SafetensorError as error:
-        raise KLoraError(
-            f"is not a complete safetensors file ({printable(error)}). It is incomplete or damaged: download "
-            "it again."
-        ) from error
+        raise KLoraError(f"is not a complete safetensors file ({printable(error)}).", AGAIN) from error
     except OSError as error:
-        raise KLoraError(f"can't be read ({error.strerror or error}). Check the file.") from error
+        raise KLoraError(f"can't be read ({error.strerror or error}).", "Check the file") from error
 
 
 class _LazyTensors(Mapping[str, Tensor]):

@@ -34,7 +34,7 @@ from .keys import (
 )
 from .learned import is_gate
 from .left import Left, What
-from .values import AGAIN, UNUSABLE, check_values, empty, refusal
+from .values import AGAIN, PLAIN, UNUSABLE, check_values, empty, refusal
 
 _UNKNOWN = "not understood"
 _WHOLE_REASON = "it replaces the model's values instead of adding to them"
@@ -115,8 +115,8 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
     check_layout(tensors)
     if is_gate(tensors):
         raise KLoraError(
-            "is a trained gate and no LoRA: connect it to gate of Compose LoRAs' method MoLE, beside the "
-            "LoRAs that it was trained on."
+            "is a trained gate and no LoRA.",
+            "Connect it to gate of Compose LoRAs' method MoLE, beside the LoRAs that it was trained on",
         )
     by_module: dict[str, _Tensors] = defaultdict(_Tensors)
     left: list[Left] = []
@@ -135,14 +135,15 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
         elif part in by_module[raw].keys:
             both = " and ".join(map(printable, (by_module[raw].keys[part], key)))
             raise KLoraError(
-                f"layer {printable(raw)} has two tensors for {part}, {both}. Save one adapter a file."
+                f"layer {printable(raw)} has two tensors for {part}, {both}.", "Save one adapter a file"
             )
         else:
             by_module[raw].keys[part] = key
     if not is_lora:
         raise KLoraError(
-            "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors). "
-            "It may be a checkpoint, a VAE or an embedding: choose a LoRA file."
+            "holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors): it may be a "
+            "checkpoint, a VAE or an embedding.",
+            "Choose a LoRA file",
         )
     about = metadata or {}
     scales = Scales.of(about)
@@ -158,10 +159,10 @@ def read_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
             if (kinds := _refused(there)) and not is_text(raw):
                 raise refusal(printable(raw), kinds[0])
         if idle := [item.name for item in left if item.reason == _NO_RANK and item.what is What.LAYER]:
-            raise KLoraError(f"layer {idle[0]}: {_NO_RANK}, and no other layer does. Choose another LoRA.")
+            raise KLoraError(f"layer {idle[0]}: {_NO_RANK}, and no other layer does.", "Choose another LoRA")
         if unnamed and not all(item.what is What.TEXT for item in unnamed):
             raise KLoraError(
-                f"layer {unnamed[0].name}: {_NO_ORDER}. Use a version of it that names its layers."
+                f"layer {unnamed[0].name}: {_NO_ORDER}.", "Use a version of it that names its layers"
             )
     return Reading(tuple(modules), tuple(left), scales.notes())
 
@@ -200,7 +201,7 @@ def _module(
     if kinds := _refused(there):
         every = (*there.keys.values(), *there.more)
         what = " and ".join(kinds)
-        reason = f"{what} of a text encoder" if is_text_layer else f"it is {what}, {UNUSABLE}"
+        reason = f"{what} of a text encoder" if is_text_layer else f"it is {what}, {UNUSABLE}. {PLAIN}"
         return None, [Left(printable(raw), reason, What.TEXT if is_text_layer else What.LAYER, every)]
     read = {part: _tensor(printable(raw), part, tensors[key]) for part, key in there.keys.items()}
     vectors = {part: Vector(there.keys[part], read.pop(part)) for part in (BIAS, LORA_BIAS) if part in read}
@@ -238,13 +239,13 @@ def _bias(raw: str, vectors: Mapping[str, Vector], change: Change | None) -> Vec
         return vectors.get(BIAS)
     if BIAS in vectors or change is None or change.kind.name != "lora":
         beside = "another bias" if BIAS in vectors else "no lora_up and lora_down"
-        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}. {AGAIN}")
+        raise KLoraError(f"layer {raw} has a LoRA's bias and {beside}.", AGAIN)
     own = vectors[LORA_BIAS]
     return Vector(own.key, own.tensor.to(torch.float32) * change.scale)
 
 
 def _tensor(raw: str, part: str, tensor: object) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise KLoraError(f"layer {raw}: {part} is no tensor. {AGAIN}")
+        raise KLoraError(f"layer {raw}: {part} is no tensor.", AGAIN)
     check_values(raw, part, tensor)
     return tensor.detach()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import KLoraError, printable
 from .keys import ALPHA, RANKS, split
 from .left import Left, What
+from .values import AGAIN
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _SUFFIXES = {".bin", ".pt", ".pt2", ".pth", ".ckpt", ".pkl"}
@@ -21,8 +22,8 @@ _SAFETENSORS = (".safetensors", ".sft")
 SUFFIXES = frozenset((*_SUFFIXES, *_SAFETENSORS))
 """What the names of files that LoRAs are kept in end in, in small letters."""
 _NO_TENSOR = "no tensor"
-_SAFE = "choose the .safetensors file of this LoRA, or convert it where you trust it"
-_AGAIN = "It is incomplete or damaged: download it again."
+_SAFE_FILE = "the .safetensors file of this LoRA, or convert it where you trust it"
+_SAFE = f"Choose {_SAFE_FILE}"
 # How often a state dict is looked for in another, and how much more than a file may its tensors hold.
 _DEEPEST, _GROWTH, _SMALL = 3, 2, 2**20
 _SHOWN, _LARGEST = 3, 1e9
@@ -106,7 +107,7 @@ def _loaded(path: str | Path) -> Any:
     if is_zip and not zipfile.is_zipfile(path):
         raise _damaged()
     if is_zip and _is_packed(path):
-        raise KLoraError("is a packed archive. Unpack it, and choose the LoRA file in it.")
+        raise KLoraError("is a packed archive.", "Unpack it, and choose the LoRA file in it")
     try:
         if is_zip and Path(path).suffix.lower() not in _SAFETENSORS:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -122,11 +123,13 @@ def _damaged(objects: str = "") -> KLoraError:
     if objects:
         return KLoraError(
             f"holds Python objects beside its tensors ({objects}), which could run code, so that it is not "
-            f"opened: {_SAFE}."
+            "opened.",
+            _SAFE,
         )
     return KLoraError(
         "is no complete torch file, or holds Python objects beside its tensors, which could run code: it is "
-        f"not opened. Download it again, or {_SAFE}."
+        "not opened.",
+        f"Download it again, or choose {_SAFE_FILE}",
     )
 
 
@@ -152,10 +155,10 @@ def _plain(tensors: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
     """The tensors as those of a safetensors file are: dense, in rows, none in another's memory."""
     for key, tensor in tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise KLoraError(f"{printable(key)} is stored in a form of torch's own: {_SAFE}.")
+            raise KLoraError(f"{printable(key)} is stored in a form of torch's own.", _SAFE)
     # A file of a few bytes may say that one number stands for billions.
     if sum(tensor.nbytes for tensor in tensors.values()) > _GROWTH * size + _SMALL:
-        raise KLoraError(f"says that it holds more numbers than fit into it. {_AGAIN}")
+        raise KLoraError("says that it holds more numbers than fit into it.", AGAIN)
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for key, tensor in tensors.items():

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..errors import KLoraError, printable
 from .keys import ALPHA, RANKS, ROWS
 
-AGAIN = "The file is damaged or incomplete: download it again, or save it again from the trainer."
+AGAIN = "Download the file again, which is damaged or incomplete, or save it again from the trainer"
+PLAIN = "Use a plain LoRA, or extract one from a merged model"
 _FLOATS = {
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
     *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
@@ -34,33 +35,33 @@ _INF = {
 }
 
 
-UNUSABLE = "which can't be carried layer by layer. Use a plain LoRA, or extract one from a merged model"
+UNUSABLE = "which can't be carried layer by layer"
 SHARED = "it is a DoRA with magnitudes of the inputs, which queries, keys and values share"
 
 
 def refusal(module: str, kind: str) -> KLoraError:
     """The error for a LoRA that is of a kind which can't be used."""
-    return KLoraError(f"layer {module} is {kind}, {UNUSABLE}.")
+    return KLoraError(f"layer {module} is {kind}, {UNUSABLE}.", PLAIN)
 
 
 def empty(module: str, part: str) -> KLoraError:
     """The error for a tensor without numbers where there have to be some."""
-    return KLoraError(f"layer {module}: {part} is empty. {AGAIN}")
+    return KLoraError(f"layer {module}: {part} is empty.", AGAIN)
 
 
 def twice(layer: str) -> KLoraError:
     """The error for a layer that a file has under two names."""
     return KLoraError(
-        f"layer {printable(layer)} is there twice, in two spellings. Save it again from the trainer."
+        f"layer {printable(layer)} is there twice, in two spellings.", "Save the LoRA again from the trainer"
     )
 
 
-def strange(layers: Sequence[str]) -> str:
-    """What is said of a LoRA whose ``layers`` have names of no network."""
+def strange(layers: Sequence[str], before: str = "") -> KLoraError:
+    """The error for a LoRA whose ``layers`` have names of no network; ``before`` begins its reason."""
     names = ", ".join(repr(printable(layer)) for layer in layers[:_EXAMPLES])
-    return (
-        f"it names its layers in a way that is not known here: {names}. Save it under the names of ComfyUI "
-        "or diffusers, or choose another LoRA."
+    return KLoraError(
+        f"{before}it names its layers in a way that is not known here: {names}.",
+        "Choose another LoRA, or save it under the names of ComfyUI or diffusers",
     )
 
 
@@ -70,18 +71,18 @@ def check_values(module: str, part: str, tensor: Tensor) -> None:
     So it does for one of more dimensions than a tensor of a layer can have.
     """
     if tensor.ndim > _MOST_DIMENSIONS:
-        raise KLoraError(f"layer {module}: {part} has {tensor.ndim} dimensions, as no layer has. {AGAIN}")
+        raise KLoraError(f"layer {module}: {part} has {tensor.ndim} dimensions, as no layer has.", AGAIN)
     if tensor.dtype not in _FLOATS and not (part in _NUMBERS and tensor.dtype in _INTEGERS):
         raise KLoraError(
-            f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}. "
-            "Use a version of this LoRA in float16, bfloat16, float32 or float8."
+            f"layer {module}: {part} is stored as {str(tensor.dtype).removeprefix('torch.')}.",
+            "Use a version of this LoRA in float16, bfloat16, float32 or float8",
         )
     if part in _NUMBERS and tensor.numel() != 1:
-        raise KLoraError(f"layer {module}: {part} has {tensor.numel()} values instead of one. {AGAIN}")
+        raise KLoraError(f"layer {module}: {part} has {tensor.numel()} values instead of one.", AGAIN)
     if not is_finite(tensor):
         raise KLoraError(
-            f"layer {module}: {part} holds NaN or inf. The training diverged or the file is damaged: "
-            "use another version of this LoRA."
+            f"layer {module}: {part} holds NaN or inf: the training diverged, or the file is damaged.",
+            "Use another version of this LoRA",
         )
 
 

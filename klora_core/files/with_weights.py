@@ -42,7 +42,7 @@ def bound(
         return _ordered(change.delta(), order)
     if change.kind.name == "oft":
         if (reason := hindered(change, order)) is not None:
-            raise KLoraError(f"layer {change.module}: {reason}.")
+            raise KLoraError(f"layer {change.module}: {reason}.", "Use a plain LoRA")
         return Remapped(base, torch.ones(1), left=_rotation(change))
     made = glora(change, base, device) if change.kind.name == "glora" else change.delta()
     inner = _ordered(made, order)
@@ -89,7 +89,7 @@ def glora(change: Change, base: LayerWeight, device: torch.device | str) -> LowR
         up, down = weight @ a1, a2
     else:
         sizes = f"{tuple(a1.shape)} and {tuple(a2.shape)}"
-        raise KLoraError(f"layer {change.module}: its GLoRA has {sizes} for {channels} inputs. {AGAIN}")
+        raise KLoraError(f"layer {change.module}: its GLoRA has {sizes} for {channels} inputs.", AGAIN)
     scale = 1.0 if change.alpha is None else change.alpha / rank
     return LowRank(torch.cat([b1, up], 1).cpu(), torch.cat([b2, down]).cpu(), scale)
 
@@ -111,7 +111,8 @@ def _dora(
     if not by_rows and magnitude.numel() != channels:
         raise KLoraError(
             f"layer {change.module}: its DoRA has {magnitude.numel()} magnitudes for {out} rows and "
-            f"{channels} inputs. {AGAIN}"
+            f"{channels} inputs.",
+            AGAIN,
         )
     merged = base.flat(device)
     if not (by_rows and of_base):

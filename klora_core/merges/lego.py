@@ -95,9 +95,9 @@ def _merge(terms: Sequence[Term], settings: Settings) -> LowRank:
     pool = torch.cat([units(change, term.weight) for change, term in zip(changes, terms, strict=True)])
     if len(pool) > MOST_UNITS:
         raise KLoraError(
-            f"Layer {settings.slot.name}: LoRA-LEGO compares each of {len(pool)} ranks, those of all LoRAs "
-            f"together, with each, and takes at most {MOST_UNITS}. Choose another method, or bring the LoRAs "
-            "to smaller ranks first."
+            f"layer {settings.slot.name}: LoRA-LEGO compares each of {len(pool)} ranks, those of all LoRAs "
+            f"together, with each, and takes at most {MOST_UNITS}.",
+            "Choose another method, or bring the LoRAs to smaller ranks first",
         )
     reference = largest_rank(terms)
     return lego(

@@ -102,9 +102,9 @@ def merge(
     }
     if not terms:
         raise KLoraError(
-            "There is nothing to merge: every LoRA has strength 0"
-            + (", or has it in all of its blocks" if any(blocks) else "")
-            + ". Set one to another value."
+            "there is nothing to merge: every LoRA has strength 0"
+            + (", or has it in all of its blocks." if any(blocks) else "."),
+            "Set one to another value",
         )
     check_sizes(terms, method, rank)
     once = sum(map(len, terms.values()))
@@ -164,8 +164,9 @@ def _terms(
     if len({term.delta.shape for term in present}) > 1:
         sizes = ", ".join(" x ".join(map(str, term.delta.shape)) for term in present)
         raise KLoraError(
-            f"Layer {row.slot.name} has a different size in each LoRA ({sizes}): they were trained on "
-            "different base models. Merge LoRAs of one base model."
+            f"layer {row.slot.name} has a different size in each LoRA ({sizes}): they were trained on "
+            "different base models.",
+            "Merge LoRAs of one base model",
         )
     return tuple(present)
 
@@ -174,16 +175,16 @@ def _checked(
     rows: Sequence[Row], weights: Sequence[float], roles: Sequence[str] | None, rank: int | None
 ) -> tuple[str, ...]:
     if not rows:
-        raise KLoraError("There is nothing to merge: the LoRAs change no layer.")
+        raise KLoraError("there is nothing to merge: the LoRAs change no layer.", "Choose other LoRAs")
     count = len(rows[0].deltas)
     roles = default_roles(count) if roles is None else tuple(roles)
     for what, found in (("weights", len(weights)), ("roles", len(roles))):
         if found != count:
-            raise KLoraError(f"Got {found} {what} for {count} LoRAs: give one for each.")
+            raise KLoraError(f"got {found} {what} for {count} LoRAs.", "Give one for each LoRA")
     if wrong := [weight for weight in weights if not math.isfinite(weight)]:
         raise KLoraError(f"A weight must be a finite number, got {wrong[0]}.")
     if unknown := [role for role in roles if role not in ROLES]:
-        raise KLoraError(f"Unknown role {unknown[0]!r}: use one of {', '.join(ROLES)} ({OTHER}: neither).")
+        raise KLoraError(f"unknown role {unknown[0]!r}.", f"Use one of {', '.join(ROLES)} ({OTHER}: neither)")
     if rank is not None and rank < 1:
         raise KLoraError(f"rank must be at least 1, got {rank}.")
     return roles
@@ -199,8 +200,8 @@ def _checked_norm(slot: Slot, change: LowRank) -> float:
 
 def _overflow(slot: Slot) -> KLoraError:
     return KLoraError(
-        f"Layer {slot.name} overflows when the LoRAs are merged. Lower the strengths, or leave out the LoRA "
-        "that burns pictures alone."
+        f"layer {slot.name} overflows when the LoRAs are merged.",
+        "Lower the strengths, or leave out the LoRA that burns pictures alone",
     )
 
 

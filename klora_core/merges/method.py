@@ -161,7 +161,10 @@ class MergeMethod:
         known = [parameter.name for parameter in self.parameters]
         if unknown := sorted(given.keys() - set(known)):
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise KLoraError(f"{self.label} has no parameter {', '.join(unknown)}: {has}.")
+            raise KLoraError(
+                f"{self.label} has no parameter {', '.join(unknown)}: {has}.",
+                f"Leave out {', '.join(unknown)}",
+            )
         return {p.name: p.checked(given.get(p.name, p.default)) for p in self.parameters}
 
 
@@ -189,17 +192,18 @@ def check_sizes(terms: SlotTerms, method: MergeMethod, rank: int | None) -> None
             needed = 0 if isinstance(delta, LowRank) else max(out * n, (out + n) * delta.rank)
             if needed > MOST_NUMBERS or (method.multiplies_out and out * n > MOST_NUMBERS):
                 raise KLoraError(
-                    f"Layer {slot.name}: its {delta.kind} of {out} x {n} would take "
-                    f"{_gigabytes(max(needed, out * n))} to merge, more than any layer of a network takes. "
-                    "Leave that LoRA out."
+                    f"layer {slot.name}: its {delta.kind} of {out} x {n} would take "
+                    f"{_gigabytes(max(needed, out * n))} to merge, more than any layer of a network takes.",
+                    "Leave that LoRA out",
                 )
         if rank is None and method.default_rank is None:
             size = (out + n) * sum(term.delta.rank for term in found)
             grown, largest = grown + size, max(largest, (size, slot), key=lambda pair: pair[0])
     if grown > max(_GROWN, _GROWTH * held) and largest[1] is not None:
         raise KLoraError(
-            f"Layer {largest[1].name} and others would be of full rank, {_gigabytes(grown)} in all: that is "
-            "what LoKr and its like are once multiplied out. Give a rank for the result, such as 64."
+            f"layer {largest[1].name} and others would be of full rank, {_gigabytes(grown)} in all: that is "
+            "what LoKr and its like are once multiplied out.",
+            "Give a rank for the result, such as 64",
         )
 
 

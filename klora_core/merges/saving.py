@@ -70,13 +70,17 @@ def state_dict(
         if len(shape) > 2:
             if (up.shape[0], down.shape[1]) != (shape[0], math.prod(shape[1:])):
                 raise KLoraError(
-                    f"Layer {weight} is {up.shape[0]} x {down.shape[1]} in the LoRA and "
-                    f"{' x '.join(map(str, shape))} in the model. Use LoRAs of this base model."
+                    f"layer {weight} is {up.shape[0]} x {down.shape[1]} in the LoRA and "
+                    f"{' x '.join(map(str, shape))} in the model.",
+                    "Use LoRAs of this base model",
                 )
             up, down = up.view(*up.shape, *(1 for _ in shape[2:])), down.view(-1, *shape[1:])
         module = spelled(weight)
         if f"{module}.alpha" in tensors:
-            raise KLoraError(f"Two layers would be saved as {module}: {weight} is one of them.")
+            raise KLoraError(
+                f"two layers would be saved as {module}: {weight} is one of them.",
+                "Save the LoRAs again from their trainers",
+            )
         tensors[f"{module}.lora_up.weight"] = up
         tensors[f"{module}.lora_down.weight"] = down
         # Always float32: bfloat16 can't count past 256.
@@ -142,7 +146,7 @@ def save(
     path = Path(path)
     check_suffix(path)
     if dtype not in DTYPES:
-        raise KLoraError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
+        raise KLoraError(f"unknown dtype {dtype!r}.", f"Use one of {', '.join(DTYPES)}")
     wanted = {slot.weight: change.shape for slot, change in merged.deltas.items()}
     spelled = diffusers if is_open(wanted) else kohya
     tensors = state_dict(merged.deltas, DTYPES[dtype], shapes, spelled)
@@ -159,7 +163,7 @@ def save(
 def check_suffix(path: Path) -> None:
     """Raises KLoraError for the name of another kind of file."""
     if path.suffix.lower() != ".safetensors":
-        raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
+        raise KLoraError(f"can't write {path}.", "Give a file name that ends in .safetensors")
 
 
 def _write(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
@@ -176,15 +180,17 @@ def _read_back(path: Path, name: str, tensors: Mapping[str, Tensor], weights: Ma
         stored = load_file(plain)
     lost = [key for key in tensors if key not in stored or not torch.equal(stored[key], tensors[key])]
     if lost:
-        raise KLoraError(f"{printable(name)}: {printable(lost[0])} was not stored as it is. Check the disk.")
+        raise KLoraError(
+            f"{printable(name)}: {printable(lost[0])} was not stored as it is.", "Check the disk"
+        )
     back = from_tensors(printable(name), stored)
     found = {flat(slot.weight): delta.shape for slot, delta in back.slots.items() if slot.rows is None}
     for module, weight in weights.items():
         up, down = (tensors[f"{module}.lora_{part}.weight"].flatten(1) for part in ("up", "down"))
         if found.get(flat(weight)) != (up.shape[0], down.shape[1]):
             raise KLoraError(
-                f"{printable(name)}: layer {weight} would not be found in it, so nothing was written. Merge "
-                "in ComfyUI, where the model tells what it is, or leave out the LoRA that changes it."
+                f"{printable(name)}: layer {weight} would not be found in it, so nothing was written.",
+                "Merge in ComfyUI, where the model tells what it is, or leave out the LoRA that changes it",
             )
 
 
@@ -196,12 +202,15 @@ def _joined(
         return parts[None]
     spans = sorted(rows for rows in parts if rows is not None)
     if None in parts or any(a[0] + a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)):
-        raise KLoraError(f"Layer {weight} is changed twice, fused and split. Save the LoRAs again.")
+        raise KLoraError(f"layer {weight} is changed twice, fused and split.", "Save the LoRAs again")
     ordered = {rows: parts[rows] for rows in spans}
     stop, columns = sum(spans[-1]), ordered[spans[0]].shape[1]
     out = shape[0] if shape else _height(weight, stop, columns)
     if stop > out:
-        raise KLoraError(f"Layer {weight} has {out} rows in the model and {stop} in the LoRA.")
+        raise KLoraError(
+            f"layer {weight} has {out} rows in the model and {stop} in the LoRA.",
+            "Use LoRAs of this base model",
+        )
     return stacked(ordered, out)
 
 
@@ -211,8 +220,9 @@ def _height(weight: str, stop: int, columns: int) -> int:
         return max(stop, 3 * columns)
     if weight.startswith("single_blocks.") and weight.endswith(".linear1") and stop <= 3 * columns:
         raise KLoraError(
-            f"Layer {weight}: the LoRAs change only a part of it, and its size is not known without the "
-            "model. Merge in ComfyUI, or with a LoRA that changes its feed-forward rows too."
+            f"layer {weight}: the LoRAs change only a part of it, and its size is not known without the "
+            "model.",
+            "Merge in ComfyUI, or with a LoRA that changes its feed-forward rows too",
         )
     return stop
 
@@ -229,6 +239,6 @@ def _stored(weight: str, change: LowRank, dtype: torch.dtype) -> tuple[Tensor, T
     if not all(torch.isfinite(extreme) for factor in stored for extreme in factor.aminmax()):
         name = next((key for key, value in DTYPES.items() if value == dtype), str(dtype))
         raise KLoraError(
-            f"Layer {weight} is too large for {name}. Save in bf16 or fp32, or lower the strengths."
+            f"layer {weight} is too large for {name}.", "Save in bf16 or fp32, or lower the strengths"
         )
     return stored

@@ -22,7 +22,7 @@ def named(name: str) -> MergeMethod:
     for method in METHODS:
         if method.name == name:
             return method
-    raise KLoraError(f"Unknown merge method {name!r}: use one of {', '.join(m.name for m in METHODS)}.")
+    raise KLoraError(f"unknown merge method {name!r}.", f"Use one of {', '.join(m.name for m in METHODS)}")
 
 
 def parameters() -> Iterable[tuple[str, list[tuple[MergeMethod, Parameter]]]]:

@@ -90,13 +90,14 @@ def b_lora(rows: Sequence[Row], roles: Sequence[str]) -> BLora:
     """
     if sorted(role for role in roles if role in HALVES) != sorted(HALVES):
         raise KLoraError(
-            "B-LoRA takes exactly one subject and one style LoRA: give the others the role other."
+            "B-LoRA takes exactly one subject and one style LoRA.", "Give the others the role other"
         )
     family = family_of({row.slot.name: row.shape for row in rows})
     if family is None or not any(_half(row, role) for row in rows for role in HALVES):
         raise KLoraError(
             "B-LoRA is made for SDXL, and by a heuristic for FLUX's single blocks: they mean nothing in "
-            f"the base model, or the layers, of these LoRAs ({rows[0].slot.name}). Use another method."
+            f"the base model, or the layers, of these LoRAs ({rows[0].slot.name}).",
+            "Use another method",
         )
     chosen = tuple(_chosen(row, roles) for row in rows)
     return BLora(chosen, roles.index(SUBJECT), roles.index(STYLE), family)

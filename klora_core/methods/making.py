@@ -62,7 +62,7 @@ class Given:
     score: Scorer = score_all
     energies: Callable[[Sequence[Delta]], Sequence[float]] | None = None
     memo: dict[Hashable, Any] = field(default_factory=dict)
-    give_role: str = "set roles"
+    give_role: str = "Set roles"
     contents: Callable[[], Sequence[str]] = tuple
     when: tuple[When, ...] = ()
 
@@ -109,15 +109,15 @@ def klora(
     """K-LoRA. Raises KLoraError, at once for what the LoRAs have no part in."""
     curve = make_schedule(schedule, alpha, beta, balance)
     if loser not in LOSERS:
-        raise KLoraError(f"Unknown loser {loser!r}: use one of {', '.join(LOSERS)}.")
+        raise KLoraError(f"unknown loser {loser!r}.", f"Use one of {', '.join(LOSERS)}")
     strength = 0.0 if loser == LOSERS[0] else float(outside)
 
     def make(given: Given) -> tuple[Rows, Method]:
         for role in (SUBJECT, STYLE):
             if role not in given.roles:
-                remedy = given.give_role.format(role=role)
                 raise KLoraError(
-                    f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}: {remedy}."
+                    f"{KLora.name} needs a subject and a style LoRA, and no LoRA here is a {role}.",
+                    given.give_role.format(role=role),
                 )
         rows = given.cached(("meet", layers), lambda: meet(given.slots, given.roles, layers))
         check_ungated(rows.competing, given.names, "compared by size, as K-LoRA does")
@@ -179,10 +179,10 @@ def arrow(top: int = 2, pool: str = TOKEN, total: str = TOTALS[0]) -> Make:
 def mole(gate: GateFile | None = None) -> Make:
     """A trained gate, of the very LoRAs that it was trained on."""
     if gate is None:
-        raise KLoraError("MoLE needs a trained gate: give the file of one to gate.")
+        raise KLoraError("MoLE needs a trained gate.", "Give the file of one to gate")
     if gate.method not in (TrainedGate.name, ArrowRouting.name):
         raise KLoraError(
-            f"{gate.name}: a gate by {gate.method} is not known here: use a newer version of this pack."
+            f"{gate.name}: a gate by {gate.method} is not known here.", "Use a newer version of this pack"
         )
     without_training = arrow(gate.top or len(gate.loras), gate.pool, gate.total)
 

@@ -84,7 +84,7 @@ class CmLora(Whole):
         if self.c is not None and not (math.isfinite(self.c) and self.c > 0):
             raise KLoraError(f"c must be a positive number, got {self.c!r}.")
         if self.order not in ORDERS:
-            raise KLoraError(f"Unknown order {self.order!r}: use one of {', '.join(ORDERS)}.")
+            raise KLoraError(f"unknown order {self.order!r}.", f"Use one of {', '.join(ORDERS)}")
 
     @property
     def counts_steps(self) -> bool:

@@ -40,7 +40,7 @@ class Turns:
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
-            raise KLoraError(f"Unknown order {self.order!r}: use one of {', '.join(ORDERS)}.")
+            raise KLoraError(f"unknown order {self.order!r}.", f"Use one of {', '.join(ORDERS)}")
         whole = isinstance(self.tau, int) and not isinstance(self.tau, bool) and self.tau >= 1
         if not whole and not (isinstance(self.tau, float) and 0 < self.tau <= 1):
             raise KLoraError(

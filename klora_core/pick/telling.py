@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import printable
+from ..errors import KLoraError, printable
 from .ranking import Entry, Hit, Pick
 
 _NEXT, _SHOWN = 3, 80
@@ -42,15 +42,16 @@ def told(
     return "\n".join([*lines, *notes])
 
 
-def nothing(entries: Sequence[Entry], by_meaning: bool) -> str:
-    """The message where no LoRA was picked."""
+def nothing(entries: Sequence[Entry], by_meaning: bool) -> KLoraError:
+    """The error where no LoRA was picked."""
     words = [word for entry in entries for word in entry.looked_for][:_NEXT]
     write = f"Write trigger words into the prompt ({', '.join(map(printable, words))}), " if words else ""
     if by_meaning:
-        return f"No LoRA fits: none of the {len(entries)} searched has a role asked for. Change the filters."
-    return (
-        f"{write or 'Choose other files, '}or connect clip, so that meaning counts: no trigger word of the "
-        f"{len(entries)} LoRAs searched is in the prompt."
+        none = f"no LoRA fits: none of the {len(entries)} searched has a role asked for."
+        return KLoraError(none, "Change the filters")
+    return KLoraError(
+        f"no trigger word of the {len(entries)} LoRAs searched is in the prompt.",
+        f"{write or 'Choose other files, '}or connect clip, so that meaning counts",
     )
 
 

@@ -28,7 +28,7 @@ Cell = tuple[float, str]
 def draw_pairs(survey: Survey) -> Image.Image:
     """Rows are subjects, columns styles, mode RGB. Raises KLoraError without a pair."""
     if not survey.pairs:
-        raise KLoraError("There is no pair to draw: leave out --plot, and the report says why.")
+        raise KLoraError("there is no pair to draw.", "Leave out --plot, and the report says why")
     count = len(survey.files)
     cell = max(_LEAST, min(_CELL, _SIDE // count))
     names = [f"{file.name}  {number}" for number, file in enumerate(survey.files, 1)]

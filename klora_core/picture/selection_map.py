@@ -27,8 +27,8 @@ def draw(plan: Plan, over: Columns) -> Image.Image:
     """
     if not plan.slots:
         raise KLoraError(
-            "There is no selection to draw: the LoRAs change no layer in common. "
-            "Use LoRAs of the same base model."
+            "there is no selection to draw: the LoRAs change no layer in common.",
+            "Use LoRAs of the same base model",
         )
     layout = lay_out(plan, over)
     of_families = [dark for dark, _ in palette.shaded(plan.family_places)]

@@ -84,7 +84,7 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
             raise twice(doubled)
     if not slots:
         if names.wrapper_of(file.shapes) is not None:
-            raise KLoraError(f"{file.name}: {strange(list(changes))}")
+            raise strange(list(changes), f"{file.name}: ")
         raise KLoraError(
             f"{file.name}: made for another base model{_named(file.base_model, layers)}: the model has none "
             f"of its {len(changes)} layers, such as {_examples(changes)}; it has {_examples(layers.sizes)}.",
@@ -107,7 +107,10 @@ def _bound(
     file: str, change: Change, slot: Slot, order: Tensor | None, layers: Layers, model: nn.Module | None
 ) -> Delta:
     if model is None:
-        raise KLoraError(f"{file}: layer {slot.name} is {change.label}, which needs the model's weights.")
+        raise KLoraError(
+            f"{file}: layer {slot.name} is {change.label}, which needs the model's weights.",
+            "Give the model, or use a plain LoRA",
+        )
     device = next(model.parameters()).device
     device = device if device.type in ("cuda", "mps") else torch.device("cpu")
     base = LayerWeight.of(_Weight(inner(model), layers, slot, change.shape[0]), device)
@@ -138,7 +141,8 @@ def stored(module: Any, slot: Slot) -> Tensor:
     if not weight.is_floating_point() or weight.ndim < 2 or weight.shape[0] != rows:
         raise KLoraError(
             f"layer {slot.name}: the model's weight is stored in a way that can't be read here "
-            f"({weight.dtype}, {tuple(weight.shape)}). Use a version of the model in bf16, fp16 or fp32."
+            f"({weight.dtype}, {tuple(weight.shape)}).",
+            "Use a version of the model in bf16, fp16 or fp32",
         )
     return weight
 

@@ -55,7 +55,7 @@ class Fusion:
         KLoraError where it is on already.
         """
         if self._running:
-            raise KLoraError("This fusion is running already: leave its `with` block first.")
+            raise KLoraError("this fusion is running already.", "Leave its `with` block first")
         clock, on = (
             StepClock(scheduler, self.plan.progress.mode),
             _On(self.model, self._composition, self._told),
@@ -64,7 +64,7 @@ class Fusion:
 
         def forward(model: Any, *args: Any, **kwargs: Any) -> Any:
             if torch.compiler.is_compiling():
-                raise KLoraError("The model was compiled after fuse(): compile it first, then fuse it.")
+                raise KLoraError("the model was compiled after fuse().", "Compile it first, then fuse it")
             return on.call(clock.read(_timestep(args, kwargs)), plain, args, kwargs)
 
         swap = Swap(self.model, forward, name)
@@ -164,7 +164,8 @@ def _prediction(output: Any) -> Tensor:
     first = output if isinstance(output, Tensor) else output[0]
     if not isinstance(first, Tensor):
         raise KLoraError(
-            f"A method of several passes needs a model that predicts a tensor, not a {type(first).__name__}."
+            f"a method of several passes needs a model that predicts a tensor, not a {type(first).__name__}.",
+            "Choose another method",
         )
     return first
 

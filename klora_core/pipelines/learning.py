@@ -48,7 +48,9 @@ class OnPipeline:
         self._alphas = getattr(scheduler, "alphas_cumprod", None)
         kind = scheduler.config.get("prediction_type", "epsilon")
         if self._alphas is not None and kind not in _TARGETS:
-            raise KLoraError(f"Use a scheduler that predicts {', '.join(_TARGETS)}: this one says {kind!r}.")
+            raise KLoraError(
+                f"this one says {kind!r}.", f"Use a scheduler that predicts {', '.join(_TARGETS)}"
+            )
         self._target = _TARGETS.get(kind)
 
     def noised(self, latent: Tensor, noise: Tensor, percent: Tensor) -> Noised:

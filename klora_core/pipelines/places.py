@@ -76,7 +76,7 @@ def layers_of(model: nn.Module) -> Layers:
     layers = {name: shape for name, module in model.named_modules() if (shape := _shape(module)) is not None}
     if not layers:
         raise KLoraError(
-            "The model has no linear or convolution layer: give the pipeline's unet or transformer."
+            "the model has no linear or convolution layer.", "Give the pipeline's unet or transformer"
         )
     fused = _fused(model)
     for layer, shape in list(layers.items()):
@@ -96,7 +96,8 @@ def layers_of(model: nn.Module) -> Layers:
         pieces = _pieces(layers, layout, fused)
     if pieces is None:
         raise KLoraError(
-            "Two layers of the model have one name in LoRA files: its network is not known here."
+            "two layers of the model have one name in LoRA files: its network is not known here.",
+            "Choose another model",
         )
     spelling = {names.flat(name): name for name in (*pieces, *shapes)}
     return Layers(layout, pieces, {name: out for name, (out, _) in layers.items()}, spelling)

@@ -63,7 +63,8 @@ class StepClock:
         source = getattr(self._scheduler, "timesteps", None)
         if source is None or len(source) == 0:
             raise KLoraError(
-                "The scheduler has no timesteps yet: give run() the scheduler that the pipeline samples with."
+                "the scheduler has no timesteps yet.",
+                "Give run() the scheduler that the pipeline samples with",
             )
         if self._run is None or self._run.source is not source:
             self._run, self.moments = self._began(source, timestep), []
@@ -120,7 +121,8 @@ def _steps(timesteps: list[float], order: int) -> list[int]:
 def _nearest(timesteps: list[float], timestep: Tensor | float | None) -> int:
     if timestep is None:
         raise KLoraError(
-            "The model is called without a timestep, and the scheduler keeps no step: use another."
+            "the model is called without a timestep, and the scheduler keeps no step.",
+            "Use another scheduler",
         )
     first = timestep.flatten()[0].item() if isinstance(timestep, Tensor) else timestep
     t = float(first)

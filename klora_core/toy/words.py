@@ -38,7 +38,8 @@ def vectors(text: str) -> Tensor:
     words = text.split()
     if len(words) > LENGTH:
         raise KLoraError(
-            f"Write at most {LENGTH} words: the toy model takes no more, and these are {len(words)}: {text}"
+            f"the toy model takes no more, and these are {len(words)}: {text}",
+            f"Write at most {LENGTH} words",
         )
     return torch.stack([vector(word) for word in (*words, *[PAD] * (LENGTH - len(words)))])
 

@@ -52,7 +52,7 @@ class Copy(NamedTuple):
 def copies(items: Sequence[Item], count: int, seed: int) -> tuple[Copy, ...]:
     """``count`` noised copies, of all items as often as can be; the same for the same ``seed``."""
     if not items:
-        raise KLoraError("There is nothing to learn from: give at least one picture.")
+        raise KLoraError("there is nothing to learn from.", "Give at least one picture")
     generator = torch.Generator().manual_seed(seed)
     percents = torch.rand(count, generator=generator).tolist()
     seeds = torch.randint(1 << 62, (count,), generator=generator).tolist()

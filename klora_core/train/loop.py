@@ -152,7 +152,7 @@ class Loop:
         loss = 0.0 if total is None else float(total)
         if not math.isfinite(loss):
             raise KLoraError(
-                f"Lower the rate ({self.pace.rate:g}): at step {self.step + 1} the loss is no number."
+                f"at step {self.step + 1} the loss is no number.", f"Lower the rate ({self.pace.rate:g})"
             )
         if self.pace.clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.pace.clip)

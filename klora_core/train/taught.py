@@ -45,7 +45,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.sides not in SIDES:
-            raise KLoraError(f"Unknown sides {self.sides!r}: use one of {', '.join(SIDES)}.")
+            raise KLoraError(f"unknown sides {self.sides!r}.", f"Use one of {', '.join(SIDES)}")
 
     @property
     def pace(self) -> Pace:
@@ -86,7 +86,8 @@ def taught(
     start = options.start or (1.0,) * factors.count
     if len(start) != factors.count:
         raise KLoraError(
-            f"Got {len(start)} strengths to start at for {factors.count} LoRAs: give one for each."
+            f"got {len(start)} strengths to start at for {factors.count} LoRAs.",
+            "Give one strength for each LoRA",
         )
     weighted = begun(factors, start, options.sides)
     loop = Loop([Group(parameters(weighted.columns) + parameters(weighted.rows))], options.pace)

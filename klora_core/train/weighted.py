@@ -55,7 +55,7 @@ def factored(
     is left.
     """
     if not rows:
-        raise KLoraError("There is nothing to learn from: the LoRAs change no layer.")
+        raise KLoraError("there is nothing to learn from: the LoRAs change no layer.", "Choose other LoRAs")
     count = len(rows[0].deltas)
     weights = [1.0] * count if strengths is None else list(strengths)
     slots: dict[Slot, tuple[LowRank | None, ...]] = {}
@@ -68,7 +68,10 @@ def factored(
             if any(each is not None for each in found):
                 slots[row.slot] = found
     if not slots:
-        raise KLoraError("There is nothing to learn from: every LoRA is zero, or has strength 0.")
+        raise KLoraError(
+            "there is nothing to learn from: every LoRA is zero, or has strength 0.",
+            "Choose other LoRAs, or give one another strength",
+        )
     return Factors(slots, count)
 
 

@@ -37,7 +37,8 @@ class LayerWeights:
         if weight.numel() != math.prod(shape) or not weight.is_floating_point():
             raise KLoraError(
                 f"the model's weight {key} is stored in a way that can't be read here ({weight.dtype}, "
-                f"{tuple(weight.shape)}). Use a version of the checkpoint in bf16, fp16, fp8 or GGUF."
+                f"{tuple(weight.shape)}).",
+                "Use a version of the checkpoint in bf16, fp16, fp8 or GGUF",
             )
         own = weight.detach().to(device=device, dtype=torch.float32).view(shape)
         if patches:

@@ -46,8 +46,9 @@ def _vector(clip: Any, text: str) -> Vector:
     length = 0.0 if found is None else float(np.linalg.norm(found))
     if found is None or not 0 < length < float("inf"):
         raise KLoraError(
-            f"Leave clip unconnected: this text encoder ({type(clip.cond_stage_model).__name__}) gives no "
-            "vectors that can be compared."
+            f"this text encoder ({type(clip.cond_stage_model).__name__}) gives no vectors that can be "
+            "compared.",
+            "Leave clip unconnected",
         )
     return found / length
 

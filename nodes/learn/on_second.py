@@ -21,8 +21,8 @@ def check_learnable(model: Any) -> None:
     keys = [str(key) for wrappers in model.wrappers.values() for key in wrappers]
     if any(key.startswith("klora/") for key in keys):
         raise KLoraError(
-            "Connect the model from before K-LoRA Fuse or Compose LoRAs: what they do while sampling can't "
-            "be learned on."
+            "what they do while sampling can't be learned on.",
+            "Connect the model from before K-LoRA Fuse or Compose LoRAs",
         )
 
 

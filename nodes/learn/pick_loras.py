@@ -110,9 +110,9 @@ class KLoRAPickLoras(io.ComfyNode):
     ) -> io.NodeOutput:
         places = {SUBJECT: subjects, STYLE: styles, OTHER: others}
         if not any(places.values()):
-            raise KLoraError("subjects, styles and others are all 0: ask for one LoRA at least.")
+            raise KLoraError("subjects, styles and others are all 0.", "Ask for one LoRA at least")
         if not prompt.strip():
-            raise KLoraError("The prompt is empty: write what the picture shows.")
+            raise KLoraError("the prompt is empty.", "Write what the picture shows")
         filters = {SUBJECT: subject_files, STYLE: style_files, OTHER: other_files}
         asked = {role: parts_of(filters[role]) for role, count in places.items() if count}
         entries, left = _searched(folder, asked, known_model(model) if model is not None else "")
@@ -121,7 +121,7 @@ class KLoRAPickLoras(io.ComfyNode):
         hits = ranked(entries, prompt, cosines)
         members, picked, broken = _loaded(hits, places, strength)
         if not picked:
-            raise KLoraError(nothing(entries, clip is not None))
+            raise nothing(entries, clip is not None)
         for name, reason in broken.items():
             left.setdefault(reason, []).append(name)
         notes = [_NO_BASE] if model is not None and not known_model(model) else []
@@ -146,7 +146,7 @@ def _searched(
     """
     every = library.names()
     if not every:
-        raise KLoraError("The loras folder has no file: put LoRAs there, and press R to refresh.")
+        raise KLoraError("it has no file.", "Put LoRAs into the loras folder, and press R to refresh")
     wanted = _selected("folder", parts_of(folder), every)
     for role, parts in asked.items():
         _selected(f"{role}_files", parts, wanted)
@@ -171,8 +171,8 @@ def _selected(what: str, parts: tuple[str, ...], names: list[str]) -> list[str]:
         folders = {name.replace("\\", "/").rpartition("/")[0] for name in names} - {""}
         there = abbreviated([*map(printable, sorted(folders))]) if folders else "none"
         raise KLoraError(
-            f"{what} selects none of {len(names)} LoRA files: give a folder's name, or a pattern such as "
-            f"*cat*. Folders: {there}."
+            f"{what} selects none of {len(names)} LoRA files. Folders: {there}.",
+            "Give a folder's name, or a pattern such as *cat*",
         )
     return found
 
@@ -195,6 +195,6 @@ def _loaded(
             try:
                 tensors[name] = load(name)
             except KLoraError as error:
-                broken[name] = str(error)
+                broken[name] = error.in_list
     loras = [(tensors[pick.hit.entry.name], pick) for pick in picked]
     return tuple(Member(lora, lora.file, pick.role, pick.strength) for lora, pick in loras), picked, broken

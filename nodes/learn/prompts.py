@@ -24,8 +24,9 @@ def prompts_of(members: Sequence[Member], given: str) -> list[list[str]]:
     lines = [line.strip() for line in given.split("\n")] if given.strip() else []
     if len(lines) > len(members) and any(lines[len(members) :]):
         raise KLoraError(
-            f"Write one line of prompts for each LoRA: these are {len(lines)} for {len(members)} LoRAs. "
-            f"Several prompts of one LoRA stand in its line, with {BETWEEN} between them."
+            f"these are {len(lines)} for {len(members)} LoRAs. Several prompts of one LoRA stand in its "
+            f"line, with {BETWEEN} between them.",
+            "Write one line of prompts for each LoRA",
         )
     lines += [""] * (len(members) - len(lines))
     return [_prompts(member, line) for member, line in zip(members, lines, strict=False)]
@@ -37,7 +38,7 @@ def _prompts(member: Member, line: str) -> list[str]:
     trigger = trigger_words(getattr(member.tensors, "metadata", None) or {})
     if not trigger:
         raise KLoraError(
-            f"Write what to ask {member.name} for in prompts, in its line: its file tells no trigger words."
+            "its file tells no trigger words.", f"Write what to ask {member.name} for in prompts, in its line"
         )
     return [form.format(trigger) for form in (_IN_STYLE if member.role == STYLE else _OF_SUBJECT)]
 

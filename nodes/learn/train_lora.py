@@ -175,7 +175,7 @@ def _chosen(value: Mapping[str, Any]) -> tuple[TrainMethod, dict[str, Any]]:
         )
     missing = next((half for half in row.halves if half not in given), None)
     if missing is not None:
-        raise KLoraError(f"Connect a prompt to {missing}: {row.label} needs one for each of its halves.")
+        raise KLoraError(f"{row.label} needs one for each of its halves.", f"Connect a prompt to {missing}")
     return row, {"steps": row.steps, "rate": row.rate, "rank": row.rank, **given}
 
 

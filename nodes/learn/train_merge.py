@@ -151,8 +151,9 @@ def _shown(clip: Any, members: Sequence[Member], prompt: str, latents: Tensor | 
     """The pictures of the combination, all under the joint prompt. Raises KLoraError where there are none."""
     if latents is None:
         raise KLoraError(
-            "Connect images (with a VAE) or latents: taught learns from pictures of the combination. Four "
-            "that you like are enough: from any sampler, any strengths, or another tool."
+            "taught learns from pictures of the combination. Four that you like are enough: from any "
+            "sampler, any strengths, or another tool.",
+            "Connect images (with a VAE) or latents",
         )
     text = prompt.strip() or ", ".join(each[0] for each in prompts_of(members, ""))
     condition = encoded(clip, text)

@@ -24,7 +24,7 @@ def no_slot(lora: HostLora, model: str, understood: bool) -> KLoraError:
     if lora.unknown:
         none = f"none of its {len(lora.unknown)} layers exists in this model ({model})"
         if not understood:
-            return KLoraError(f"{none}: {strange(lora.unknown)}")
+            return strange(lora.unknown, f"{none}: ")
         example = f"{none}, for example {lora.unknown[0]!r}."
         if lora.base_model and lora.base_model.fits(model):
             return KLoraError(f"made for {model}, but {example}", "Choose another LoRA")

@@ -51,13 +51,13 @@ def _place(name: str) -> tuple[str, str]:
     """(path, name in the folder)."""
     if not isinstance(name, str):
         raise KLoraError(
-            f"A LoRA file's name must be a text, got {name!r}: choose a file of the loras folder."
+            f"a LoRA file's name must be a text, got {name!r}.", "Choose a file of the loras folder"
         )
     place = place_of("loras", name)
     if place is None:
         raise KLoraError(
-            f"LoRA file {_shown(name)} is not in the loras folder: choose another, or press R to refresh. "
-            f"{_ELSEWHERE}"
+            f"LoRA file {_shown(name)} is not in the loras folder. {_ELSEWHERE}",
+            "Choose another LoRA, or press R to refresh",
         )
     return place
 
@@ -74,17 +74,18 @@ def load(name: str) -> LoraStateDict:
         with utf8_path(path) as plain, torch.inference_mode(False):
             tensors, metadata, left = _read(plain)
     except KLoraError as error:
-        raise KLoraError(f"LoRA file {_shown(name)} {error}") from error
+        raise KLoraError(f"LoRA file {_shown(name)} {error.why}", error.do) from error
     except Exception as error:
         reason = printable(str(error).split("\n", 1)[0])
         raise KLoraError(
-            f"LoRA file {_shown(name)} can't be read ({reason}). It is damaged or no LoRA file: "
-            "download it again."
+            f"LoRA file {_shown(name)} can't be read ({reason}): it is damaged or no LoRA file.",
+            "Download it again",
         ) from error
     if not isinstance(tensors, dict) or not (is_gate(tensors) or any(map(_is_lora_key, tensors))):
         raise KLoraError(
             f"{_shown(name)} holds no LoRA (no lora_up/lora_down, lora_A/lora_B or similar tensors in it): "
-            "it may be a checkpoint, a VAE or an embedding. Choose a LoRA file."
+            "it may be a checkpoint, a VAE or an embedding.",
+            "Choose a LoRA file",
         )
     belong_to((tensor for tensor in tensors.values() if isinstance(tensor, torch.Tensor)), mark)
     return LoraStateDict(tensors, name, metadata, left)

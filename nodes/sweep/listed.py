@@ -25,12 +25,12 @@ def listed(what: str, text: str, such_as: str, read: Callable[[str], T]) -> list
     """
     parts = [part.strip() for part in re.split("[,;\n]", text.translate(_AS_TYPED)) if part.strip()]
     if not parts:
-        raise KLoraError(f"Write {what} with commas between, such as {such_as}: there are none.")
+        raise KLoraError("there are none.", f"Write {what} with commas between, such as {such_as}")
     values: list[T] = []
     for part in parts:
         value = read(part)
         if value in values:
-            raise KLoraError(f"Take {shown(part)} out of {what} once: its image would be made twice.")
+            raise KLoraError("its image would be made twice.", f"Take {shown(part)} out of {what} once")
         values.append(value)
     return values
 
@@ -41,12 +41,13 @@ def number(what: str, text: str, such_as: str, low: float, high: float) -> float
         value = check_number(what, float(text))
     except ValueError:
         raise KLoraError(
-            f"Write {what} as numbers with commas between, such as {such_as}: {shown(text)} is none."
+            f"{shown(text)} is none.", f"Write {what} as numbers with commas between, such as {such_as}"
         ) from None
     if not low <= value <= high:
         raise KLoraError(
-            f"Write {what} from {low:g} to {high:g}, with a point in a number and commas between, such as "
-            f"{such_as}: {value:g} is beyond."
+            f"{value:g} is beyond.",
+            f"Write {what} from {low:g} to {high:g}, with a point in a number and commas between, such "
+            f"as {such_as}",
         )
     # Of the two zeros the one without a sign.
     return value + 0.0

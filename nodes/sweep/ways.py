@@ -78,7 +78,7 @@ def _schedules(schedules: str = _SCHEDULES, balance: float = 0.0) -> list[Way]:
 
 def _schedule(text: str) -> str:
     if text not in (*SCHEDULES, dials.STATIC):
-        raise KLoraError(f"Write schedules by their names, {_SCHEDULES}: {shown(text)} is none.")
+        raise KLoraError(f"{shown(text)} is none.", f"Write schedules by their names, {_SCHEDULES}")
     return text
 
 
@@ -100,9 +100,11 @@ def _method(text: str) -> str:
         name = known[text.casefold()]
         needed = " and ".join(methods.connected(name))
         raise KLoraError(
-            f"Use Compose LoRAs for {name}: it needs {needed} connected, which a sweep can't have."
+            f"it needs {needed} connected, which a sweep can't have.", f"Use Compose LoRAs for {name}"
         )
-    raise KLoraError(f"Write methods by their names, {', '.join(offered.values())}: {shown(text)} is none.")
+    raise KLoraError(
+        f"{shown(text)} is none.", f"Write methods by their names, {', '.join(offered.values())}"
+    )
 
 
 def _text(id: str, default: str, tooltip: str) -> Callable[[], io.Input]:

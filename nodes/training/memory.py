@@ -50,8 +50,9 @@ def check_weights(model: Any, factors: int) -> None:
     needed, there = model.model_size() + factors, comfy.model_management.get_total_memory(device)
     if needed > there:
         raise KLoraError(
-            f"{_SMALLER}: learning needs {_size(needed)} for the whole model and the LoRAs, and {device} has "
-            f"{_size(there)}."
+            f"learning needs {_size(needed)} for the whole model and the LoRAs, and {device} has "
+            f"{_size(there)}.",
+            _SMALLER,
         )
 
 
@@ -76,8 +77,9 @@ def counted(
     there = comfy.model_management.get_free_memory(device)
     if graph.checkpointed > there:
         raise KLoraError(
-            f"{_SMALLER}: a step of learning needs {_size(graph.checkpointed)} beside the model, and "
-            f"{device} has {_size(there)} left."
+            f"a step of learning needs {_size(graph.checkpointed)} beside the model, and {device} has "
+            f"{_size(there)} left.",
+            _SMALLER,
         )
     return needs
 

@@ -26,11 +26,11 @@ def items(model: Any, latents: Sequence[Any], positive: Sequence[Any]) -> list[I
     pictures = [picture for latent in latents for picture in _pictures(model, latent)]
     captions = [[entry] for conditioning in positive for entry in conditioning]
     if not pictures:
-        raise KLoraError("Give at least one picture: latents is empty.")
+        raise KLoraError("latents is empty.", "Give at least one picture")
     if len(captions) not in (1, len(pictures)):
         raise KLoraError(
-            f"Give one prompt for all pictures or for each: there are {len(captions)} prompts in positive "
-            f"and {len(pictures)} pictures in latents."
+            f"there are {len(captions)} prompts in positive and {len(pictures)} pictures in latents.",
+            "Give one prompt for all pictures or for each",
         )
     return [Item(picture, captions[i % len(captions)]) for i, picture in enumerate(pictures)]
 
@@ -39,7 +39,7 @@ def caption(name: str, given: Sequence[Any]) -> list[Any]:
     """The one caption of a list of CONDITIONINGs. Raises KLoraError for several."""
     captions = [entry for conditioning in given for entry in conditioning]
     if len(captions) != 1:
-        raise KLoraError(f"Give one prompt as {name}: there are {len(captions)}.")
+        raise KLoraError(f"there are {len(captions)}.", f"Give one prompt as {name}")
     return captions
 
 
@@ -51,14 +51,16 @@ def has_masks(latents: Sequence[Any]) -> bool:
 def _pictures(model: Any, latent: Any) -> list[Tensor]:
     samples = latent.get("samples") if isinstance(latent, dict) else None
     if not isinstance(samples, Tensor) or getattr(samples, "is_nested", False):
-        raise KLoraError("Encode the pictures with VAE Encode: latents holds something else, such as sound.")
+        raise KLoraError(
+            "latents holds something else, such as sound.", "Encode the pictures with VAE Encode"
+        )
     space = model.model.latent_format
     if space.latent_dimensions == 3 and samples.ndim == 4:
         samples = samples.unsqueeze(2)
     if samples.shape[1] != space.latent_channels or samples.ndim != space.latent_dimensions + 2:
         raise KLoraError(
-            f"Encode the pictures with the VAE of this model: latents has {samples.shape[1]} channels, and "
-            f"the model takes {space.latent_channels}."
+            f"latents has {samples.shape[1]} channels, and the model takes {space.latent_channels}.",
+            "Encode the pictures with the VAE of this model",
         )
     # No graph may hold tensors of inference mode.
     with torch.inference_mode(False), torch.no_grad():
@@ -73,7 +75,7 @@ def sizes(model: Any, layers: str, linear: bool = False) -> dict[Slot, tuple[int
     and convolution layer there is. Raises KLoraError where the model has none of them.
     """
     if layers not in LAYERS:
-        raise KLoraError(f"Unknown layers {layers!r}: use one of {', '.join(LAYERS)}.")
+        raise KLoraError(f"unknown layers {layers!r}.", f"Use one of {', '.join(LAYERS)}")
     found = {}
     for name, module in model.model.diffusion_model.named_modules():
         shape = _shape(module)
@@ -85,7 +87,7 @@ def sizes(model: Any, layers: str, linear: bool = False) -> dict[Slot, tuple[int
             found[Slot(name)] = shape
     if not found:
         raise KLoraError(
-            f"Choose other layers than {layers}: this model has none that are known by that name."
+            "this model has none that are known by that name.", f"Choose other layers than {layers}"
         )
     return found
 

@@ -75,8 +75,8 @@ class OnHost:
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             raise KLoraError(
-                f"Use another base model: {of_model(self._patcher)} gives no gradients in this ComfyUI "
-                f"({printable(reason)})."
+                f"{of_model(self._patcher)} gives no gradients in this ComfyUI ({printable(reason)}).",
+                "Use another base model",
             ) from error
         finally:
             for number in numbers:

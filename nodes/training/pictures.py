@@ -71,7 +71,7 @@ def sampled(
     empty = comfy.sample.fix_empty_latent_channels(model, empty)
     if empty.is_nested:
         raise KLoraError(
-            "Connect latents: this model makes picture and sound at once, which is not learned here."
+            "this model makes picture and sound at once, which is not learned here.", "Connect latents"
         )
     flows = isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
     return comfy.sample.sample(
@@ -108,13 +108,13 @@ def given(model: Any, latents: Any | None, images: Tensor | None, vae: Any | Non
         samples = latents["samples"]
         if samples.is_nested:
             raise KLoraError(
-                "Connect latents of pictures: those of picture and sound together are not learned."
+                "those of picture and sound together are not learned.", "Connect latents of pictures"
             )
         found.append(as_seen(model, samples))
     if images is not None:
         if vae is None:
-            raise KLoraError("Connect a VAE, which the images need, or connect latents instead of images.")
+            raise KLoraError("the images need one.", "Connect a VAE, or connect latents instead of images")
         found.append(as_seen(model, vae.encode(images[..., :3])))
     if len({each.shape[1:] for each in found}) > 1:
-        raise KLoraError("Connect images or latents of one size: these two have different ones.")
+        raise KLoraError("these two have different ones.", "Connect images or latents of one size")
     return torch.cat(found) if found else None

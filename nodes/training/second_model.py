@@ -12,7 +12,7 @@ import torch
 
 from ...klora_core.errors import KLoraError
 
-_LOAD_IT = "Load the checkpoint with Load Checkpoint or Load Diffusion Model, and connect that model."
+_LOAD_IT = "Load the checkpoint with Load Checkpoint or Load Diffusion Model, and connect that model"
 
 
 @contextmanager
@@ -41,13 +41,14 @@ def check(model: Any) -> None:
     """Raises KLoraError, with what to do, for a model that can't be learned on."""
     if any(hasattr(parameter, "tensor_type") for parameter in model.model.parameters()):
         raise KLoraError(
-            "Use a safetensors version of the checkpoint (fp8, bf16 or fp16): a GGUF model can't be trained "
-            f"through. {_LOAD_IT}"
+            f"a GGUF model can't be trained through. {_LOAD_IT}.",
+            "Use a safetensors version of the checkpoint (fp8, bf16 or fp16)",
         )
     if getattr(model, "cached_patcher_init", None) is None:
         raise KLoraError(
-            f"{_LOAD_IT} Learning needs the model a second time, and the node that loaded this one does not "
-            "tell ComfyUI how to load it again."
+            "learning needs the model a second time, and the node that loaded this one does not tell "
+            "ComfyUI how to load it again.",
+            _LOAD_IT,
         )
 
 

@@ -219,8 +219,8 @@ def failed(opened: Any) -> str:
 
 
 SENTENCES = (
-    "The LoRA Set is empty: connect a LoRA, a LoRA stack, or another set.",
-    "K-LoRA needs a subject and a style LoRA, and no LoRA here is a subject: set roles.",
+    "Connect a LoRA, a LoRA stack, or another set: the LoRA Set is empty.",
+    "Set roles: K-LoRA needs a subject and a style LoRA, and no LoRA here is a subject.",
 )
 
 

@@ -154,3 +154,15 @@ def test_one_import_against_the_stair_breaks_the_contracts(copy, file, line):
     path.write_text(text, encoding="utf-8")
     assert broken.returncode == 1
     assert "BROKEN" in broken.stdout
+
+
+def test_every_error_says_what_to_do_or_what_must_be():
+    """By its second argument, so that it comes first, whatever names are put before the message."""
+    silent = []
+    for path in (path for tree in PRODUCT for path in sorted((REPO / tree).rglob("*.py"))):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "KLoraError" and len(call.args) == 1:
+                said = ast.unparse(call.args[0])
+                if " must " not in said and "--help" not in said:
+                    silent.append(f"{path.relative_to(REPO)}:{call.lineno}: {said}")
+    assert not silent

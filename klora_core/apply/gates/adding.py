@@ -30,7 +30,7 @@ def gated_addition(module: Any, delta: Gated, rows: Span, hear: Hear) -> Add:
     """
     if hasattr(module, "kernel_size"):
         if module.groups != 1:
-            raise KLoraError("it is a grouped convolution, where no gate can work. Use LoRAs without it.")
+            raise KLoraError("it is a grouped convolution, where no gate can work.", "Use LoRAs without it")
         return _convolution(delta, rows, hear)
     return _linear(delta, rows, hear)
 

@@ -96,7 +96,7 @@ def gate_of(name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     """The gate in these tensors. Raises KLoraError, with its ``name`` and the layer, for what is none."""
     with naming(printable(name)):
         if not is_gate(tensors):
-            raise KLoraError("is no trained gate (no klora_gate tensors). Choose a file of a trained gate.")
+            raise KLoraError("is no trained gate (no klora_gate tensors).", "Choose a file of a trained gate")
         about = _said(tensors, metadata or {})
         read = {key: tensors[key] for key in sorted(tensors, key=str) if key != _SAID}
         return GateFile(
@@ -116,23 +116,23 @@ def _said(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Mapping
     if text is None and _SAID in tensors:
         told = tensors[_SAID]
         if not isinstance(told, Tensor) or told.dtype != torch.uint8 or told.numel() > _LONGEST:
-            raise KLoraError(f"{_SAID} is no text. {AGAIN}")
+            raise KLoraError(f"{_SAID} is no text.", AGAIN)
         text = bytes(told.flatten().tolist()).decode(errors="replace")
     if text is None:
-        raise KLoraError(f"does not say which LoRAs the gate is of: its {_SAID} is missing. {AGAIN}")
+        raise KLoraError(f"does not say which LoRAs the gate is of: its {_SAID} is missing.", AGAIN)
     try:
         about = json.loads(text) if len(text) <= _LONGEST else None
     except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict):
-        raise KLoraError(f"what it says of its gate is no JSON object. {AGAIN}")
+        raise KLoraError("what it says of its gate is no JSON object.", AGAIN)
     return about
 
 
 def _text(about: Mapping[str, Any], key: str) -> str:
     value = about.get(key)
     if not isinstance(value, str) or not value:
-        raise KLoraError(f"does not say the {key} of its gate. {AGAIN}")
+        raise KLoraError(f"does not say the {key} of its gate.", AGAIN)
     return printable(value)
 
 
@@ -140,7 +140,7 @@ def _one_of(about: Mapping[str, Any], key: str, offered: tuple[str, ...]) -> str
     value = _text(about, key)
     if value not in offered:
         raise KLoraError(
-            f"its {key} is {value!r}, not {' or '.join(offered)}: use a newer version of this pack."
+            f"its {key} is {value!r}, not {' or '.join(offered)}.", "Use a newer version of this pack"
         )
     return value
 
@@ -148,12 +148,12 @@ def _one_of(about: Mapping[str, Any], key: str, offered: tuple[str, ...]) -> str
 def _loras(about: Mapping[str, Any]) -> tuple[LoraMark, ...]:
     told = about.get("loras")
     if not isinstance(told, list) or not 2 <= len(told) <= _MOST:
-        raise KLoraError(f"does not name the two or more LoRAs of its gate. {AGAIN}")
+        raise KLoraError("does not name the two or more LoRAs of its gate.", AGAIN)
     marks = []
     for each in told:
         values = [each.get(key) for key in ("name", "content")] if isinstance(each, dict) else []
         if not values or not all(isinstance(value, str) and value for value in values):
-            raise KLoraError(f"a LoRA of its gate has no name or no content. {AGAIN}")
+            raise KLoraError("a LoRA of its gate has no name or no content.", AGAIN)
         marks.append(LoraMark(*map(printable, values)))
     return tuple(marks)
 
@@ -166,7 +166,7 @@ def _base(about: Mapping[str, Any]) -> str | None:
 def _top(about: Mapping[str, Any]) -> int | None:
     top = about.get("top")
     if top is not None and (not isinstance(top, int) or isinstance(top, bool) or not 1 <= top <= _MOST):
-        raise KLoraError(f"its top is {printable(top)}, no number of LoRAs. {AGAIN}")
+        raise KLoraError(f"its top is {printable(top)}, no number of LoRAs.", AGAIN)
     return top
 
 
@@ -176,9 +176,9 @@ def _slots(tensors: Mapping[str, Tensor]) -> dict[str, SlotGate]:
         end = next((end for end in (_E, _TAU) if isinstance(key, str) and key.endswith(end)), None)
         layer = "" if end is None else key.removeprefix(_HEAD).removesuffix(end)
         if end is None or not key.startswith(_HEAD) or not layer or not key.isprintable():
-            raise KLoraError(f"{printable(key)} is no part of a trained gate. {AGAIN}")
+            raise KLoraError(f"{printable(key)} is no part of a trained gate.", AGAIN)
         if not isinstance(tensor, Tensor):
-            raise KLoraError(f"layer {printable(layer)}: {end[1:]} is no tensor. {AGAIN}")
+            raise KLoraError(f"layer {printable(layer)}: {end[1:]} is no tensor.", AGAIN)
         check_values(printable(layer), end[1:], tensor)
         parts.setdefault(layer, {})[end] = tensor
     return {layer: _slot(printable(layer), own) for layer, own in parts.items()}
@@ -186,10 +186,10 @@ def _slots(tensors: Mapping[str, Tensor]) -> dict[str, SlotGate]:
 
 def _slot(layer: str, parts: Mapping[str, Tensor]) -> SlotGate:
     if missing := [end[1:] for end in (_E, _TAU) if end not in parts]:
-        raise KLoraError(f"layer {layer} has no {missing[0]}. {AGAIN}")
+        raise KLoraError(f"layer {layer} has no {missing[0]}.", AGAIN)
     e, tau = parts[_E].detach(), parts[_TAU]
     if e.ndim != 2 or not 2 <= e.shape[1] <= _MOST or e.shape[0] == 0 or e.shape[0] % e.shape[1]:
-        raise KLoraError(f"layer {layer}: e is {tuple(e.shape)}, not N out x N. {AGAIN}")
+        raise KLoraError(f"layer {layer}: e is {tuple(e.shape)}, not N out x N.", AGAIN)
     if tau.numel() != 1 or not float(tau) > 0:
-        raise KLoraError(f"layer {layer}: tau must be one number above 0. {AGAIN}")
+        raise KLoraError(f"layer {layer}: tau must be one number above 0.", AGAIN)
     return SlotGate(e, float(tau))

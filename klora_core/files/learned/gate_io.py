@@ -19,17 +19,17 @@ def open_gate(path: str | Path) -> GateFile:
     path = Path(path)
     name = printable(path.name)
     if not path.is_file():
-        raise KLoraError(f"{name}: is not a file. Give the path of a trained gate.")
+        raise KLoraError(f"{name}: is not a file.", "Give the path of a trained gate")
     try:
         with utf8_path(path) as plain, safe_open(plain, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
     except SafetensorError as error:
         raise KLoraError(
-            f"{name}: is not a complete safetensors file ({printable(error)}). Give a trained gate."
+            f"{name}: is not a complete safetensors file ({printable(error)}).", "Give a trained gate"
         ) from error
     except OSError as error:
-        raise KLoraError(f"{name}: can't be read ({error.strerror or error}). Check the file.") from error
+        raise KLoraError(f"{name}: can't be read ({error.strerror or error}).", "Check the file") from error
     return gate_of(name, tensors, metadata)
 
 
@@ -40,7 +40,7 @@ def save_gate(path: str | Path, gate: GateFile) -> None:
     """
     path = Path(path)
     if path.suffix.lower() != ".safetensors":
-        raise KLoraError(f"can't write {path}: give a file name that ends in .safetensors.")
+        raise KLoraError(f"can't write {path}.", "Give a file name that ends in .safetensors")
     tensors, metadata = gate_tensors(gate)
     gate_of(path.name, tensors)
     with replacing(path) as beside:
@@ -53,4 +53,4 @@ def save_gate(path: str | Path, gate: GateFile) -> None:
             stored = load_file(plain)
             lost = [key for key in tensors if key not in stored or not torch.equal(stored[key], tensors[key])]
             if lost:
-                raise KLoraError(f"{printable(lost[0])} was not stored as it is. Check the disk.")
+                raise KLoraError(f"{printable(lost[0])} was not stored as it is.", "Check the disk")

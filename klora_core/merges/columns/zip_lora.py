@@ -40,18 +40,19 @@ def read_mergers(path: Path, loras: Sequence[LoraFile]) -> Learnt:
         mergers = {key: match for key, match in found.items() if match[2] == "merger"}
         if not mergers:
             raise KLoraError(
-                "holds no mergers (<layer>.merger_1, <layer>.merger_2). Save the UNet's state dict after "
-                "training; a file of the finished sum needs no merge."
+                "holds no mergers (<layer>.merger_1, <layer>.merger_2); a file of the finished sum needs no "
+                "merge.",
+                "Save the UNet's state dict after training",
             )
         count = max(int(match[3]) for match in mergers.values())
         if count != len(loras):
             raise KLoraError(
-                f"has mergers of {count} LoRAs, not of {len(loras)}: give its LoRAs, in its order."
+                f"has mergers of {count} LoRAs, not of {len(loras)}.", "Give its LoRAs, in its order"
             )
         columns, strange = _placed({key: tensors[key] for key in mergers}, mergers, loras)
         if not any(columns):
             raise KLoraError(
-                f"has mergers for {_some(strange)} alone, which no LoRA changes: give its LoRAs."
+                f"has mergers for {_some(strange)} alone, which no LoRA changes.", "Give its LoRAs"
             )
         dense = len(found) - len(mergers)
         other = [key for key in tensors if key not in found]
@@ -63,7 +64,9 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         with utf8_path(path) as plain:
             return read_torch(plain).tensors if is_torch_file(plain) else load_file(plain)
     except (OSError, SafetensorError) as error:
-        raise KLoraError(f"can't be read ({str(error).splitlines()[0]}): give a file of mergers.") from error
+        raise KLoraError(
+            f"can't be read ({str(error).splitlines()[0]}).", "Give a file of mergers"
+        ) from error
 
 
 def _placed(
@@ -86,7 +89,7 @@ def _placed(
             continue
         _check(match, m, inputs)
         if slot in columns[index]:
-            raise KLoraError(f"has {printable(key)} twice, under two names of one layer: save it once.")
+            raise KLoraError(f"has {printable(key)} twice, under two names of one layer.", "Save it once")
         columns[index][slot] = m.detach().float()
     return columns, strange
 
@@ -97,11 +100,12 @@ def _check(match: re.Match[str], m: Tensor, inputs: set[int]) -> None:
         shape = " x ".join(map(str, m.shape))
         raise KLoraError(
             f"layer {name} has {shape or 1} values, the LoRA's layer {min(inputs)} inputs: they were learnt "
-            "for other LoRAs. Give those, in their order."
+            "for other LoRAs.",
+            "Give the LoRAs of these mergers, in their order",
         )
     if not (m.is_floating_point() and bool(torch.isfinite(m).all())):
         raise KLoraError(
-            f"layer {name} has values that are no finite numbers: its training broke, train it again."
+            f"layer {name} has values that are no finite numbers: its training broke.", "Train it again"
         )
 
 

@@ -62,17 +62,20 @@ def check_loras(gate: GateFile, names: Sequence[str], contents: Sequence[str]) -
         return
     shown = ", ".join(mark.name for mark in gate.loras)
     if sorted(contents) == sorted(wanted):
-        raise KLoraError(f"{gate.name}: put the LoRAs in the order of the gate's training: {shown}.")
+        raise KLoraError(
+            f"{gate.name}: its training had the LoRAs in another order.",
+            f"Put the LoRAs in the order {shown}",
+        )
     strangers = [name for name, content in zip(names, contents, strict=True) if content not in wanted]
     if strangers:
         verb = "is none" if len(strangers) == 1 else "are none"
         raise KLoraError(
-            f"{gate.name}: {', '.join(strangers)} {verb} of the LoRAs that this gate was trained on. Use "
-            f"those, in this order: {shown}; others may have the role other."
+            f"{gate.name}: {', '.join(strangers)} {verb} of the LoRAs that this gate was trained on.",
+            f"Use {shown}, in this order, and give others the role other",
         )
     raise KLoraError(
-        f"{gate.name}: the gate was trained on {len(wanted)} LoRAs, {len(contents)} take part here. Use "
-        f"these, in this order: {shown}."
+        f"{gate.name}: the gate was trained on {len(wanted)} LoRAs, {len(contents)} take part here.",
+        f"Use {shown}, in this order",
     )
 
 
@@ -86,9 +89,10 @@ def trained_gate(rows: Rows, names: Sequence[str], gate: GateFile) -> TrainedGat
         count, out = len(there), row.shape[0]
         if tuple(own.e.shape) != (count * out, count):
             raise KLoraError(
-                f"{gate.name}: layer {row.slot.name}: e is {' x '.join(map(str, own.e.shape))}, and {count} "
-                f"LoRAs change {out} outputs there, so that it should be {count * out} x {count}. Train the "
-                "gate again, on this model."
+                f"{gate.name}: layer {row.slot.name}: e is {' x '.join(map(str, own.e.shape))}, and "
+                f"{count} LoRAs change {out} outputs there, so that it should be {count * out} x "
+                f"{count}.",
+                "Train the gate again, on this model",
             )
         # At the LoRAs' own strength, in numbers that the mean can be taken out of.
         ups = [delta.up.double() * delta.scale for delta in there]
@@ -106,8 +110,8 @@ def trained_gate(rows: Rows, names: Sequence[str], gate: GateFile) -> TrainedGat
     unused = len(gate.slots) - sum(gated)
     if not any(gated):
         raise KLoraError(
-            f"{gate.name}: none of its {len(gate.slots)} layers is one that these LoRAs share in this model. "
-            "Use the base model that it was trained on."
+            f"{gate.name}: none of its {len(gate.slots)} layers is one that these LoRAs share in this model.",
+            "Use the base model that it was trained on",
         )
     present = Presence.of(rows.competing, len(names))
     return TrainedGate(

@@ -69,8 +69,8 @@ def check_ranks(row: Row, names: Sequence[str], label: str) -> None:
     for name, delta in zip(names, row.deltas, strict=False):
         if delta is not None and not isinstance(delta, LowRank):
             raise KLoraError(
-                f"{name}: layer {row.slot.name} is {delta.kind}, and {label} weighs plain LoRAs' ranks. "
-                "Use a plain LoRA, or another method."
+                f"{name}: layer {row.slot.name} is {delta.kind}, and {label} weighs plain LoRAs' ranks.",
+                "Use a plain LoRA, or another method",
             )
 
 

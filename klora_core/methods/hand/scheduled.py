@@ -181,8 +181,8 @@ def as_scheduled(rows: Sequence[Row], when: Sequence[When], count: int) -> AsSch
             return AsScheduled(present, own, levels, _memory(rows, method))
     raise KLoraError(
         f"As scheduled: with these starts, ends and curves {count} LoRAs are on together in "
-        f"{len(method.sums)} different ways, more than {MOST_SUMS}. Give some of them the same start and "
-        "end, or no curve."
+        f"{len(method.sums)} different ways, more than {MOST_SUMS}.",
+        "Give some of them the same start and end, or no curve",
     )
 
 

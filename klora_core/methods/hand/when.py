@@ -10,7 +10,7 @@ from functools import cached_property
 from ...errors import KLoraError, printable
 
 MOST_LEVELS, MOST_STRENGTH = 16, 10.0
-_WRITE = "write shares of the run and strengths, such as 0:1, 0.5:0.6, 1:0"
+_WRITE = "Write shares of the run and strengths, such as 0:1, 0.5:0.6, 1:0"
 
 Point = tuple[float, float]
 """(progress, strength)."""
@@ -34,7 +34,8 @@ class When:
                 raise KLoraError(f"{name} must be a share of the run from 0 to 1, got {value!r}.")
         if self.start > self.end:
             raise KLoraError(
-                f"start {self.start:g} is after end {self.end:g}, so the LoRA would never work: swap them."
+                f"start {self.start:g} is after end {self.end:g}, so the LoRA would never work.",
+                "Swap start and end",
             )
         object.__setattr__(self, "start", float(self.start))
         object.__setattr__(self, "end", float(self.end))
@@ -48,8 +49,8 @@ class When:
         for (before, _), (x, _) in zip(found, found[1:], strict=False):
             if x < before:
                 raise KLoraError(
-                    f"curve: {x:g} stands behind {before:g}: write the points from left to right, such as "
-                    "0:1, 0.5:0.6, 1:0."
+                    f"curve: {x:g} stands behind {before:g}.",
+                    "Write the points from left to right, such as 0:1, 0.5:0.6, 1:0",
                 )
         found = found or [(0.0, 1.0)]
         first, last = found[0], found[-1]
@@ -64,7 +65,7 @@ class When:
 
 def _parts(text: str) -> list[str]:
     if not isinstance(text, str):
-        raise KLoraError(f"curve must be a text, got {text!r}: {_WRITE}.")
+        raise KLoraError(f"curve must be a text, got {text!r}.", _WRITE)
     return [found for part in re.split("[,;\n]", text) if (found := "".join(part.split()))]
 
 
@@ -75,7 +76,7 @@ def _point(text: str) -> Point:
     except ValueError:
         x = value = math.nan
     if not 0 <= x <= 1:
-        raise KLoraError(f"curve: {printable(text)!r} is no point of a curve: {_WRITE}.")
+        raise KLoraError(f"curve: {printable(text)!r} is no point of a curve.", _WRITE)
     if not abs(value) <= MOST_STRENGTH:
         raise KLoraError(
             f"curve: the strength in {printable(text)!r} must be a number from -{MOST_STRENGTH:g} to "

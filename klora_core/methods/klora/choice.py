@@ -41,7 +41,7 @@ def gamma(sums: Sequence[tuple[float, float]], mode: str) -> float:
         return _trimmed_mean([c / s for c, s in sums if s > 0])
     if mode == "none":
         return 1.0
-    raise KLoraError(f"Unknown gamma mode {mode!r}: use one of {', '.join(GAMMA_MODES)}.")
+    raise KLoraError(f"unknown gamma mode {mode!r}.", f"Use one of {', '.join(GAMMA_MODES)}")
 
 
 def _trimmed_mean(ratios: Sequence[float]) -> float:

@@ -88,8 +88,9 @@ def _ranks(row: Row) -> tuple[int, ...]:
 
 def _not_finite(name: str, row: Row) -> KLoraError:
     return KLoraError(
-        f"{name}: layer {row.slot.name} holds values that are not finite or overflow when multiplied out. "
-        "The file is damaged or the training diverged: use another version of this LoRA."
+        f"{name}: layer {row.slot.name} holds values that are not finite or overflow when multiplied "
+        "out. The file is damaged or the training diverged.",
+        "Use another version of this LoRA",
     )
 
 

@@ -54,7 +54,7 @@ class KLora(Method):
 
     def __post_init__(self) -> None:
         if self.score not in SCORES:
-            raise KLoraError(f"Unknown score {self.score!r}: use one of {', '.join(SCORES)}.")
+            raise KLoraError(f"unknown score {self.score!r}.", f"Use one of {', '.join(SCORES)}")
         if not 0 <= self.outside <= 1:
             raise KLoraError(f"outside must be within 0 and 1, got {self.outside!r}.")
         self.gamma_of(self.gamma_mode)

@@ -29,7 +29,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
-            raise KLoraError(f"Unknown schedule {self.name!r}: use one of {', '.join(SCHEDULES)}.")
+            raise KLoraError(f"unknown schedule {self.name!r}.", f"Use one of {', '.join(SCHEDULES)}")
         for label, value in (("alpha", self.alpha), ("beta", self.beta), ("balance", self.balance)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise KLoraError(f"Schedule {self.name}: {label} must be a finite number, got {value!r}.")

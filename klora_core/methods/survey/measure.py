@@ -41,7 +41,7 @@ def survey(
             numbers.check(alone)
             usable[i] = alone
         except KLoraError as error:
-            lines.append(str(error))
+            lines.append(error.in_list)
     every = list(combinations(range(len(usable)), 2))
     tell = _teller(progress, len(usable) + len(every))
     for lora in usable.values():
@@ -115,8 +115,8 @@ class _Numbers:
         check_ungated(rows, [lora.name], "compared by size")
         if not any(self.energies(list(lora.slots.values()))):
             raise KLoraError(
-                f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing: choose "
-                "another version of it, or train it again."
+                f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing.",
+                "Choose another version of it, or train it again",
             )
 
 
@@ -158,7 +158,10 @@ def _check_zero(met: Sequence[LoraFile], method: KLora) -> None:
     compared = [slot.compared() for slot in method.evidence]
     for i, lora in enumerate(met):
         if not any(slot.l1[i] for slot in compared):
-            raise KLoraError(f"{lora.name} is zero in all {len(compared):,} layers that compete.")
+            raise KLoraError(
+                f"{lora.name} is zero in all {len(compared):,} layers that compete.",
+                "Choose another version of it",
+            )
 
 
 def _way(method: KLora, numbers: tuple[int, int], columns: Columns) -> Way:

@@ -45,19 +45,21 @@ def check_blocks(
     if strengths.preset and family_of(own) is None:
         raise KLoraError(
             f"blocks: {strengths.preset} is known of {' and '.join(FAMILIES)} alone, and this is a LoRA of "
-            f"another base model. Name its blocks instead: {_listed(own)}."
+            f"another base model. Its blocks are {_listed(own)}.",
+            "Name its blocks instead",
         )
     names = [*own, *others]
     places = dict.fromkeys(block(name) for name in names)
     for entry in strengths.entries:
         if entry.name != EVERYWHERE and not any(entry.has(*place) for place in places):
-            raise KLoraError(_unknown(entry, names))
+            raise _unknown(entry, names)
 
 
-def _unknown(entry: Entry, names: Iterable[str]) -> str:
-    return (
+def _unknown(entry: Entry, names: Iterable[str]) -> KLoraError:
+    return KLoraError(
         f"blocks: there is no {entry} here. There are {_listed(names)}; {EVERYWHERE} names them all. "
-        f"Presets are {' and '.join(PRESETS)}."
+        f"Presets are {' and '.join(PRESETS)}.",
+        "Name a block that is there",
     )
 
 

@@ -16,7 +16,7 @@ MOST = 10.0
 # What people call a block that the map has another word for.
 _ALSO = {"middle": "mid"}
 _ENTRY = re.compile(r"(?P<name>.*?)\s*(?P<first>\d+)\s*(?:-\s*(?P<last>\d+))?", re.DOTALL)
-_WRITE = "write a block of the map and its strength, such as up 1-3: 0.5"
+_WRITE = "Write a block of the map and its strength, such as up 1-3: 0.5"
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def strengths_of(text: str) -> BlockStrengths:
         for other in entries[:number]:
             if one.strength != other.strength and _equal_claims(one, other):
                 raise KLoraError(
-                    f"blocks: {other}: {other.strength:g} and {one}: {one.strength:g} name a block twice. "
-                    "Name each block once."
+                    f"blocks: {other}: {other.strength:g} and {one}: {one.strength:g} name a block twice.",
+                    "Name each block once",
                 )
     return BlockStrengths(", ".join(parts), tuple(sorted(entries, key=lambda entry: entry.width)))
 
@@ -111,15 +111,15 @@ def _entry(text: str) -> Entry:
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not name:
-        raise KLoraError(f"blocks: {printable(text)!r} has no strength: {_WRITE}.")
+        raise KLoraError(f"blocks: {printable(text)!r} has no strength.", _WRITE)
     try:
         strength = float(value)
     except ValueError:
         strength = math.nan
     if not abs(strength) <= MOST:
         raise KLoraError(
-            f"blocks: the strength of {printable(name)} is {printable(value)!r}: "
-            f"give a number from -{MOST:g} to {MOST:g}."
+            f"blocks: the strength of {printable(name)} is {printable(value)!r}.",
+            f"Give a number from -{MOST:g} to {MOST:g}",
         )
     return _named(name.lower(), strength)
 
@@ -131,5 +131,5 @@ def _named(name: str, strength: float) -> Entry:
     first = int(found["first"])
     last = first if found["last"] is None else int(found["last"])
     if last < first:
-        raise KLoraError(f"blocks: {printable(name)} goes down: write {found['name']} {last}-{first}.")
+        raise KLoraError(f"blocks: {printable(name)} goes down.", f"Write {found['name']} {last}-{first}")
     return Entry(found["name"], strength, first, last)

@@ -44,8 +44,9 @@ class UnZip:
     def __init__(self, sizes: Sizes, plan: Plan, prompts: Sequence[Any], by_block: bool) -> None:
         if not any(reads_text(slot.weight) for slot in sizes):
             raise KLoraError(
-                "Choose another method: UnZipLoRA gives each of its halves a prompt of its own where text "
-                "enters by cross-attention, and this model has text and picture in one attention."
+                "UnZipLoRA gives each of its halves a prompt of its own where text enters by "
+                "cross-attention, and this model has text and picture in one attention.",
+                "Choose another method",
             )
         self.plan = plan
         self._prompts, self._by_block = tuple(prompts), by_block
@@ -220,8 +221,9 @@ def _inputs(model: Model, batch: Noised, prompt: Any, slots: Iterable[Slot]) -> 
     for slot, seen in found[0].items():
         if not torch.equal(seen, found[1][slot]):
             raise KLoraError(
-                f"Choose another method: layer {slot.name} of this model sees the picture beside the text, "
-                "and UnZipLoRA gives each of its halves a prompt of its own."
+                f"layer {slot.name} of this model sees the picture beside the text, and UnZipLoRA gives "
+                "each of its halves a prompt of its own.",
+                "Choose another method",
             )
     return found[0]
 
@@ -233,7 +235,8 @@ def _fitted(own: Tensor, x: Tensor) -> Tensor:
     """
     if own.shape[1] > x.shape[1] or x.shape[1] % own.shape[1]:
         raise KLoraError(
-            f"Bring the prompts to one length: that of content or style is {own.shape[1]} tokens long for "
-            f"the model, the picture's {x.shape[1]}, and tokens meet one by one."
+            f"that of content or style is {own.shape[1]} tokens long for the model, the picture's "
+            f"{x.shape[1]}, and tokens meet one by one.",
+            "Bring the prompts to one length",
         )
     return own.repeat(1, x.shape[1] // own.shape[1], 1).expand(x.shape[0], -1, -1)

@@ -67,7 +67,7 @@ def result(picks: Picks, rules: Sequence[Rule], liked: int = 0) -> Rule:
     if picks.result is not None and not picks.result.is_learned:
         return picks.result
     if not picks.picks and not liked:
-        raise KLoraError(f"Pick pictures before you take: nothing is picked yet. {NOTHING}")
+        raise KLoraError(f"nothing is picked yet. {NOTHING}", "Pick pictures before you take")
     champion = course(picks, rules, liked).champion
     newest = learned_for(max(2, picks.round + bool(picks.of(picks.round))))
     return picks.result or champion or newest

@@ -101,11 +101,11 @@ class Rule:
         """Raises KLoraError where LoRAs of these ``roles``, all of which take part, can't be put so."""
         if len(self.strengths) > 1 and len(self.strengths) != len(roles):
             raise KLoraError(
-                f"{self.name} has {len(self.strengths)} strengths for {len(roles)} LoRAs: give one for each, "
-                "or one for all."
+                f"{self.name} has {len(self.strengths)} strengths for {len(roles)} LoRAs.",
+                "Give one strength for each LoRA, or one for all",
             )
         if self.family in (KLora.name, _NP_LORA) and not {SUBJECT, STYLE} <= set(roles):
-            raise KLoraError(f"{self.name} needs a subject and a style LoRA: set roles in LoRA Set.")
+            raise KLoraError(f"{self.name} needs a subject and a style LoRA.", "Set roles in LoRA Set")
 
 
 def learned_for(round: int) -> Rule:
@@ -123,7 +123,7 @@ def parse_rule(text: str, round: int = 0) -> Rule:
     for name in (*METHODS, *(method.label for method in MERGES)):
         if name.casefold() == whole and name not in _NOT_OFFERED:
             return Rule(name, name)
-    raise KLoraError(f"{text!r} is no rule: {_EXAMPLES}.")
+    raise KLoraError(f"{text!r} is no rule.", _EXAMPLES)
 
 
 def parse_rules(text: str, roles: Sequence[str]) -> tuple[Rule, ...]:
@@ -137,7 +137,7 @@ def parse_rules(text: str, roles: Sequence[str]) -> tuple[Rule, ...]:
         return usual(roles)
     for rule in rules:
         if rule.is_learned:
-            raise KLoraError(f"Take {rule.name!r} out of rules: it is shown from round 2 on by itself.")
+            raise KLoraError("it is shown from round 2 on by itself.", f"Take {rule.name!r} out of rules")
         rule.check(roles)
     return tuple(rules)
 
@@ -188,10 +188,10 @@ def _arrow(total: str) -> Rule:
 def _parse_sum(text: str, words: Sequence[str], round: int) -> Rule:
     values = words[0].split("/") if len(words) == 1 else []
     if not values:
-        raise KLoraError(f"{text!r} is no sum: write its strengths, such as 'sum 0.7' or 'sum 1/0.6'.")
+        raise KLoraError(f"{text!r} is no sum.", "Write its strengths, such as 'sum 0.7' or 'sum 1/0.6'")
     strengths = tuple(_number(text, value, -10, 10) for value in values)
     if not any(strengths):
-        raise KLoraError(f"{text!r} has all LoRAs off: give one of them a strength.")
+        raise KLoraError(f"{text!r} has all LoRAs off.", "Give one LoRA a strength")
     return _sum(strengths)
 
 
@@ -200,35 +200,38 @@ def _parse_klora(text: str, words: Sequence[str], round: int) -> Rule:
     told = words[: len(words) - len(outside)]
     if not told or told[0] not in SCHEDULES or len(told) > 2:
         raise KLoraError(
-            f"{text!r} is no K-LoRA: write its schedule and balance, such as 'K-LoRA s -0.3', and "
-            f"{LOSERS[1]!r} at the end where the loser is to work there."
+            f"{text!r} is no K-LoRA.",
+            f"Write its schedule and balance, such as 'K-LoRA s -0.3', and {LOSERS[1]!r} at the end "
+            "where the loser is to work there",
         )
     return _klora(" ".join([told[0], *outside]), _number(text, told[1], -1, 1) if len(told) == 2 else 0.0)
 
 
 def _parse_np_lora(text: str, words: Sequence[str], round: int) -> Rule:
     if len(words) > 1:
-        raise KLoraError(f"{text!r} is no NP-LoRA: write its mu alone, such as 'NP-LoRA 0.5'.")
+        raise KLoraError(f"{text!r} is no NP-LoRA.", "Write its mu alone, such as 'NP-LoRA 0.5'")
     return _np_lora(_number(text, words[0], 0, 20) if words else DEFAULT_MU)
 
 
 def _parse_arrow(text: str, words: Sequence[str], round: int) -> Rule:
     total = words[0] if words else TOTALS[1]
     if total not in TOTALS or len(words) > 1:
-        raise KLoraError(f"{text!r} is no Arrow: write what its weights sum to, {' or '.join(TOTALS)}.")
+        raise KLoraError(f"{text!r} is no Arrow.", f"Write what its weights sum to, {' or '.join(TOTALS)}")
     return _arrow(total)
 
 
 def _parse_calibrated(text: str, words: Sequence[str], round: int) -> Rule:
     if words:
-        raise KLoraError(f"{text!r} is no rule: write {CALIBRATED!r} alone.")
+        raise KLoraError(f"{text!r} is no rule.", f"Write {CALIBRATED!r} alone")
     return Rule(CALIBRATED, CALIBRATED)
 
 
 def _parse_learned(text: str, words: Sequence[str], round: int) -> Rule:
     number = round if not words else int(words[0]) if len(words) == 1 and _is_round(words[0]) else 0
     if number < 2:
-        raise KLoraError(f"{text!r} was not learned yet: what the picks of round 1 teach is 'learned 2'.")
+        raise KLoraError(
+            f"{text!r} was not learned yet.", "Write 'learned 2' for what the picks of round 1 teach"
+        )
     return learned_for(number)
 
 
@@ -260,6 +263,6 @@ _NOT_OFFERED = ("Linear", "MoLE")
 
 
 _EXAMPLES = (
-    "write one such as 'sum 0.7', 'sum 1/0.6', 'K-LoRA s -0.3', 'K-LoRA s* 0', 'NP-LoRA 0.5', 'Arrow N', "
+    "Write one such as 'sum 0.7', 'sum 1/0.6', 'K-LoRA s -0.3', 'K-LoRA s* 0', 'NP-LoRA 0.5', 'Arrow N', "
     "'calibrated', or the name of another method of Compose LoRAs or Merge LoRAs"
 )

@@ -58,7 +58,7 @@ def parse_part(text: str) -> Part:
         number, count = (int(word[:6]) for word in words[::2])
         if 1 <= number <= count:
             return Part(number, count)
-    raise KLoraError(f"Write {ALL!r} in part, or which of how many, such as '2 of 4', got {text!r}.")
+    raise KLoraError(f"got {text!r}.", f"Write {ALL!r} in part, or which of how many, such as '2 of 4'")
 
 
 def seeds_of(round: int, seed: int, pictures: int) -> tuple[int, ...]:

@@ -90,7 +90,9 @@ def parse_picks(text: str) -> Picks:
             continue
         if word == TAKE:
             if number + 1 < len(lines):
-                raise KLoraError(f"Put {line!r} last in picks, or leave it out: after it nothing is learned.")
+                raise KLoraError(
+                    "after it nothing is learned.", f"Put {line!r} last in picks, or leave it out"
+                )
             taken, result = True, _result(line, rest, rounds) if rest else None
             continue
         picks[_pick(line, rounds)] = None
@@ -101,18 +103,19 @@ def _pick(line: str, rounds: int) -> Pick:
     parts = [part.strip() for part in line.split(",")]
     if len(parts) not in (3, 4):
         raise KLoraError(
-            f"Take {line!r} out of picks: a pick is round, rule, seed and its place, such as {_EXAMPLE!r}; "
-            f"the other lines are {MORE} and {TAKE}."
+            f"a pick is round, rule, seed and its place, such as {_EXAMPLE!r}; the other lines are "
+            f"{MORE} and {TAKE}.",
+            f"Take {line!r} out of picks",
         )
     round_, seed = _whole(line, "round", parts[0], 1), _whole(line, "seed", parts[2], 0)
     place = _whole(line, "place", parts[3], 1) if len(parts) == 4 else 0
     if round_ > rounds:
         raise KLoraError(
-            f"Take {line!r} out of picks, or add a line {MORE} before it: round {round_} is not shown yet, "
-            f"the newest is {rounds}."
+            f"round {round_} is not shown yet, the newest is {rounds}.",
+            f"Take {line!r} out of picks, or add a line {MORE} before it",
         )
     if seed > LARGEST_SEED:
-        raise KLoraError(f"Take {line!r} out of picks: no seed is larger than {LARGEST_SEED}.")
+        raise KLoraError(f"no seed is larger than {LARGEST_SEED}.", f"Take {line!r} out of picks")
     return Pick(round_, _rule(line, parts[1], round_, round_), seed, place)
 
 
@@ -125,15 +128,15 @@ def _rule(line: str, name: str, usual: int, newest: int) -> Rule:
     try:
         rule = parse_rule(name, usual)
     except KLoraError as error:
-        raise KLoraError(f"Take {line!r} out of picks: {error}") from None
+        raise KLoraError(error.in_list, f"Take {line!r} out of picks") from None
     if rule.is_learned and rule.round > newest:
-        raise KLoraError(f"Take {line!r} out of picks: {rule.name} is learned later than that.")
+        raise KLoraError(f"{rule.name} is learned later than that.", f"Take {line!r} out of picks")
     return rule
 
 
 def _whole(line: str, what: str, text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS) or int(text) < least:
         raise KLoraError(
-            f"Take {line!r} out of picks: its {what} must be a whole number from {least} on, got {text!r}."
+            f"its {what} must be a whole number from {least} on, got {text!r}.", f"Take {line!r} out of picks"
         )
     return int(text)

@@ -88,15 +88,18 @@ def parted(model: Any, members: Sequence[Member]) -> tuple[Any, tuple[Member, ..
             continue
         if member.blocks:
             raise KLoraError(
-                f"Leave blocks of {member.name} empty: a LoRA of the role {OTHER} works in all layers here."
+                f"a LoRA of the role {OTHER} works in all layers here.",
+                f"Leave blocks of {member.name} empty",
             )
         lora = dict(member.tensors)
         model = comfy.sd.load_lora_for_models(model, None, lora, member.strength, 0)[0]
     left = tuple(member for member in members if member.role != OTHER)
     if not left:
-        raise KLoraError("No LoRA of the set takes part: give at least one the role subject or style.")
+        raise KLoraError("no LoRA of the set takes part.", "Give at least one the role subject or style")
     if not any(member.strength for member in left):
-        raise KLoraError("Every LoRA of the set has strength 0: give one another in LoRA Set, such as 1.")
+        raise KLoraError(
+            "every LoRA of the set has strength 0.", "Give one LoRA another strength in LoRA Set, such as 1"
+        )
     return model, left
 
 
@@ -117,8 +120,8 @@ def prompt_of(members: Sequence[Member], given: str) -> str:
     for member, trigger in zip(members, triggers, strict=True):
         if not trigger:
             raise KLoraError(
-                f"Write what the pictures show in prompt, with the trigger words of all LoRAs: the file of "
-                f"{member.name} tells none."
+                f"the file of {member.name} tells none.",
+                "Write what the pictures show in prompt, with the trigger words of all LoRAs",
             )
     return ", ".join(trigger for trigger in triggers if trigger)
 

@@ -53,11 +53,11 @@ def usable(
     for rule in rules:
         try:
             if rule.is_calibrated and not all(member.strength for member in members):
-                raise KLoraError("a LoRA of the set has strength 0.")
+                raise KLoraError("a LoRA of the set has strength 0.", "Give the LoRA another strength")
             _over_time(model, members, rule)
             kept.append(rule)
         except KLoraError as error:
-            left.append(f"{rule.name} is NOT on the sheet: {error}")
+            left.append(f"{rule.name} is NOT on the sheet: {error.in_list}")
     return tuple(kept), left
 
 

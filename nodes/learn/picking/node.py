@@ -93,7 +93,8 @@ class KLoRAPickAndLearn(io.ComfyNode):
         for name, value, offered in (("sampler", sampler, SAMPLERS), ("scheduler", scheduler, SCHEDULERS)):
             if value not in offered:
                 raise KLoraError(
-                    f"Unknown {name} {shown_as(value)}: use one that KSampler offers, such as {offered[0]}."
+                    f"unknown {name} {shown_as(value)}.",
+                    f"Use one that KSampler offers, such as {offered[0]}",
                 )
         done, share = parse_picks(picks), parse_part(part)
         check_learnable(model)
@@ -131,6 +132,6 @@ def _check(picks: Picks, roles: Sequence[str]) -> None:
         try:
             pick.rule.check(roles)
         except KLoraError as error:
-            raise KLoraError(f"Take {pick.line()!r} out of picks: {error}") from None
+            raise KLoraError(error.in_list, f"Take {pick.line()!r} out of picks") from None
     if picks.result is not None:
         picks.result.check(roles)

@@ -128,6 +128,6 @@ def _outcome(
 def _check_several(job: Job) -> None:
     if len(job.members) < 2:
         raise KLoraError(
-            f"Give the set two LoRAs or more, not of the role other: {job.way.label} weighs them against "
-            "each other."
+            f"{job.way.label} weighs them against each other.",
+            "Give the set two LoRAs or more, not of the role other",
         )

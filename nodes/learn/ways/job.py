@@ -99,7 +99,10 @@ def own_items(job: Job) -> list[list[Item]]:
     """Each LoRA's pictures of its own prompts. Raises KLoraError for a LoRA that is off."""
     if any(strength == 0 for strength in job.strengths):
         off = next(member.name for member in job.members if member.strength == 0)
-        raise KLoraError(f"Give {off} a strength other than 0, or leave it out of the set.")
+        raise KLoraError(
+            f"{job.way.label} learns from pictures of each LoRA alone.",
+            f"Give {off} a strength other than 0, or leave it out of the set",
+        )
     assert job.negative is not None
     return [
         own_pictures(

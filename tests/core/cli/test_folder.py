@@ -93,7 +93,7 @@ def test_a_picture(folder, tmp_path, capsys):
     with Image.open(tmp_path / "pairs.png") as image:
         assert image.format == "PNG"
     (folder / "dog.safetensors").unlink(), (folder / "ink.safetensors").unlink()
-    assert "leave out --plot, and the report says why" in fails(
+    assert "Leave out --plot, and the report says why: there is no pair" in fails(
         capsys, "report", "--folder", folder, "--plot", tmp_path / "none.png"
     )
     assert not (tmp_path / "none.png").exists()
@@ -115,11 +115,11 @@ def test_extremes_are_named_with_the_balance_that_evens_them(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{folder}/cat.safetensors", "{folder}/ink.safetensors"], "leave out the files beside it."),
-        (["--subject", "{folder}/cat.safetensors"], "leave out the files beside it."),
-        (["--plan", "plan.json"], "leave out --plan."),
-        (["--method", "LoRA Switch"], "leave out --method."),
-        (["--tau", "2"], "leave out --tau."),
+        (["{folder}/cat.safetensors", "{folder}/ink.safetensors"], "Leave out the files beside it: "),
+        (["--subject", "{folder}/cat.safetensors"], "Leave out the files beside it: "),
+        (["--plan", "plan.json"], "Leave out --plan: "),
+        (["--method", "LoRA Switch"], "Leave out --method: "),
+        (["--tau", "2"], "Leave out --tau: "),
         (["--steps", "0"], "steps must be at least 1"),
         (["--balance", "nan"], "balance must be a finite number"),
         (["--json", "{folder}/cat.safetensors"], "it is one of the files that are read"),
@@ -139,6 +139,7 @@ def test_the_method_of_a_folder_may_be_named(folder, capsys):
 def test_folders_that_are_none(tmp_path, capsys):
     assert "there is no such folder" in fails(capsys, "report", "--folder", tmp_path / "gone")
     file = loras.make(tmp_path / "cat.safetensors", loras.UNET[:3], "peft").path
-    assert "is no folder. Give one with LoRA files" in fails(capsys, "report", "--folder", file)
+    line = fails(capsys, "report", "--folder", file)
+    assert line.startswith("klora: Give a folder with LoRA files in it, ") and "is no folder." in line
     (tmp_path / "empty").mkdir()
     assert "holds no LoRA file (.bin, " in fails(capsys, "report", "--folder", tmp_path / "empty")

@@ -145,7 +145,9 @@ def test_products_that_overflow_name_layer_and_lora(pair, capsys, tmp_path):
     tensors = {key: t * 1e30 if "lora_" in key else t for key, t in load_file(pair[0]).items()}
     save_file(tensors, tmp_path / "huge.safetensors")
     line = fails(capsys, "report", tmp_path / "huge.safetensors", pair[1])
-    assert line.startswith("klora: huge.safetensors: layer input_blocks.1.0.in_layers.2")
+    assert line.startswith(
+        "klora: Use another version of this LoRA: huge.safetensors: layer input_blocks.1.0.in_layers.2"
+    )
 
 
 def test_help_is_no_error(capsys):

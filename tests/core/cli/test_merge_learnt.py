@@ -167,12 +167,15 @@ FIRST = f"unet.{ATTENTION[0].diffusers}.lora_layer.merger_1"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({FIRST: torch.ones(21)}, r"mergers.pth: layer unet.*: merger_1 has 21 values, .* 20 inputs"),
+        (
+            {FIRST: torch.ones(21)},
+            r"^Give the LoRAs of .*: .*mergers.pth: layer unet.*: merger_1 has 21 values, .* 20 inputs",
+        ),
         ({FIRST: torch.ones(20, 1)}, "merger_1 has 20 x 1 values"),
         ({FIRST: torch.full((20,), float("nan"))}, "merger_1 has values that are no finite numbers"),
         ({FIRST: torch.ones(20, dtype=torch.int64)}, "merger_1 has values that are no finite numbers"),
         ({FIRST.removeprefix("unet."): torch.ones(20)}, "twice, under two names of one layer"),
-        ({"x.merger_3": torch.ones(2)}, "has mergers of 3 LoRAs, not of 2: give its LoRAs, in its order"),
+        ({"x.merger_3": torch.ones(2)}, "^Give its LoRAs, in its order: .* has mergers of 3 LoRAs, not of 2"),
     ],
 )
 def test_mergers_that_do_not_fit(folded, change, message):
@@ -181,7 +184,7 @@ def test_mergers_that_do_not_fit(folded, change, message):
 
 
 def test_files_that_are_none(unet, folded, tmp_path):
-    with pytest.raises(ValueError, match="holds no mergers .* Save the UNet's state dict"):
+    with pytest.raises(ValueError, match="^Save the UNet's state dict .* holds no mergers"):
         folded({"x.lora.weight": torch.ones(2, 2)})
     with pytest.raises(ValueError, match="has mergers for a, b alone, which no LoRA changes"):
         folded({"a.merger_1": torch.ones(2), "b.merger_2": torch.ones(2)})
@@ -200,7 +203,10 @@ def test_files_that_are_none(unet, folded, tmp_path):
     ("arguments", "message"),
     [
         (["--method", "ziplora"], "Give --mergers FILE: the learnt mergers of the LoRAs in their order"),
-        (["--mergers", "x.pth"], "--mergers belongs to --method ziplora: give that, or leave it out."),
+        (
+            ["--mergers", "x.pth"],
+            "^Give --method ziplora, or leave out --mergers: --mergers belongs to --method ziplora",
+        ),
         (
             ["--method", "ziplora", "--mergers", "x.pth", "--mu", "1"],
             "ZipLoRA has no parameter mu: it has none",

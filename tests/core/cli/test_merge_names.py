@@ -132,7 +132,7 @@ def test_layers_of_no_known_network_are_refused_by_name(unet, tmp_path, name):
         )
         with pytest.raises(KLoraError) as caught:
             run(odd, odd if not beside else unet[1], "-o", out)
-        assert str(caught.value).startswith("odd.safetensors: ")
+        assert str(caught.value).startswith(f"{caught.value.do}: odd.safetensors: ") and caught.value.do
         assert next(iter(shown.modules)) in str(caught.value)
     assert not out.exists()
 

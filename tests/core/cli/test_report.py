@@ -61,7 +61,7 @@ def test_loras_by_hand(three, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "blocks mid: 0" in out and "times 0:1, 1:0" in out
     for wrong, words in (
-        (["--start", "0.5"], "got 1 --start for 2 LoRAs: give one for each"),
+        (["--start", "0.5"], "Give one for each LoRA, .*: got 1 --start for 2 LoRAs"),
         (["--start", "0.9", "0", "--end", "0.1", "1"], "start 0.9 is after end 0.1"),
         (["--blocks", "left: 1", ""], "cat.*there is no left here"),
         (["--curve", "x", ""], "'x' is no point of a curve"),
@@ -110,13 +110,19 @@ def test_the_dominant_lora(three, tmp_path):
     ("arguments", "words"),
     [
         ([], "files are required"),
-        (["a.safetensors"], "give two files"),
-        (["--subject", "{0}"], "no LoRA here is a style: name one by --style FILE."),
+        (["a.safetensors"], "Give two files"),
+        (
+            ["--subject", "{0}"],
+            "Name one by --style FILE: K-LoRA needs a subject and a style LoRA, and no LoRA here is a style.",
+        ),
         (["--style", "{0}", "--method", "B-LoRA"], "exactly one subject and one style"),
         (["{0}", "{1}", "--method", "LoRA Swap"], "invalid choice"),
         (["{0}", "{1}", "--method", "LoRA Switch", "--tau", "0"], "tau must be a number of steps"),
         (["{0}", "{1}", "--method", "LoRA Switch", "--tau", "x"], "invalid _tau value"),
-        (["--other", "{0}", "--method", "LoRA Composite"], "No LoRA of the set takes part"),
+        (
+            ["--other", "{0}", "--method", "LoRA Composite"],
+            "Give at least one the role subject or style: no LoRA of the set takes part",
+        ),
     ],
 )
 def test_bad_calls(three, capsys, arguments, words):
@@ -160,9 +166,9 @@ def test_what_is_no_plan_is_refused_by_its_file(pair_of_plan, capsys):
     plan, pair = pair_of_plan
     cases = {
         "no.json": (None, "no.json: can't be read (No such file or directory)"),
-        "bad.json": ("{", "bad.json: is no JSON. Give a file that `report --json` wrote."),
+        "bad.json": ("{", "Give a file that `report --json` wrote: bad.json: is no JSON."),
         "deep.json": ("[" * 100_000, "deep.json: is no JSON"),
-        "list.json": ("[]", "list.json: Not a klora-plan/1 document"),
+        "list.json": ("[]", "list.json: not a klora-plan/1 document"),
         "steps.json": (plan.read_text().replace('"steps": 30', '"steps": 0'), "incomplete: its steps are 0"),
     }
     for name, (text, message) in cases.items():
@@ -179,7 +185,7 @@ def test_what_is_no_plan_is_refused_by_its_file(pair_of_plan, capsys):
         ["--method", "CMLoRA"],
     ):
         said = fails(capsys, "report", "--plan", plan, *beside)
-        assert "has its LoRAs and settings in it: leave out" in said
+        assert said.startswith("klora: Leave out ") and "--plan has its LoRAs and settings in it." in said
 
 
 @pytest.fixture

@@ -80,12 +80,12 @@ def test_what_does_not_fit_is_refused_in_one_line(pair, gate, tmp_path, capsys):
             [*roles([pair[0], other]), "--gate", gate],
             "gate.safetensors: oil.safetensors is none of the LoRAs",
         ),
-        ([*roles(pair[::-1]), "--gate", gate], "put the LoRAs in the order of the gate's training: cat"),
+        ([*roles(pair[::-1]), "--gate", gate], "Put the LoRAs in the order cat"),
         ([*roles(pair), "--gate", pair[0]], "cat.safetensors: is no trained gate"),
         ([*roles(pair), "--gate", tmp_path / "none"], "none: is not a file"),
         ([*roles(pair), "--method", "MoLE"], "MoLE needs a trained gate"),
         ([*roles([gate, pair[1]])], "gate.safetensors: is a trained gate and no LoRA"),
-        (["--plan", tmp_path / "plan.json", "--gate", gate], "leave out gate"),
+        (["--plan", tmp_path / "plan.json", "--gate", gate], "Leave out gate: --plan"),
         ([*roles(pair), "--gate", gate, "--json", gate], "it is one of the files that are read"),
     ):
         assert said in fails(capsys, "report", *map(str, arguments))

@@ -59,7 +59,9 @@ def test_halves_that_change_places(out, order):
 
 
 def test_a_layer_under_the_names_of_two_networks_is_there_twice():
-    with pytest.raises(KLoraError, match=r"^a: layer img_in is there twice, in two spellings"):
+    with pytest.raises(
+        KLoraError, match=r"^Save the LoRA again .*: a: layer img_in is there twice, in two spellings"
+    ):
         of("a", lora(SINGLE), lora("transformer.x_embedder"), lora("diffusion_model.img_in"))
 
 
@@ -167,7 +169,7 @@ def test_what_waits_for_a_model(tmp_path, suffix):
     assert not found.slots and not again.slots and again.waiting[TO_K].label == "DoRA"
     assert set(again.keys[TO_K]) == {key for key in dora if key.startswith(TO_K)}
     for reader in (files.read, files.open_lora, lambda path: files.read_all([path])):
-        with pytest.raises(KLoraError, match=rf"^a{suffix}: layer {TO_K} is DoRA"):
+        with pytest.raises(KLoraError, match=rf"^Use .*: a{suffix}: layer {TO_K} is DoRA"):
             reader(path)
 
 
@@ -211,4 +213,4 @@ def test_what_the_header_says_is_kept_and_used():
 def test_what_changes_nothing_here(tensors, what):
     with pytest.raises(KLoraError) as raised:
         of("a", tensors)
-    assert str(raised.value) == f"changes {what}, so there is nothing to fuse: choose another LoRA."
+    assert str(raised.value) == f"Choose another LoRA: changes {what}, so there is nothing to fuse."

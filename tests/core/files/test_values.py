@@ -78,7 +78,8 @@ def test_how_many_layers_of_another_size_may_be_a_variants(misfits, layers, few)
 
 def test_layers_of_names_that_nobody_knows():
     assert str(strange(["a", "b\x1b", "c", "d"])).startswith(
-        "it names its layers in a way that is not known here: 'a', 'b\\\\x1b', 'c'. Save it"
+        "Choose another LoRA, or save it under the names of ComfyUI or diffusers: it names its layers in a "
+        "way that is not known here: 'a', 'b\\\\x1b', 'c'."
     )
 
 

@@ -15,8 +15,9 @@ def test_its_kind_is_shown_without_the_folders_of_its_module():
 
 
 def test_it_passes_from_process_to_process():
-    error = pickle.loads(pickle.dumps(KLoraError("a file\x1b: choose another.")))
-    assert type(error) is KLoraError and str(error) == "a file\\x1b: choose another."
+    error = pickle.loads(pickle.dumps(KLoraError("a file\x1b.", "Choose another")))
+    assert type(error) is KLoraError and str(error) == "Choose another: a file\\x1b."
+    assert (error.why, error.do) == ("a file\\x1b.", "Choose another")
 
 
 def test_what_to_do_comes_before_the_file_and_its_layers():
@@ -27,3 +28,10 @@ def test_what_to_do_comes_before_the_file_and_its_layers():
     )
     with pytest.raises(KLoraError, match=r"^a: b\.$"), naming("a"):
         raise KLoraError("b.")
+
+
+def test_in_a_list_of_files_their_names_come_first():
+    assert KLoraError("a.safetensors: is empty.", "Choose another").in_list == (
+        "a.safetensors: is empty. Choose another."
+    )
+    assert KLoraError("a must be 1.").in_list == "a must be 1."

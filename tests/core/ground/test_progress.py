@@ -191,7 +191,7 @@ def test_what_is_known_before_a_run():
 
 
 def test_modes():
-    with pytest.raises(KLoraError, match="Unknown progress"):
+    with pytest.raises(KLoraError, match="^Use one of .*: unknown progress"):
         Progress("Steps")
     assert Progress("auto", LEVELS["sd"]) == Progress("auto"), "a model's levels are no part of the choice"
 

@@ -190,6 +190,7 @@ def test_progress_within_a_layer():
 def test_ranks_in_the_thousands_have_a_bound():
     wide = LowRank(torch.ones(2, 1).expand(2, 2049), torch.ones(1, 2).expand(2049, 2))
     with pytest.raises(
-        KLoraError, match=r"Layer slot\.0: LoRA-LEGO compares each of 4098 ranks.* at most 4096"
+        KLoraError,
+        match=r"^Choose another .*: layer slot\.0: LoRA-LEGO compares each of 4098 ranks.* at most 4096",
     ):
         merged(rows([wide], [wide]), "lora-lego")

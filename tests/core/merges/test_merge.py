@@ -170,7 +170,7 @@ def test_bad_arguments():
         (dict(weights=(1,)), "1 weights for 2 LoRAs"),
         (dict(weights=(1, float("nan"))), "finite number"),
         (dict(weights=(1, 1), roles=("subject",)), "1 roles for 2 LoRAs"),
-        (dict(weights=(1, 1), roles=("subject", "king")), "Unknown role 'king'"),
+        (dict(weights=(1, 1), roles=("subject", "king")), "^Use one of .*: unknown role 'king'"),
         (dict(weights=(1, 1), rank=0), "rank must be at least 1"),
         (dict(weights=(1, 1), values={"mu": 1}), "Linear has no parameter mu: it has none"),
     ):
@@ -178,9 +178,12 @@ def test_bad_arguments():
             merge(table, linear, **arguments)
     with pytest.raises(KLoraError, match="change no layer"):
         merge([], linear, ())
-    with pytest.raises(KLoraError, match=r"Layer a has a different size in each LoRA \(24 x 40, 40 x 24\)"):
+    with pytest.raises(
+        KLoraError,
+        match=r"^Merge LoRAs of one .*: layer a has a different size in each LoRA \(24 x 40, 40 x 24\)",
+    ):
         merge([Row(Slot("a"), (model(1)[0], model(1)[1]))], linear, (1, 1))
-    with pytest.raises(KLoraError, match="Unknown merge method 'lerp'"):
+    with pytest.raises(KLoraError, match="^Use one of .*: unknown merge method 'lerp'"):
         named("lerp")
 
 

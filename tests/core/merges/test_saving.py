@@ -101,7 +101,9 @@ def test_a_fused_lora_that_was_cut_gets_its_rank_back():
 def test_height_of_a_fused_weight():
     linear1 = "single_blocks.3.linear1"
     part = {Slot(linear1, (0, 16)): lora(16, 16, 2, 1)}
-    with pytest.raises(KLoraError, match=r"Layer single_blocks\.3\.linear1: .*size is not known"):
+    with pytest.raises(
+        KLoraError, match=r"^Merge in ComfyUI.*: layer single_blocks\.3\.linear1: .*size is not known"
+    ):
         merge_file.state_dict(part)
     known = merge_file.state_dict(part, shapes={linear1: (112, 16)})
     assert known["lora_unet_single_blocks_3_linear1.lora_up.weight"].shape == (112, 2)
@@ -140,7 +142,7 @@ def test_a_change_of_nothing_is_saved_with_memory_of_its_own():
 def test_pieces_that_overlap_are_refused():
     a, b = lora(16, 16, 2, 1), lora(48, 16, 2, 2)
     for slots in ({Slot(QKV, (0, 16)): a, Slot(QKV, (8, 16)): a}, {Slot(QKV): b, Slot(QKV, (8, 16)): a}):
-        with pytest.raises(KLoraError, match=f"Layer {QKV} is changed twice"):
+        with pytest.raises(KLoraError, match=f"layer {QKV} is changed twice"):
             merge_file.state_dict(slots)
 
 
@@ -162,19 +164,19 @@ def test_convolutions_get_their_kernel_back():
 
 def test_values_that_do_not_fit_are_refused(tmp_path):
     merged = made({Slot("a.b"): lora(20, 30, 4, 1, size=1e11)})
-    with pytest.raises(KLoraError, match=r"Layer a\.b is too large for fp16\. Save in bf16"):
+    with pytest.raises(KLoraError, match=r"^Save in bf16 .*: layer a\.b is too large for fp16\."):
         merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"), "fp16")
     assert not list(tmp_path.iterdir())
     merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"), "bf16")
     # Of types that no file is saved in too.
     endless = {Slot("a.b"): LowRank(torch.full((2, 1), torch.inf), torch.ones(1, 2))}
-    with pytest.raises(KLoraError, match=r"Layer a\.b is too large for torch\.float64\."):
+    with pytest.raises(KLoraError, match=r": layer a\.b is too large for torch\.float64\."):
         merge_file.state_dict(endless, torch.float64)
 
 
 def test_two_layers_of_one_flat_name_are_refused():
     deltas = {Slot("a.b_c"): lora(4, 4, 1, 1), Slot("a.b.c"): lora(4, 4, 1, 2)}
-    with pytest.raises(KLoraError, match="Two layers would be saved as lora_unet_a_b_c"):
+    with pytest.raises(KLoraError, match=": two layers would be saved as lora_unet_a_b_c"):
         merge_file.state_dict(deltas)
 
 
@@ -262,7 +264,7 @@ def test_what_a_disk_does_not_keep_is_said(tmp_path, monkeypatch, lost):
         save_file({key: tensor for key, tensor in kept.items() if tensor is not None}, path, header)
 
     monkeypatch.setattr(merge_file, "save_file", save)
-    words = r"^x\.safetensors: lora_unet_a_b\.alpha was not stored as it is. Check the disk"
+    words = r"^Check the disk: x\.safetensors: lora_unet_a_b\.alpha was not stored as it is"
     with pytest.raises(KLoraError, match=words):
         merge_file.save(tmp_path / "x.safetensors", made({Slot("a.b"): lora(20, 30, 4, 1)}), ("a", "b"))
     assert not list(tmp_path.iterdir())
@@ -271,7 +273,9 @@ def test_what_a_disk_does_not_keep_is_said(tmp_path, monkeypatch, lost):
 def test_a_layer_that_would_be_read_as_another_is_refused(tmp_path):
     """Lumina's values are rows of one weight in ComfyUI; no module of this name is its own."""
     merged = made({Slot("layers.3.attention.to_v"): lora(20, 30, 4, 1)})
-    words = r"^x\.safetensors: layer layers\.3\.attention\.to_v would not be found in it"
+    words = (
+        r"^Merge in ComfyUI, .*: x\.safetensors: layer layers\.3\.attention\.to_v would not be found in it"
+    )
     with pytest.raises(KLoraError, match=words):
         merge_file.save(tmp_path / "x.safetensors", merged, ("a", "b"))
     assert not list(tmp_path.iterdir())
@@ -281,7 +285,7 @@ def test_files_that_can_not_be_written(tmp_path):
     merged = made({Slot("a.b"): lora(20, 30, 4, 1)})
     for name, dtype, message in (
         ("x.ckpt", "fp16", "ends in .safetensors"),
-        ("x.safetensors", "int4", "Unknown dtype 'int4'"),
+        ("x.safetensors", "int4", "unknown dtype 'int4'"),
         ("no/such/x.safetensors", "fp16", "Choose a folder that exists"),
     ):
         with pytest.raises(KLoraError, match=message) as caught:

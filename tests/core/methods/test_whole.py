@@ -160,11 +160,11 @@ def test_all_late_or_none_late_rotate_alike():
         (lambda: Turns(True), "at least 1"),
         (lambda: Turns(1.5), "part of the run"),
         (lambda: Turns(float("nan")), "part of the run"),
-        (lambda: Turns(2, "papers"), "Unknown order"),
+        (lambda: Turns(2, "papers"), "^Use one of .*: unknown order"),
         (lambda: Turns(2, reserve=-1), "reserve must not be negative"),
         (lambda: CmLora(whole(2), c=0.0), "c must be a positive number"),
         (lambda: CmLora(whole(2), c=float("inf")), "c must be a positive number"),
-        (lambda: CmLora(whole(2), order="none"), "Unknown order"),
+        (lambda: CmLora(whole(2), order="none"), "^Use one of .*: unknown order"),
     ],
 )
 def test_numbers_out_of_range(make, words):

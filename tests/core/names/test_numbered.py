@@ -165,7 +165,9 @@ def test_alphas_gaps_and_layers_of_rank_0():
 )
 def test_numbers_that_fit_no_order_are_refused_as_that(change, header):
     tensors, _ = saved(change(list(order(OLD))), rank=1)
-    with pytest.raises(KLoraError, match="layer unet:.*told by a number alone.*SD 1.5, SD 2, SDXL.*names"):
+    with pytest.raises(
+        KLoraError, match="^Use .* names its layers: layer unet:.*told by a number alone.*SD 1.5, SD 2, SDXL"
+    ):
         files.from_tensors("a", tensors, header)
 
 

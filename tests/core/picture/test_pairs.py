@@ -74,5 +74,5 @@ def test_numbers_that_are_none():
 
 
 def test_no_pair_is_no_picture():
-    with pytest.raises(KLoraError, match="no pair to draw: leave out --plot"):
+    with pytest.raises(KLoraError, match="^Leave out --plot, .*: there is no pair to draw"):
         draw_pairs(survey(1))

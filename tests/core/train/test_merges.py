@@ -126,7 +126,7 @@ def test_nothing_to_learn_is_said():
         factored(rows(1, zero=(0,)))
     with pytest.raises(KLoraError, match="change no layer"):
         factored([])
-    with pytest.raises(KLoraError, match="Got 1 strengths to start at for 2 LoRAs"):
+    with pytest.raises(KLoraError, match=": got 1 strengths to start at for 2 LoRAs"):
         taught(rows(1, 2), items(5), Learning(), Options(start=(1.0,)))
     with pytest.raises(KLoraError, match="columns, rows, both"):
         Options(sides="all")

@@ -147,7 +147,7 @@ def test_what_can_not_be_read_is_one_line(pack, sd15, pair, blocks, words):
 
 def test_blocks_of_nothing(pack, pair):
     execute = part(pack, "nodes").KLoRASet.execute
-    with pytest.raises(ValueError, match="no LoRA is connected"):
+    with pytest.raises(ValueError, match="^Connect a LoRA to lora, .*: .* no LoRA is connected there"):
         execute(1.0, "subject", set=a_set(pack, (pair[0], "subject", 1.0, "")), blocks="up: 0")
     with pytest.raises(ValueError, match="blocks must be a text"):
         execute(1.0, "subject", lora=pair[0], blocks=5)

@@ -281,7 +281,8 @@ def test_usual_rules_that_do_not_fit_are_named(run, pack, world):
     *_, report, document = run(set=made, rules="", steps=1)
     assert re.search(r"K-LoRA s \S+ is NOT on the sheet: ", report) and document["of"] < 13
     with pytest.raises(
-        part(pack, "klora_core.errors").KLoraError, match="K-LoRA s -0.5: the two LoRAs share no layer"
+        part(pack, "klora_core.errors").KLoraError,
+        match="^Use LoRAs of .*: K-LoRA s -0.5: the two LoRAs share no layer",
     ):
         run(set=made, rules="K-LoRA s -0.5")
 
@@ -312,15 +313,15 @@ def test_another_schedule_of_noise_is_another_sheet(run, world):
         ({"picks": "1, nothing, 5, 1"}, "^Take '1, nothing, 5, 1' out of picks: 'nothing' is no rule"),
         ({"picks": "1, sum 1/1/1, 5"}, "^Take '1, sum 1/1/1, 5' out of picks: sum 1/1/1 has 3 strengths"),
         ({"picks": "take"}, "^Pick pictures before you take"),
-        ({"rules": "foo"}, "^'foo' is no rule: write one such as 'sum 0.7'"),
+        ({"rules": "foo"}, "^Write one such as 'sum 0.7'.*: 'foo' is no rule"),
         ({"part": "5 of 4"}, "^Write 'all' in part"),
-        ({"sampler": "foo"}, "^Unknown sampler 'foo': use one that KSampler offers, such as euler"),
-        ({"scheduler": "\n" * 999}, "^Unknown scheduler .*use one that KSampler offers"),
-        ({"vae": "junk"}, "^vae must be a VAE, got 'junk': connect a checkpoint loader"),
-        ({"liked": torch.ones(2, 2)}, "^liked must be images, got .*: connect Load Image"),
-        ({"set": []}, "^set must be a set of LoRAs"),
-        ({"picks": 3}, "^picks must be a text"),
-        ({"seed": 0.5}, "^seed must be a whole number"),
+        ({"sampler": "foo"}, "^Use one that KSampler offers, such as euler: unknown sampler 'foo'"),
+        ({"scheduler": "\n" * 999}, "^Use one that KSampler offers.*: unknown scheduler"),
+        ({"vae": "junk"}, "^Connect a checkpoint loader.*: vae must be a VAE, got 'junk'"),
+        ({"liked": torch.ones(2, 2)}, "^Connect Load Image.*: liked must be images, got "),
+        ({"set": []}, "^Connect LoRA Set: set must be a set of LoRAs"),
+        ({"picks": 3}, "^Put it in quotation marks: picks must be a text"),
+        ({"seed": 0.5}, "^Give 0: seed must be a whole number"),
         ({"prompt": ""}, "^Write what the pictures show in prompt.*the file of subject LoRA tells none"),
     ],
 )
@@ -332,9 +333,11 @@ def test_what_is_wrong_is_said_before_anything_is_made(run, pack, temp, more, me
 
 def test_sets_that_do_not_fit_are_refused(run, pack, set_of):
     error = part(pack, "klora_core.errors").KLoraError
-    with pytest.raises(error, match="^No LoRA of the set takes part"):
+    with pytest.raises(error, match="^Give at least one the role .*: no LoRA of the set takes part"):
         run(set=set_of(roles=("other", "other")))
-    with pytest.raises(error, match="^Every LoRA of the set has strength 0"):
+    with pytest.raises(
+        error, match="^Give one LoRA another strength .*: every LoRA of the set has strength 0"
+    ):
         run(set=set_of(0.0, 0.0))
     with pytest.raises(error, match="^Leave blocks of other LoRA empty"):
         run(set=set_of(roles=("subject", "style", "other"), blocks="joint 0: 0"))

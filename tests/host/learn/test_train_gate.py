@@ -171,5 +171,5 @@ def test_one_lora_or_ones_without_ranks_are_refused(pack, model, three, method):
     other = part(pack, "nodes.loras").LoraStateDict(
         of_kind("LoHa", model.model, names, 3), "loha.safetensors"
     )
-    with pytest.raises(error, match=r"^loha.safetensors: layer \S+ is LoHa, and"):
+    with pytest.raises(error, match=r"^Use a plain LoRA, .*: loha.safetensors: layer \S+ is LoHa, and"):
         train_merge(pack, model, "wan", set_of(pack, [three[0], other]), method)

@@ -186,7 +186,7 @@ def test_masks_of_latents_are_said_not_to_count(pack, small):
         ),
         (lambda d: d.update(steps=0.5), "steps must be a whole number"),
         (lambda d: d.update(rate=float("nan")), "rate must be a finite number"),
-        (lambda d: d.update(layers="heads"), "Unknown layers"),
+        (lambda d: d.update(layers="heads"), ": unknown layers"),
         (lambda d: d.update(model=None), "model must be a model"),
     ],
 )

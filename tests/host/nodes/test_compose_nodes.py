@@ -266,12 +266,12 @@ def test_a_row_that_is_off_takes_no_part(pack, sd15, pair, tmp_path, monkeypatch
 def test_what_a_set_refuses(pack, pair):
     execute = part(pack, "nodes").KLoRASet.execute
     for options, words in (
-        ({}, "The LoRA Set is empty"),
-        ({"lora": pair[0], "role": "content"}, "Unknown role 'content'"),
+        ({}, "^Connect a LoRA, .*: the LoRA Set is empty"),
+        ({"lora": pair[0], "role": "content"}, "^Use one of subject, style, other: unknown role 'content'"),
         ({"lora": pair[0], "strength": float("nan")}, "strength must be a finite number"),
         ({"lora_stack": ["a.safetensors"]}, r"no \(name, strength_model, strength_clip\)"),
         ({"lora_stack": [("nowhere.safetensors", 1.0, 1.0)]}, "not in the loras folder"),
-        ({"lora_stack": [], "stack_roles": "x"}, "Unknown stack_roles"),
+        ({"lora_stack": [], "stack_roles": "x"}, "^Use one of .*: unknown stack_roles"),
     ):
         with pytest.raises(ValueError, match=words):
             execute(**{"strength": 1.0, "role": "subject", **options})
@@ -285,7 +285,7 @@ def test_what_a_set_refuses(pack, pair):
         ({"method": "LoRA Switch", "turn": {"turn": "minutes"}}, "turn must be one of"),
         ({"method": "LoRA Switch", "reserve": -1}, "reserve must not be negative"),
         ({"method": "CMLoRA", "late": "cats"}, "late must be one of"),
-        ({"method": "K-LoRA", "score": "most"}, "Unknown score 'most'"),
+        ({"method": "K-LoRA", "score": "most"}, "^Use one of .*: unknown score 'most'"),
         ({"method": "K-LoRA", "loser": "outside", "outside": 2}, "outside must be within 0 and 1"),
         ("B-LoRA", "B-LoRA is made for SDXL"),
     ],
@@ -296,7 +296,7 @@ def test_what_compose_refuses(pack, sd15, pair, method, words):
 
 
 def test_klora_without_a_style(pack, sd15, pair):
-    with pytest.raises(ValueError, match="no LoRA here is a style: set roles\\.$"):
+    with pytest.raises(ValueError, match="^Set roles: .* no LoRA here is a style\\.$"):
         compose(pack, sd15.model, lora_set(pack, (pair[0], "subject", 1.0)), "K-LoRA")
-    with pytest.raises(ValueError, match="No LoRA of the set takes part"):
+    with pytest.raises(ValueError, match="^Give at least one the role .*: no LoRA of the set takes part"):
         compose(pack, sd15.model, lora_set(pack, (pair[0], "other", 1.0)), "LoRA Switch")

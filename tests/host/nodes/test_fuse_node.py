@@ -117,7 +117,10 @@ def test_the_loader_notices_another_file(pack, pair, loras_folder):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"schedule": "s-star"}, "Unknown schedule 's-star'"),
+        (
+            {"schedule": "s-star"},
+            "Use one of s, s*, or np-lora, for both all the time: unknown schedule 's-star'",
+        ),
         ({"schedule": {"alpha": 1.0}}, "schedule must be one of s, s*"),
         ({"schedule": None}, "schedule must be one of s, s*"),
         ({"schedule": 3}, "schedule must be one of s, s*"),
@@ -125,10 +128,10 @@ def test_the_loader_notices_another_file(pack, pair, loras_folder):
         ({"subject_strength": float("nan")}, "subject_strength must be a finite number"),
         ({"style_strength": float("inf")}, "style_strength must be a finite number"),
         ({"balance": float("nan")}, "balance must be a finite number"),
-        ({"gamma": "papers"}, "Unknown gamma mode"),
-        ({"progress": "Steps"}, "Unknown progress"),
+        ({"gamma": "papers"}, ": unknown gamma mode"),
+        ({"progress": "Steps"}, ": unknown progress"),
         ({"other_layers": "lose"}, "other layers"),
-        ({"layers": "all"}, "Unknown choice of layers"),
+        ({"layers": "all"}, ": unknown choice of layers"),
     ],
 )
 def test_bad_settings_by_the_api_are_one_clear_line(pack, sd15, pair, options, words):
@@ -237,7 +240,8 @@ def test_kinds_that_cant_be_used_cost_their_layer(pack, sd15, pair, tensors, kin
     )
     alone = {key: tensor for key, tensor in {**pair[0], **tensors}.items() if f".{ATTENTION}." in key}
     text = refusal(pack, sd15, named(pack, alone, "odd.safetensors"), pair[1])
-    assert text.startswith("odd.safetensors") and kind in text and ATTENTION in text and "plain LoRA" in text
+    assert text.startswith("Use a plain LoRA") and kind in text and ATTENTION in text
+    assert ": odd.safetensors: layer " in text
 
 
 @pytest.mark.parametrize(
@@ -259,7 +263,7 @@ def test_a_truncated_file(pack, pair, loras_folder):
     path = loras_folder / "cut.safetensors"
     save_file(dict(pair[0]), path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"cut.safetensors.*download it again"):
+    with pytest.raises(ValueError, match=r"^Download it again: LoRA file cut.safetensors can't be read"):
         part(pack, "nodes").KLoRALoadLora.execute("cut.safetensors")
 
 

@@ -147,16 +147,22 @@ def test_what_belongs_to_another_choice_is_left_and_what_to_none_is_refused(pack
     switch = compose(pack, sd15.model, set_, "LoRA Switch").plan
     assert compose(pack, sd15.model, set_, "LoRA Switch", **{"method.balance": 0.5}).plan == switch
     for own, words in (
-        ({"method.tau": 3}, "LoRA Switch has no such input: 'tau'. It has turn, order, reserve."),
-        ({"method.turn.tua": 3, "method.turn": "steps"}, "steps has no such input: 'tua'. It has tau."),
-        ({"balance": 0.5}, 'balance belongs to method: send it as "method.balance".'),
+        (
+            {"method.tau": 3},
+            "Leave 'tau' out: LoRA Switch has no such input: 'tau'. It has turn, order, reserve.",
+        ),
+        (
+            {"method.turn.tua": 3, "method.turn": "steps"},
+            "Leave 'tua' out: steps has no such input: 'tua'. It has tau.",
+        ),
+        ({"balance": 0.5}, 'Send it as "method.balance": balance belongs to method.'),
         ({"method.turn": None}, "method.turn must be one of steps, part of the run, got nothing."),
         ({"method.turn": "part"}, "turn must be one of steps, part of the run, got 'part'."),
     ):
         with pytest.raises(ValueError) as caught:
             compose(pack, sd15.model, set_, "LoRA Switch", **own)
         assert str(caught.value).startswith(words)
-    with pytest.raises(ValueError, match='alpha belongs to schedule: send it as "schedule.alpha"'):
+    with pytest.raises(ValueError, match='^Send it as "schedule.alpha": alpha belongs to schedule'):
         fuse(pack, sd15.model, *pair, alpha=3.0)
     caplog.clear()
     assert fuse(pack, sd15.model, *pair, speak_and_listen=[True]).plan

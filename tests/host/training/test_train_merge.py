@@ -220,7 +220,11 @@ def test_three_loras(pack, world, set_of):
     ("method", "more", "message"),
     [
         ("taught", {}, r"^Connect images \(with a VAE\) or latents: .* Four that you like"),
-        ("taught", {"images": torch.zeros(1, 96, 96, 3)}, "^Connect a VAE, which the images need"),
+        (
+            "taught",
+            {"images": torch.zeros(1, 96, 96, 3)},
+            "^Connect a VAE, or connect latents .*: the images need one",
+        ),
         ("ZipLoRA", {}, "^Write what to ask subject LoRA for in prompts, in its line: .* no trigger words"),
         (
             "calibrated",

@@ -71,7 +71,8 @@ def test_a_run_gives_picture_and_map_which_follows_the_dial(opened):
     with in_app_mode(opened):
         opened.get_by_role("button", name="Run", exact=True).last.click()
         settle(opened)
-        opened.locator("img[src*='k-lora']").first.wait_for()
+        # In Nodes 2.0 the graph has it, too.
+        opened.locator("img[src*='k-lora'] >> visible=true").first.wait_for()
         share = opened.evaluate(SHARE)
         opened.evaluate("klora.turn('balance', 0.6)")
         opened.wait_for_function(f"{SHARE} !== '{share}'")

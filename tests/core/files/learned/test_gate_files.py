@@ -172,7 +172,7 @@ MARK = {"name": "a", "content": "1"}
 )
 def test_hostile_files_are_refused_in_one_line(changed, metadata, said):
     tensors = {key: tensor for key, tensor in {**TENSORS, **changed}.items() if tensor is not None}
-    with pytest.raises(KLoraError, match=rf"^g\.safetensors: {said}") as raised:
+    with pytest.raises(KLoraError, match=rf"^[A-Z][^:]+: g\.safetensors: {said}") as raised:
         gate_of("g.safetensors", tensors, metadata)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 700
 
@@ -210,14 +210,16 @@ def test_files_that_are_none(tmp_path):
         ("cut.safetensors", "cut.safetensors: is not a complete safetensors file"),
         ("none.safetensors", "none.safetensors: is not a file"),
     ):
-        with pytest.raises(KLoraError, match=f"^{said}"):
+        with pytest.raises(KLoraError, match=f"^[A-Z][^:]+: {said}"):
             open_gate(tmp_path / name)
 
 
 def test_a_gate_is_no_lora(tmp_path):
     assert is_gate(TENSORS) and not is_gate({"x": 1, 3: 2})
     save_gate(tmp_path / "g.safetensors", gate())
-    with pytest.raises(KLoraError, match="^g.safetensors: is a trained gate and no LoRA: connect it to gate"):
+    with pytest.raises(
+        KLoraError, match="^Connect it to gate .*: g.safetensors: is a trained gate and no LoRA"
+    ):
         files.read(tmp_path / "g.safetensors")
 
 
@@ -228,7 +230,7 @@ def test_what_can_t_be_written_leaves_the_place_as_it_was(tmp_path):
         save_gate(tmp_path / "none" / "g.safetensors", gate())
     (tmp_path / "g.safetensors").write_bytes(b"before")
     bad = GateFile(**{**vars(gate()), "slots": {LAYER: SlotGate(torch.full((16, 2), float("nan")))}})
-    with pytest.raises(KLoraError, match=r"^g\.safetensors: layer .*NaN"):
+    with pytest.raises(KLoraError, match=r"^Use another .*: g\.safetensors: layer .*NaN"):
         save_gate(tmp_path / "g.safetensors", bad)
     assert (tmp_path / "g.safetensors").read_bytes() == b"before"
 
@@ -240,7 +242,9 @@ def test_what_a_disk_does_not_keep_is_said(tmp_path, monkeypatch, lost):
         save_file(kept, path, metadata)
 
     monkeypatch.setattr(gate_io, "save_file", save)
-    with pytest.raises(KLoraError, match=rf"^g\.safetensors: {HEAD}\.tau was not stored as it is"):
+    with pytest.raises(
+        KLoraError, match=rf"^Check the disk: g\.safetensors: {HEAD}\.tau was not stored as it is"
+    ):
         save_gate(tmp_path / "g.safetensors", gate())
     assert not list(tmp_path.iterdir())
 

@@ -67,7 +67,7 @@ def test_without_an_alpha_the_scale_is_one():
     ],
 )
 def test_what_is_wrong_is_said_with_the_layer(changed, said):
-    with pytest.raises(KLoraError, match=rf"^layer diffusion_model.{LAYER}.*{said}"):
+    with pytest.raises(KLoraError, match=rf"^[A-Z][^:]+: layer diffusion_model.{LAYER}.*{said}"):
         files.from_tensors("r", tensors(**changed))
 
 

@@ -92,7 +92,9 @@ def test_kinds_without_ranks_are_refused_by_lora_and_layer():
     first, second = loras()
     second = {**second, BOTH: Dense(torch.randn(OUT, N), 3)}
     for make in (making.arrow(), making.mole(gate({BOTH.name: SlotGate(e())}))):
-        with pytest.raises(KLoraError, match=f"^b: layer {BOTH.name} is whole matrix"):
+        with pytest.raises(
+            KLoraError, match=f"^Use a plain LoRA, or another method: b: layer {BOTH.name} is whole matrix"
+        ):
             made(make, (first, second))
     # Where a LoRA is alone nothing is weighed.
     alone = {ONE: Dense(torch.randn(OUT, N), 3), BOTH: first[BOTH]}
@@ -102,8 +104,8 @@ def test_kinds_without_ranks_are_refused_by_lora_and_layer():
 @pytest.mark.parametrize(
     ("contents", "said"),
     [
-        (("2", "1"), "g: put the LoRAs in the order of the gate's training: a, b"),
-        (("1", "3"), r"g: b is none of the LoRAs that this gate was trained on. .* in this order: a, b"),
+        (("2", "1"), "^Put the LoRAs in the order a, b: g: "),
+        (("1", "3"), "^Use a, b, in this order, .*: g: b is none of the LoRAs that this gate was trained on"),
         (("3", "4"), "g: a, b are none of the LoRAs"),
         (("1", "1"), "g: the gate was trained on 2 LoRAs, 2 take part here"),
     ],

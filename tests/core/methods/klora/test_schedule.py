@@ -64,7 +64,7 @@ def test_numbers_that_are_given_stand_in_the_place_of_the_papers():
     assert make_schedule("s*", 2.0, 0.25, 0.5) == Schedule("s*", 2.0, 0.25, 0.5)
     assert make_schedule("s*") == Schedule("s*", 1.5, 1.3, 0.0)
     assert make_schedule("s") == Schedule()
-    with pytest.raises(KLoraError, match="Unknown schedule 'S'"):
+    with pytest.raises(KLoraError, match="^Use one of s, s.*: unknown schedule 'S'"):
         make_schedule("S")
 
 

@@ -169,7 +169,7 @@ def test_a_lora_that_is_zero_in_a_layer_and_one_of_another_kind(loras):
     assert method.gated == (True, True, False) and method.unused == 0
     other = {**second, ONE: Dense(torch.randn(OUT, N), 2)}
     met, names = Given((first, other), ("subject", "style"), ("a", "b")).apart()
-    with pytest.raises(KLoraError, match=f"^b: layer {ONE.name} is whole matrix"):
+    with pytest.raises(KLoraError, match=f"^Use a plain LoRA, .*: b: layer {ONE.name} is whole matrix"):
         weighable(met.competing, names)
 
 

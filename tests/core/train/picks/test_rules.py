@@ -108,5 +108,5 @@ def test_rules_as_text():
         with pytest.raises(KLoraError, match=said):
             parse_rules(text, PAIR)
     for text in ("K-LoRA s", "NP-LoRA"):
-        with pytest.raises(KLoraError, match="needs a subject and a style LoRA: set roles in LoRA Set"):
+        with pytest.raises(KLoraError, match="^Set roles in LoRA Set: .* needs a subject and a style LoRA"):
             parse_rules(text, (STYLE, STYLE))

@@ -40,7 +40,7 @@ def test_what_is_taken_by_name():
         ("sum 0.7", "^Take 'sum 0.7' out of picks: a pick is round, rule, seed and its place"),
         ("1, sum 0.7", "^Take '1, sum 0.7' out"),
         ("1, sum 0.7, 1, 2, 3", "^Take '1, sum 0.7, 1, 2, 3' out"),
-        ("1, nothing, 12, 3", "^Take '1, nothing, 12, 3' out of picks: 'nothing' is no rule: write one such"),
+        ("1, nothing, 12, 3", "^Take '1, nothing, 12, 3' out of picks: 'nothing' is no rule. Write one such"),
         ("0, sum 1, 12", "its round must be a whole number from 1 on, got '0'"),
         ("one, sum 1, 12", "its round must be a whole number"),
         ("1, sum 1, -12", "its seed must be a whole number from 0 on, got '-12'"),

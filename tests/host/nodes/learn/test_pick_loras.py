@@ -247,14 +247,17 @@ def test_an_interrupt_while_files_are_read(pack, folder, pick, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prompt": " \n"}, "The prompt is empty: write what the picture shows."),
-        ({"subjects": 0, "styles": 0}, "are all 0: ask for one LoRA at least."),
-        ({"folder": "styls"}, "folder selects none of 5 LoRA files: .* Folders: characters, styles."),
+        ({"prompt": " \n"}, "^Write what the picture shows: the prompt is empty."),
+        ({"subjects": 0, "styles": 0}, "^Ask for one LoRA at least: .* are all 0."),
+        (
+            {"folder": "styls"},
+            "^Give a folder's name, .*: folder selects none of 5 LoRA files. Folders: characters, styles.",
+        ),
         ({"style_files": "nowhere"}, "style_files selects none of 5 LoRA files"),
         ({"folder": "styles", "subject_files": "characters"}, "subject_files selects none of 2 LoRA files"),
         ({"prompt": "a fox"}, r"Write trigger words into the prompt \(ohwx cat, .*\), or connect clip"),
-        ({"strength": float("nan")}, "strength must be a finite number"),
-        ({"clip": 3}, "clip must be a CLIP, got 3: connect a checkpoint loader."),
+        ({"strength": float("nan")}, "^Give a number.*: strength must be a finite number"),
+        ({"clip": 3}, "^Connect a checkpoint loader: clip must be a CLIP, got 3."),
     ],
 )
 def test_what_can_t_be_searched_says_what_to_do(pick, options, message):
@@ -266,7 +269,7 @@ def test_an_empty_folder(pack, pick, tmp_path_factory, monkeypatch):
     empty = tmp_path_factory.mktemp("empty")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "loras", ([str(empty)], {".safetensors"}))
     folder_paths.filename_list_cache.clear()
-    with pytest.raises(ValueError, match="The loras folder has no file: put LoRAs there"):
+    with pytest.raises(ValueError, match="^Put LoRAs into the loras folder, .*: it has no file"):
         pick("x")
 
 

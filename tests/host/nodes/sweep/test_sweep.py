@@ -148,7 +148,7 @@ def test_a_list_as_people_type_it(pack, sd15, pair, text, labels):
         (over("balance", balances="-0,4, 0"), "from -1 to 1, with a point in a number"),
         (over("balance", balances="0.2, 0, 0.20"), "Take '0.20' out of balances once"),
         (over("balance", balances=0.2), "balances must be a text"),
-        (over("balance", schedule={"schedule": "fast"}), "Unknown schedule 'fast'"),
+        (over("balance", schedule={"schedule": "fast"}), ": unknown schedule 'fast'"),
         (over("strength", strengths="1:"), "'' is none"),
         (over("strength", strengths="1:2:3"), "'2:3' is none"),
         (over("strength", strengths="11"), "from -10 to 10"),
