@@ -9,21 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from ...klora_core import train
-from ...klora_core.errors import KLoraError
 from ...klora_core.names import Slot
 from ...klora_core.train import Changes, Factors, Item, Weighted
-from ..training import Needs, OnHost, Steps, check, check_weights, counted, keep, on_host, second_model, take
-
-
-def check_learnable(model: Any) -> None:
-    """Raises KLoraError for a model that can't be loaded twice, and for one that fuses LoRAs in its runs."""
-    check(model)
-    keys = [str(key) for wrappers in model.wrappers.values() for key in wrappers]
-    if any(key.startswith("klora/") for key in keys):
-        raise KLoraError(
-            "what they do while sampling can't be learned on.",
-            "Connect the model from before K-LoRA Fuse or Compose LoRAs",
-        )
+from ..training import Needs, OnHost, Steps, check_weights, counted, keep, on_host, second_model, take
 
 
 @contextmanager

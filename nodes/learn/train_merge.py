@@ -15,10 +15,9 @@ from ..composing import Member, at_work
 from ..inputs import checked
 from ..inputs import shown as in_words
 from ..loras import LoraStateDict, read
-from ..training import Sampling, given, keep, take
+from ..training import Sampling, check, given, keep, take
 from .category import CATEGORY
 from .merge_inputs import inputs
-from .on_second import check_learnable
 from .prompts import encoded, prompts_of
 from .ways import OWN, WAYS, Job, Outcome, Way
 
@@ -88,7 +87,7 @@ class KLoRATrainMerge(io.ComfyNode):
         way, values = _chosen(method)
         members = [member for member in set if way.all_roles or member.role != OTHER]
         if way.learns:
-            check_learnable(model)
+            check(model)
         loras = [read(member.tensors, member.name, model, None) for member in members]
         slots = at_work(model, loras, [member.blocks for member in members])
         shown: list[Item] = []

@@ -16,7 +16,7 @@ from ...klora_core.train.fusable import Method, Plan, Sizes, TrainMethod, copies
 from .kept import digest, keep, take
 from .memory import check_weights, counted
 from .on_host import OnHost, on_host
-from .second_model import second_model
+from .second_model import check, second_model
 
 # Noised copies that are never trained on: on them the loss is told, before and after.
 _HELD, _HELD_SEED = 6, 271_828
@@ -59,6 +59,7 @@ def learn(
 ) -> Learned:
     """Train by ``method``; ``given`` is what it alone is told. ``progress`` is told (steps done, losses), and
     may stop it: an equal call goes on from there, bit for bit, or gives at once what was finished."""
+    check(model)
     name = digest(
         model, method.label, plan, course, given, [[item.latent, item.condition] for item in items],
         [[slot.weight, *size] for slot, size in sizes.items()],

@@ -10,7 +10,7 @@ from typing import Any
 import comfy.model_management
 import torch
 
-from ...klora_core.errors import KLoraError
+from ...klora_core.errors import KLoraError, printable
 
 _LOAD_IT = "Load the checkpoint with Load Checkpoint or Load Diffusion Model, and connect that model"
 
@@ -49,6 +49,19 @@ def check(model: Any) -> None:
             "learning needs the model a second time, and the node that loaded this one does not tell "
             "ComfyUI how to load it again.",
             _LOAD_IT,
+        )
+    keys = [str(key) for wrappers in model.wrappers.values() for key in wrappers]
+    if any(key.startswith("klora/") for key in keys):
+        raise KLoraError(
+            "what they do while sampling can't be learned on.",
+            "Connect the model from before K-LoRA Fuse or Compose LoRAs",
+        )
+    if model.injections:
+        # Such as the host's Load LoRA (Bypass): they change the modules of the first model alone.
+        names = ", ".join(map(printable, model.injections))
+        raise KLoraError(
+            "that can't be learned on.",
+            f"Connect the model from before what is put on it while sampling ({names})",
         )
 
 

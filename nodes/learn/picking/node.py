@@ -23,9 +23,8 @@ from ....klora_core.train.picks import (
 from ...composing import Member
 from ...inputs import checked
 from ...inputs import shown as shown_as
-from ...training import Sampling, given
+from ...training import Sampling, check, given
 from ..category import CATEGORY
-from ..on_second import check_learnable
 from ..prompts import encoded
 from .inputs import SAMPLERS, SCHEDULERS, inputs
 from .job import Job, layers_of, named, parted, prompt_of
@@ -97,7 +96,7 @@ class KLoRAPickAndLearn(io.ComfyNode):
                     f"Use one that KSampler offers, such as {offered[0]}",
                 )
         done, share = parse_picks(picks), parse_part(part)
-        check_learnable(model)
+        check(model)
         on_all, members = parted(model, set)
         roles = [member.role for member in members]
         offered_rules, left = parse_rules(rules, roles), list[str]()

@@ -152,6 +152,14 @@ def test_it_goes_into_the_other_nodes(pack, small):
     assert "UnZipLoRA" in made.style_lora.message
 
 
+def test_a_fused_model_is_refused_also_where_an_equal_training_is_kept(pack, small):
+    given = [pictures(small, "wan", 1)], [conditioning("wan", 1)]
+    made = train(pack, small, *given, steps=1)
+    fused = fuse(pack, small, made.lora, made.lora).model
+    with pytest.raises(part(pack, "klora_core.errors").KLoraError, match="^Connect the model from before K-"):
+        train(pack, fused, *given, steps=1)
+
+
 def test_a_lora_whose_ranks_are_chosen_works_in_compose_loras(pack, small):
     made = train(pack, small, [pictures(small, "wan", 1)], [conditioning("wan", 1)], "SMoRA", rank=12)
     assert "Compose LoRAs" in made.report and all(key.startswith("klora_ranks.") for key in made.lora)

@@ -7,13 +7,16 @@ import importlib
 import weakref
 
 import comfy.model_management
+import comfy.sd
 import pytest
 import torch
+from comfy.patcher_extension import WrappersMP
 
 from tests.support.families.again import latent, loadable
 from tests.support.families.inputs import conditioning
 from tests.support.families.nets import layers as layers_of
 from tests.support.families.nets import patcher, sample
+from tests.support.host.reference import random_lora
 
 # Attention of every build: UNets, joint and single streams, cross-attention, windows of experts.
 FAMILIES = ("sdxl", "sd35", "flux", "chroma", "z_image", "hunyuan_image", "wan", "hidream", "ltxv")
@@ -119,3 +122,20 @@ def test_a_gguf_model_says_what_to_do(room):
     next(model.model.parameters()).tensor_type = "Q4_0"
     with pytest.raises(room("klora_core.errors").KLoraError, match="^Use a safetensors version .* GGUF"):
         training.second_model(model).__enter__()
+
+
+@pytest.mark.parametrize("bypassed", [True, False])
+def test_what_works_only_while_sampling_can_not_be_learned_on(room, bypassed):
+    """Else what was learned would be learned beside it, without a word."""
+    model, training = loadable("sd35"), room("nodes.training")
+    if bypassed:
+        name = "joint_blocks.0.x_block.attn.proj"
+        lora = random_lora(model.model, [name], 2, 1)
+        changed, said = comfy.sd.load_bypass_lora_for_models(model, None, lora, 1.0, 0)[0], "bypass_lora"
+    else:
+        changed, said = model.clone(), "before K-LoRA Fuse or Compose LoRAs"
+        changed.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "klora/1", lambda run, *args: run(*args))
+    with pytest.raises(room("klora_core.errors").KLoraError, match=f"^Connect the model from.*{said}"):
+        training.second_model(changed).__enter__()
+    with training.second_model(model):
+        pass

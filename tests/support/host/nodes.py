@@ -71,6 +71,11 @@ def lora_set(pack, *members):
     return found
 
 
+def subject_and_style(pack, pair, *strengths):
+    """The same of a pair."""
+    return lora_set(pack, *zip(pair, ("subject", "style"), strengths or (1.0, 1.0), strict=True))
+
+
 def compose(pack, model, loras, method, **options) -> Fused:
     """KLoRACompose; ``method`` is a name or what the node's dynamic combo gives."""
     return Fused(*part(pack, "nodes").KLoRACompose.execute(model, loras, method, **options).result)
