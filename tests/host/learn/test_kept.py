@@ -54,7 +54,8 @@ def given(model, method):
 
 # Of BeamLoRA's turns of two steps before, at and after a pruning; of UnZipLoRA's periods in the midst of one.
 @pytest.mark.parametrize(
-    "method, stops", [("plain", [1]), ("CoTo", [7]), ("BeamLoRA", [3, 4]), ("UnZipLoRA", [5, 8])]
+    "method, stops",
+    [("plain", [1]), ("CoTo", [7]), ("BeamLoRA", [3, 4]), ("SMoRA", [5]), ("UnZipLoRA", [5, 8])],
 )
 def test_an_equal_run_goes_on_bit_for_bit(pack, model, temp, stopping, method, stops):
     settings = given(model, method)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from klora_core.apply import Attachment, Buffers, Spot, compose
 from klora_core.files import from_tensors
 from klora_core.files.learned import rank_tensors
+from klora_core.loras import LoraInfo
+from klora_core.methods import Given, making
+from klora_core.plan import make_plan
 from klora_core.train.fusable.smora import Smora
 from klora_core.train.fusable.training import Plan, terms
 from klora_core.train.loop import Loop, Pace
@@ -105,6 +110,25 @@ def test_the_file_is_read_as_what_was_trained(once):
         wanted, _ = by_hand(method, slot, x[0])
         torch.testing.assert_close(found[0], wanted, rtol=1e-4, atol=1e-5)
     assert len(back.slots) == len(method.factors)
+
+
+def test_the_file_does_in_a_run_what_was_trained(once):
+    method, model, _ = once
+    lora = from_tensors("r", rank_tensors({slot.name: own for slot, own in method.results()[0].items()}))
+    given = Given((lora.slots,), ("subject",), ("r",))
+    rows, switch = making.switch(1)(given)
+    plan = make_plan(rows, [LoraInfo("r", "subject")], switch)
+    composition = compose(plan, rows, lambda slot, out: (Spot(slot.weight, None),))
+    (item,), sigma = items(1, 4), torch.tensor([0.5])
+    with torch.no_grad():
+        ask = item.latent, sigma, item.condition
+        base, trained = (model.predict(*ask, changes) for changes in (None, method.changes(0, model, None)))
+        attachment = Attachment(model.network, composition, Buffers(composition.targets, torch.float32))
+        who = np.zeros((1, len(plan.slots)), np.int8)
+        ran = attachment.run(who, (1.0,), lambda index: model.predict(*ask, None))
+        attachment.remove()
+    torch.testing.assert_close(ran, trained, rtol=1e-4, atol=1e-5)
+    assert float((base - trained).norm()) > 1e-2 * float(base.norm())
 
 
 @pytest.mark.parametrize("stop", [1, 11])

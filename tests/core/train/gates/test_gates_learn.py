@@ -1,24 +1,22 @@
-"""Gates and chosen ranks while they learn: gradients, the balance term, and what their files do."""
+"""Gates while they learn: gradients, the balance term, and what their files do."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from klora_core.apply import Attachment, Buffers, Spot, compose
 from klora_core.deltas import Dense, LowRank
 from klora_core.errors import KLoraError
-from klora_core.files import from_tensors
 from klora_core.files.learned import GateFile, LoraMark, gate_of, gate_tensors
 from klora_core.loras import LoraInfo
 from klora_core.methods import Given, making
 from klora_core.names import Slot
 from klora_core.plan import make_plan
 from klora_core.train import Layers
-from klora_core.train.gates import ChosenRanks, TrainedGates, balance, moved, weighable
+from klora_core.train.gates import TrainedGates, balance, weighable
 
 OUT, N = 8, 6
 ONE, TWO, ALONE = (Slot(f"input_blocks.{i}.1.transformer_blocks.0.attn1.to_q") for i in (1, 2, 4))
@@ -185,37 +183,3 @@ def test_the_balance_term_against_a_loop():
         ]
         q.append(sum(means) / len(means))
     assert float(balance(gates, members, 3)) == pytest.approx(-float(np.log(q).sum()), rel=1e-6)
-
-
-def test_chosen_ranks_learn_and_their_file_does_the_same():
-    net, target = Net(), Net()
-    target.one.weight += 0.5 * torch.randn(OUT, N, generator=torch.Generator().manual_seed(5))
-    ranks = ChosenRanks({ONE: (OUT, N)}, 6, 2, generator=torch.Generator().manual_seed(1))
-    with Layers(net, {ONE: OUT}, where) as layers, layers.showing(ranks):
-        assert torch.equal(net(x()), Net()(x())), "it begins as nothing"
-        optimizer = torch.optim.AdamW(ranks.parameters, lr=0.03, weight_decay=0.0)
-        losses = []
-        for _ in range(30):
-            optimizer.zero_grad()
-            loss = F.mse_loss(net(x()), target(x()))
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                ranks.after_step()
-            losses.append(float(loss.detach()))
-        learned = net(x()).detach()
-    assert losses[-1] < 0.7 * losses[0] and all(bool(p.grad.any()) for p in ranks.parameters)
-    (bias,) = ranks.biases
-    assert 0 < float(bias.abs().max()) <= 31e-5
-    slots = from_tensors("r", ranks.learned()).slots
-    rows, method = making.switch(1)(Given((slots,), ("subject",), ("r",)))
-    composition = compose(make_plan(rows, [LoraInfo("r", "subject")], method), rows, where)
-    attachment = Attachment(net, composition, Buffers(composition.targets, torch.float32))
-    ran = attachment.run(np.zeros((1, 1), np.int8), (1.0,), lambda index: net(x()))
-    attachment.remove()
-    torch.testing.assert_close(ran, learned, rtol=1e-4, atol=1e-5)
-
-
-def test_b_moves_towards_ranks_that_work_seldom():
-    found = moved(torch.zeros(4), torch.tensor([10.0, 0.0, 5.0, 5.0]), 1e-3)
-    assert found.tolist() == pytest.approx([-1e-3, 1e-3, 0.0, 0.0])

@@ -127,6 +127,17 @@ def test_gates_come_nearer_to_each_lora_alone_than_the_plain_sum(model):
     assert sum(distance(model, own, gates, 8) for own in each) < 0.8 * before
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_equal_loras_have_even_gates(model, count):
+    found, options = weighable(rows(*[1] * count), NAMES[:count]), GateOptions(steps=30, rate=0.1)
+    gates, factors = gates_to_learn(found, count, options), alone_factors(found, count)
+    each = answers(model, factors)
+    mole(gates, each, model, options)
+    distance(model, each[0], gates, 8)
+    # What moves them at all is rounding, of which Adam makes whole steps.
+    assert gates.shares() == pytest.approx([1 / count] * count, abs=0.02)
+
+
 def test_balance_alone_keeps_gates_even(model):
     """Weighed heavily, the mean gates stay even while the loss of answers would part them."""
     spread = []
