@@ -15,7 +15,7 @@ import numpy as np
 
 from ..places import REPO
 from ..quality.cells import WORLDS
-from ..quality.stats import Estimate
+from ..quality.stats import Estimate, estimate
 from .run import PICKS, PICTURES, SETS, path_of, todo
 
 OUT = REPO / "bench" / "PICKS.md"
@@ -35,13 +35,6 @@ def by_rule(shown: list[dict[str, Any]]) -> dict[str, float]:
     for picture in shown:
         found[picture["rule"]].append(picture["both"])
     return {rule: float(np.mean(each)) for rule, each in found.items()}
-
-
-def over_pairs(values: list[float]) -> Estimate:
-    """Mean and its standard error."""
-    array = np.array(values)
-    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else np.nan
-    return Estimate(float(array.mean()), float(error))
 
 
 def rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
@@ -67,18 +60,18 @@ def section(world: str, cells: list[dict[str, Any]], names: list[str]) -> Iterat
     for what, values in found.items():
         known = [value for value in values if not np.isnan(value)]
         each = ["" if np.isnan(value) else str(Estimate(value, np.nan)) for value in values]
-        yield f"| {what} | **{over_pairs(known)}** | " + " | ".join(each) + " |"
+        yield f"| {what} | **{estimate(known)}** | " + " | ".join(each) + " |"
     yield ""
     learned = np.array(found["learned, one round"])
     for other in (next(iter(found)), "best rule of each pair, in hindsight"):
-        ahead = over_pairs(list(learned - np.array(found[other])))
+        ahead = estimate(list(learned - np.array(found[other])))
         yield f"- learned in one round, minus {other}: {ahead}, ahead on {(learned > found[other]).sum()}"
         yield f"  of {len(learned)} pairs"
     spread = [
         cell["spread"]["learned 2"] / next(v for k, v in cell["spread"].items() if k != "learned 2")
         for cell in cells
     ]
-    yield f"- variety, of the picked rule's: {over_pairs(spread)}; lowest {min(spread):.2f}"
+    yield f"- variety, of the picked rule's: {estimate(spread)}; lowest {min(spread):.2f}"
     cpu = np.mean([cell["cpu"] for cell in cells])
     yield f"- all that was measured of a pair took {cpu:.0f} s of one core\n"
 

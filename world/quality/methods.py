@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from klora_core.toy import words
 from tools.host.inprocess import load_pack
 
-from ..hosts.in_host import comfy
+from ..draw.concepts import SUBJECTS
+from ..hosts.in_host import Words, comfy, conditioning, sample
+from ..judging.judge import Judge
 from ..model.lora import SLOTS, Factors, read_diffusers_file
-from ..model.sampling import STEPS
-from ..pairs import Pair
+from ..model.sampling import GUIDANCE, STEPS
+from ..pairs import PAIRS, TRIGGERS, Pair
 from ..training.loras import Job
 from . import controls
 from .timed import slot_names, timed
@@ -54,11 +58,12 @@ class Case:
 
 
 Make = Callable[[Case], Any]
+LEARNED = "learned"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method of the table. ``strong``: also run at strength 1.5."""
+    """A method of the table. ``strong``: also run at strength 1.5. LEARNED ones are only where asked for."""
 
     name: str
     kind: str
@@ -154,6 +159,73 @@ def merged(method: str, **values: Any) -> Make:
     return make
 
 
+def learned(method: str, pictures: int = 8, **values: Any) -> Make:
+    """Train a Merge, the pack's own node: each LoRA is asked for what it was trained on."""
+
+    def make(case: Case) -> Any:
+        prompts = "\n".join(" | ".join(own_prompts(n)) for n in (case.pair.subject, case.pair.style))
+        return _learned(case, {"method": method, **values}, prompts=prompts, pictures=pictures)
+
+    return make
+
+
+def own_prompts(name: str) -> list[str]:
+    """As in the training of a LoRA; of a style with things that the base knows."""
+    if name in SUBJECTS:
+        return [words.caption("flat", TRIGGERS[name])]
+    return [words.caption(TRIGGERS[name], thing) for thing in ("cat", "house", "rocket", "cherries")]
+
+
+def taught(picks: int = 4, pictures: int = 8, **values: Any) -> Make:
+    """Train a Merge by what the judge, in the place of the eye, likes best of a sheet of other noises.
+
+    Its numbers start at the strength of the sum that is liked best.
+    """
+
+    def make(case: Case) -> Any:
+        judge, seed = _judge(), 200_000 + PAIRS.index(case.pair)
+        sheet = {
+            name: sample(
+                proposal(case), conditioning(case.pair.prompt), conditioning(""), seed, pictures
+            ).clone()
+            for name, proposal in SHEET.items()
+        }
+        liked = {
+            name: judge(judge.pictures(made), case.pair.subject, case.pair.style).both
+            for name, made in sheet.items()
+        }
+        best = torch.cat([*liked.values()]).topk(picks).indices
+        shown = case.model.model.process_latent_out(torch.cat([*sheet.values()])[best])
+        start = max(SUMS, key=lambda share: float(liked[f"sum {share:g}"].mean()))
+        return _learned(
+            replace(case, strength=case.strength * start),
+            {"method": "taught", **values},
+            prompt=case.pair.prompt,
+            latents={"samples": shown},
+        )
+
+    return make
+
+
+def _learned(case: Case, method: dict[str, Any], **shown: Any) -> Any:
+    import folder_paths  # the host's
+
+    node = pack_nodes().KLoRATrainMerge
+    sampling = {"width": 96, "height": 96, "sampling_steps": STEPS, "cfg": GUIDANCE}
+    before = folder_paths.get_temp_directory()
+    with tempfile.TemporaryDirectory() as temp:
+        folder_paths.set_temp_directory(temp)
+        try:
+            return node.execute(
+                case.model, Words(), lora_set(case), method, seed=PAIRS.index(case.pair), **shown, **sampling
+            ).result[1]
+        finally:
+            folder_paths.set_temp_directory(before)
+
+
+_judge = cache(Judge)
+
+
 def capped_sum(share: float) -> Make:
     """The plain sum, in no slot larger than ``share`` of the base's own weight there (Frobenius norms)."""
 
@@ -169,6 +241,16 @@ def capped_sum(share: float) -> Make:
 
     return make
 
+
+SUMS = (0.5, 0.7, 1.0)
+SHEET: dict[str, Make] = {
+    **{f"sum {share:g}": summed(share, share) for share in SUMS},
+    "K-LoRA s": node("s", -0.5),
+    "K-LoRA s*": node("s*"),
+    "NP-LoRA": merged("NP-LoRA"),
+    "Arrow": composed("Arrow"),
+}
+"""What proposes the pictures that ``taught`` is shown."""
 
 ROWS: tuple[Row, ...] = (
     Row("base", "reference", lambda case: case.model, strong=False),
@@ -197,6 +279,10 @@ ROWS: tuple[Row, ...] = (
     Row("DARE-TIES", "merge", merged("DARE-TIES"), strong=False),
     Row("KnOTS", "merge", merged("KnOTS"), strong=False),
     Row("LoRA-LEGO", "merge", merged("LoRA-LEGO"), strong=False),
+    Row("ZipLoRA", LEARNED, learned("ZipLoRA"), strong=False),
+    Row("calibrated", LEARNED, learned("calibrated"), strong=False),
+    Row("MoLE gate", LEARNED, learned("MoLE gate"), strong=False),
+    Row("taught by four picks", LEARNED, taught(), strong=False),
     Row("sum, capped at .4", "rule", capped_sum(0.4)),
     Row("s by chance", "control", _control("s", controls.by_chance)),
     Row("s shuffled", "control", _control("s", controls.shuffled), strong=False),

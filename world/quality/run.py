@@ -1,6 +1,7 @@
 """Runs the table's rows on the kept LoRAs, in the host's interpreter; what is measured already is skipped.
 
-python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`
+python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`;
+rows that learn, minutes a pair, are run where KIND is `learned`
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ def measure_cell(measure: Measure, cell: Cell, rows: Sequence[Any]) -> None:
 
 
 def _work(_: int, todo: list[Cell], kinds: tuple[str, ...]) -> None:
-    from .methods import ROWS
+    from .methods import LEARNED, ROWS
 
-    rows = [row for row in ROWS if row.kind in kinds or not kinds]
+    rows = [row for row in ROWS if (row.kind in kinds if kinds else row.kind != LEARNED)]
     measure = Measure()
     for cell in todo:
         if not claim(RESULTS / "claims" / "-".join([cell.path.stem, *kinds])):

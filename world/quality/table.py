@@ -30,6 +30,7 @@ ORDER = (
     "LoRA Switch", "LoRA Composite", "CMLoRA", "Arrow",
     "by hand: one, then the other", "by hand: style from half on", "NP-LoRA", "Magnitude prune",
     "TIES", "DARE", "DARE-TIES", "KnOTS", "LoRA-LEGO", RULE,
+    "ZipLoRA", "calibrated", "MoLE gate", "taught by four picks",
 )  # fmt: skip
 COMPARISONS = (
     ("K-LoRA s", "s by chance"),
