@@ -33,7 +33,7 @@ def test_a_model_that_is_not_known_is_called_by_its_class(pack):
 
 
 def refused(pack, tensors, network):
-    with pytest.raises(ValueError, match=r"^(Choose a LoRA made for [^:]+: )?odd\.safetensors: ") as caught:
+    with pytest.raises(ValueError, match=r"^Choose [^:]+: odd\.safetensors: ") as caught:
         part(pack, "nodes.loras.read").read(tensors, "odd.safetensors", patcher(network), None)
     return str(caught.value)
 

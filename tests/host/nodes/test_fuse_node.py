@@ -263,7 +263,7 @@ def test_a_truncated_file(pack, pair, loras_folder):
     path = loras_folder / "cut.safetensors"
     save_file(dict(pair[0]), path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"^Download it again: LoRA file cut.safetensors can't be read"):
+    with pytest.raises(ValueError, match=r"^Download it again: LoRA file 'cut.safetensors' can't be read"):
         part(pack, "nodes").KLoRALoadLora.execute("cut.safetensors")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, page, shot
+from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, shot
 
 CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 BY_HAND = """() => {
@@ -30,14 +30,6 @@ AT = """() => {
 }"""
 
 
-@pytest.fixture(scope="module", params=["classic", "vue"])
-def opened(request, chromium, server):
-    """A page of its own: undo makes much anew."""
-    with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
-        it.renderer = request.param
-        yield it
-
-
 @pytest.fixture
 def template(opened):
     load(opened, fresh())
@@ -47,16 +39,12 @@ def template(opened):
     return opened
 
 
-def classic(renderer):
-    return pytest.mark.parametrize("opened", [renderer], indirect=True)
-
-
 def click(opened):
     opened.mouse.click(*opened.evaluate(AT))
     opened.wait_for_timeout(400)
 
 
-@classic("classic")
+@CLASSIC
 def test_a_node_added_by_hand_is_low_and_grows_for_them(opened):
     opened.evaluate(BY_HAND)
     frames(opened)
@@ -73,7 +61,7 @@ def test_a_node_added_by_hand_is_low_and_grows_for_them(opened):
     assert opened.evaluate(HEIGHT) == low and opened.evaluate(SHOWN) == []
 
 
-@classic("classic")
+@CLASSIC
 def test_the_map_makes_room_where_it_has_some(template):
     height = template.evaluate(HEIGHT)
     before = template.evaluate("klora.root().offsetHeight")
@@ -85,7 +73,7 @@ def test_the_map_makes_room_where_it_has_some(template):
     assert template.evaluate("klora.root().offsetHeight") == before
 
 
-@classic("classic")
+@CLASSIC
 def test_undo_takes_it_back_and_a_workflow_keeps_it(template):
     click(template)
     for keys, shown in (("Control+z", 0), ("Control+y", ROWS)):
@@ -104,7 +92,7 @@ def test_undo_takes_it_back_and_a_workflow_keeps_it(template):
     assert template.evaluate(LABEL) == f"▾ Advanced: {ROWS}"
 
 
-@classic("classic")
+@CLASSIC
 def test_what_is_set_or_linked_is_said_and_seen(template):
     template.evaluate("klora.turn('gamma', 'none'); klora.turn('schedule.alpha', 2)")
     assert template.evaluate(LABEL) == f"▸ Advanced: {ROWS}, 2 changed"
@@ -120,7 +108,7 @@ def test_what_is_set_or_linked_is_said_and_seen(template):
     assert template.evaluate(LABEL) == f"▸ Advanced: {ROWS - 1}, 2 changed"
 
 
-@classic("classic")
+@CLASSIC
 def test_another_schedule_leaves_the_height(template):
     template.evaluate("klora.turn('balance', 0.1)")
     frames(template)
@@ -133,7 +121,7 @@ def test_another_schedule_leaves_the_height(template):
         assert template.evaluate(SHOWN) == []
 
 
-@classic("vue")
+@pytest.mark.parametrize("window", ["vue"], indirect=True)
 def test_nodes_2_0_has_its_own_button_alone(template):
     node = template.locator(f'[data-node-id="{FUSE}"]')
     assert node.get_by_text("Advanced:").count() == 0
