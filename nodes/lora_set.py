@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..klora_core.errors import KLoraError
+from ..klora_core.errors import KLoraError, naming
 from ..klora_core.loras import OTHER, ROLES, STYLE, SUBJECT
 from ..klora_core.methods import ALWAYS, When
 from ..klora_core.names import strengths_of
@@ -120,9 +120,11 @@ class KLoRASet(io.ComfyNode):
             return io.NodeOutput(tuple(set or ()))
         if role not in ROLES:
             raise KLoraError(f"unknown role {role!r}.", f"Use one of {', '.join(ROLES)}")
-        members, blocks, when = list(set or ()), strengths_of(blocks).text, When(start, end, curve)
+        members, name = list(set or ()), role if lora is None else name_of(lora, role)
+        with naming(name):
+            blocks, when = strengths_of(blocks).text, When(start, end, curve)
         if lora is not None:
-            members.append(Member(lora, name_of(lora, role), role, strength, blocks=blocks, when=when))
+            members.append(Member(lora, name, role, strength, blocks=blocks, when=when))
         elif blocks or when != ALWAYS:
             raise KLoraError(
                 "they are those of lora, and no LoRA is connected there.",

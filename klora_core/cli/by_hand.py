@@ -51,14 +51,19 @@ def add_when(add: Callable[..., Any]) -> None:
     add("--blocks", nargs="+", metavar="TEXT", help=BLOCKS_HELP)
 
 
-def when_of(given: Mapping[str, Any], count: int) -> tuple[When, ...]:
-    """When each of ``count`` LoRAs works, by the options. Raises KLoraError."""
+def when_of(given: Mapping[str, Any], names: Sequence[str]) -> tuple[When, ...]:
+    """When each of the LoRAs ``names`` works, by the options. Raises KLoraError, with its name."""
     found = []
     for name, default in (("start", 0.0), ("end", 1.0), ("curve", "")):
-        own = given.get(name, [default] * count)
-        check_count(f"--{name}", own, count)
+        own = given.get(name, [default] * len(names))
+        check_count(f"--{name}", own, len(names))
         found.append(own)
-    return tuple(When(*each) for each in zip(*found, strict=True))
+    return tuple(_when(name, *own) for name, *own in zip(names, *found, strict=True))
+
+
+def _when(name: str, start: float, end: float, curve: str) -> When:
+    with naming(name):
+        return When(start, end, curve)
 
 
 def check_count(name: str, own: Sequence[Any], count: int) -> None:

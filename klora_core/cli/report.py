@@ -150,7 +150,8 @@ def _planned(given: Mapping[str, Any]) -> Plan:
     make = entry.make(**dials)
     roles, paths = _by_role(given.get("pair", ()), given.get("loras", ()))
     loras = files.read_all(paths)
-    names, when, blocks = tuple(lora.name for lora in loras), when_of(given, len(loras)), given.get("blocks")
+    names, blocks = tuple(lora.name for lora in loras), given.get("blocks")
+    when = when_of(given, names)
     slots = tuple(at_work(loras, blocks))
     taking_part = [path for role, path in zip(roles, paths, strict=True) if role != OTHER]
     rows, method = make(

@@ -9,14 +9,14 @@ import pytest
 import torch
 from comfy.samplers import KSampler
 
-from tests.support.families.by_hand import by_hand, restated, rows_of_three
-from tests.support.families.nets import layers, patcher, sample
+from tests.support.families.by_hand import by_hand, narrow, restated, rows_of_three
+from tests.support.families.nets import layers, sample
 from tests.support.host.nodes import relative
 from tests.support.host.reference import random_lora
 
 TOLERANCE = 1e-6
 STEPS = 6
-FAMILIES = "sd35", "sd15"
+FAMILIES = "sd35", "sd15", "sdxl"
 _found: dict[str, list[float]] = {}
 
 
@@ -27,7 +27,7 @@ def composed(pack):
 
     def of(family):
         if family not in known:
-            model = patcher(family, torch.float64)
+            model = narrow(family, torch.float64)
             names = layers(pack, model.model)
             loras = [random_lora(model.model, names[i::3], 3 + i, 60 + i, 0.3) for i in range(3)]
             found = by_hand(pack, model, *rows_of_three(loras, family)).model

@@ -12,6 +12,9 @@ from ...errors import KLoraError, printable
 MOST_LEVELS, MOST_STRENGTH = 16, 10.0
 _WRITE = "Write shares of the run and strengths, such as 0:1, 0.5:0.6, 1:0"
 
+# All but those between two digits: a comma that was forgotten makes no other number.
+_BLANKS = re.compile(r"(?<!\d)\s+|\s+(?![\s\d.])")
+
 Point = tuple[float, float]
 """(progress, strength)."""
 
@@ -66,7 +69,7 @@ class When:
 def _parts(text: str) -> list[str]:
     if not isinstance(text, str):
         raise KLoraError(f"curve must be a text, got {text!r}.", _WRITE)
-    return [found for part in re.split("[,;\n]", text) if (found := "".join(part.split()))]
+    return [found for part in re.split("[,;\n]", text) if (found := _BLANKS.sub("", part))]
 
 
 def _point(text: str) -> Point:

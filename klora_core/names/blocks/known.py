@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Protocol, TypeVar
 
-from ...errors import KLoraError
+from ...errors import KLoraError, printable
 from ..slots import Slot, block, depth_key
 from .halves import FAMILIES, PRESETS, family_of
 from .strengths import EVERYWHERE, BlockStrengths, Entry, strengths_of
@@ -57,8 +57,8 @@ def check_blocks(
 
 def _unknown(entry: Entry, names: Iterable[str]) -> KLoraError:
     return KLoraError(
-        f"blocks: there is no {entry} here. There are {_listed(names)}; {EVERYWHERE} names them all. "
-        f"Presets are {' and '.join(PRESETS)}.",
+        f"blocks: there is no {printable(entry)} here. There are {_listed(names)}; {EVERYWHERE} names them "
+        f"all. Presets are {' and '.join(PRESETS)}.",
         "Name a block that is there",
     )
 

@@ -12,7 +12,7 @@ from ..slots import block
 from .halves import PRESETS, in_half
 
 EVERYWHERE = "all"
-MOST = 10.0
+MOST, MOST_DIGITS = 10.0, 9
 # What people call a block that the map has another word for.
 _ALSO = {"middle": "mid"}
 _ENTRY = re.compile(r"(?P<name>.*?)\s*(?P<first>\d+)\s*(?:-\s*(?P<last>\d+))?", re.DOTALL)
@@ -85,8 +85,7 @@ def strengths_of(text: str) -> BlockStrengths:
     Raises KLoraError for a text that is neither.
     """
     parts = [found for part in re.split("[,;\n]", text) if (found := " ".join(part.split()))]
-    preset = text.strip().lower()
-    if preset in PRESETS:
+    if len(parts) == 1 and (preset := parts[0].lower()) in PRESETS:
         return BlockStrengths(preset, preset=preset)
     entries = [_entry(part) for part in parts]
     for number, one in enumerate(entries):
@@ -110,6 +109,8 @@ def _equal_claims(one: Entry, other: Entry) -> bool:
 def _entry(text: str) -> Entry:
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
+    if text.lower() in PRESETS:
+        raise KLoraError(f"blocks: {text} is a preset.", "Write nothing beside it, or blocks by their names")
     if not colon or not name:
         raise KLoraError(f"blocks: {printable(text)!r} has no strength.", _WRITE)
     try:
@@ -128,8 +129,13 @@ def _named(name: str, strength: float) -> Entry:
     found = _ENTRY.fullmatch(name)
     if found is None or not found["name"]:
         return Entry(_ALSO.get(name, name), strength)
-    first = int(found["first"])
-    last = first if found["last"] is None else int(found["last"])
+    first, last = (_number(found[which] or found["first"]) for which in ("first", "last"))
     if last < first:
         raise KLoraError(f"blocks: {printable(name)} goes down.", f"Write {found['name']} {last}-{first}")
     return Entry(found["name"], strength, first, last)
+
+
+def _number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise KLoraError(f"blocks: there is no block {printable(digits)}.", "Give a number of the map's")
+    return int(digits)

@@ -62,9 +62,9 @@ def test_loras_by_hand(three, tmp_path, capsys):
     assert "blocks mid: 0" in out and "times 0:1, 1:0" in out
     for wrong, words in (
         (["--start", "0.5"], "Give one for each LoRA, .*: got 1 --start for 2 LoRAs"),
-        (["--start", "0.9", "0", "--end", "0.1", "1"], "start 0.9 is after end 0.1"),
+        (["--start", "0.9", "0", "--end", "0.1", "1"], "cat.*: start 0.9 is after end 0.1"),
         (["--blocks", "left: 1", ""], "cat.*there is no left here"),
-        (["--curve", "x", ""], "'x' is no point of a curve"),
+        (["--curve", "", "x"], "ink.*: curve: 'x' is no point of a curve"),
     ):
         assert main(["report", *three[:2], "--method", "As scheduled", *wrong]) == 2
         assert re.search(words, capsys.readouterr().err)

@@ -94,6 +94,11 @@ def test_every_name_of_the_map_is_a_name_here():
             (text, UNET, "name a block twice")
             for text in ("down 1-2: 0, down 2-3: 1", "down 2-3: 1, down 1-2: 0")
         ),
+        ("content, style", UNET, "^Write nothing beside it, .*: blocks: content is a preset"),
+        ("up: 0, Style", UNET, "Style is a preset"),
+        (f"down {'9' * 5000}: 0", UNET, r"^Give a number of the map's: .* no block 9+ \.\.\. 9+\."),
+        (f"down 1-{'9' * 5000}: 0", UNET, "there is no block 9"),
+        (f"{'x' * 5000}: 0", UNET, r"no x{,200} \.\.\. x{,200} here"),
         ("down: 1: 2", UNET, "strength of down is '1: 2'"),
         ("mlp1-2: 0", {"mlp1": (8, 8), "mlp2": (8, 8)}, "no mlp 1-2 here"),
         (
@@ -117,6 +122,11 @@ def test_the_blocks_that_there_are_in_the_order_of_the_network():
     there = r"There are 5, img_in, mid, double 7, single 0, 3, 10-12; all names them all"
     with pytest.raises(KLoraError, match=there):
         of("up: 0", dict.fromkeys(names, (8, 8)))
+
+
+@pytest.mark.parametrize("text", ["style", " STYLE, ", ";style\n"])
+def test_a_preset_alone_whatever_parts_are_empty(text):
+    assert strengths_of(text).preset == strengths_of(text).text == "style"
 
 
 @dataclass(frozen=True)

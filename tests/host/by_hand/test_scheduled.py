@@ -212,9 +212,14 @@ def test_other_methods_say_that_they_do_not_follow_it(pack, sd15, loras, method)
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"start": 0.8, "end": 0.2}, "start 0.8 is after end 0.2"),
-        ({"curve": "up"}, "'up' is no point of a curve"),
-        ({"start": 2.0}, "start must be a share of the run"),
+        ({"start": 0.8, "end": 0.2}, "subject LoRA: start 0.8 is after end 0.2"),
+        ({"start": 2.0}, "subject LoRA: start must be a share of the run"),
+        ({"curve": "up"}, "subject LoRA: curve: 'up' is no point of a curve"),
+        ({"curve": "0%:1"}, "subject LoRA: curve: '0%:1' is no point of a curve"),
+        ({"curve": "1:0, 0:1"}, "subject LoRA: curve: 0 stands behind 1"),
+        ({"blocks": "up"}, "subject LoRA: blocks: 'up' has no strength"),
+        # Of another kind than the node's inputs are: said of them.
+        ({"end": float("nan")}, "end must be"),
         ({"curve": 1}, "curve must be a text"),
     ],
 )

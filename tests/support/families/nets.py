@@ -18,14 +18,16 @@ STEPS = 4
 _PREFIX = "diffusion_model."
 
 
-def patcher(family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtype | None = None) -> Any:
+def patcher(
+    family: str, dtype: torch.dtype = torch.float32, rounded: torch.dtype | None = None, **config: Any
+) -> Any:
     """A ModelPatcher of a family's network, its weights small random numbers in ``dtype``.
 
     ``rounded``: the same numbers as a network of that dtype has, in ``dtype``. 8 bits hold matrices alone and
-    are computed in float32.
+    are computed in float32. ``config`` replaces fields of the network's configuration.
     """
-    kind, config = NETWORKS[family]
-    settings = getattr(comfy.supported_models, kind)({**config, **FAMILIES[family].config})
+    kind, own = NETWORKS[family]
+    settings = getattr(comfy.supported_models, kind)({**own, **FAMILIES[family].config, **config})
     in_8_bits = dtype.itemsize == 1
     settings.set_inference_dtype(dtype, torch.float32 if in_8_bits else None)
     model = settings.get_model({}, "", device="cpu").eval()

@@ -29,7 +29,7 @@ export const stepColumns = (count) => ({ kind: 'steps', count, xs: middles(count
 export const progressColumns = (count) => ({ kind: 'progress', count, xs: middles(count), run: null })
 
 /** Columns that are the steps of a run that took place. @param {Run} run @returns {Columns} */
-export function runColumns({ mode, x, parts }) {
+function runColumns({ mode, x, parts }) {
   /** @type {Columns} */
   const columns = { kind: 'steps', count: x.length, xs: Float64Array.from(x), run: mode }
   return parts ? { ...columns, parts } : columns

@@ -10,8 +10,11 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
  * @typedef {[number, number]} Point progress and strength
  */
 
+// All but those between two digits: a comma that was forgotten makes no other number.
+const BLANKS = /(?<!\d)\s+|\s+(?![\s\d.])/g
+
 /** The points of a curve's text. @param {string} text */
-export const pointsIn = (text) => text.split(/[,;\n]/).map((part) => part.replace(/\s+/g, '')).filter(Boolean)
+export const pointsIn = (text) => text.split(/[,;\n]/).map((part) => part.replace(BLANKS, '')).filter(Boolean)
 
 /** A curve's points, none for a curve of 1, or null where the text is none. @param {string} text @returns {Point[] | null} */
 export function readCurve(text) {

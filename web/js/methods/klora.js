@@ -53,7 +53,7 @@ export function choices(rho, scales) {
  * equally near ones the one next to 0. Null where no slot competes.
  * @param {Float64Array} rho @param {Schedule} schedule @param {Float64Array} xs @param {number} share
  */
-export function balanceFor(rho, schedule, xs, share) {
+function balanceFor(rho, schedule, xs, share) {
   if (!rho.length) return null
   // A slot is the style's where rho < S(x) 4**b: where this number is below b.
   const turns = new Float64Array(rho.length * xs.length)
@@ -83,7 +83,7 @@ function turnOf(ratio, scale) {
  * gamma under `mode`; one that is no finite number is not in the document.
  * @param {PlanDocument} document @param {string} mode
  */
-export const gammaOf = ({ gammas }, mode) => gammas[mode] ?? Infinity
+const gammaOf = ({ gammas }, mode) => gammas[mode] ?? Infinity
 
 /** @type {import('../decision/decision.js').Decider} */
 export const klora = {
@@ -193,7 +193,7 @@ function same({ schedule: a, gammaMode }, { schedule: b, gammaMode: otherMode })
 const nameOf = ({ name }) => (name === 's*' ? 'S*' : 'S')
 
 /** S as it stands: `S = 1.5 x + 0.5`, times 4**balance where that is not 1. @param {Schedule} schedule */
-export function formulaOf(schedule) {
+function formulaOf(schedule) {
   const { name, alpha, beta, balance } = schedule
   const inner = `${number(alpha)} x + ${number(beta)}`
   const factor = balance ? ` · ${number(4 ** balance)}` : ''

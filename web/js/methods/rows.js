@@ -85,7 +85,7 @@ const endAfter = (end, start) => ({ start: start < end ? start : 0, end })
  * The blocks of the map that a LoRA changes, each once, with its strength there.
  * @param {PlanDocument} document @param {Row} row @param {number} lora
  */
-export function blocksOf({ slots }, row, lora) {
+function blocksOf({ slots }, row, lora) {
   /** @type {Map<string, { group: string, block: string, strength: number }>} */
   const found = new Map()
   const strengths = strengthsOf(row, slots, lora)

@@ -102,6 +102,11 @@ def test_many_strengths_that_hold_are_rounded_too():
         ((0, 1, ":"), "':' is no point"),
         ((0, 1, "0:1:2"), "'0:1:2' is no point"),
         ((0, 1, "1.5:1"), "is no point"),
+        ((0, 1, "50%:1"), "'50%:1' is no point"),
+        # A comma that was forgotten: not 0:10, 0:11:0 and 0:1.5.
+        ((0, 1, "0:1 0"), "'0:1 0' is no point"),
+        ((0, 1, "0:1 1:0"), "'0:1 1:0' is no point"),
+        ((0, 1, "0:1  .5"), "'0:1 .5' is no point"),
         ((0, 1, "0:1, 0.5:nan"), "strength in '0.5:nan' must be a number from -10 to 10"),
         ((0, 1, "0:11"), "must be a number from -10 to 10"),
         ((0, 1, "1:0, 0:1"), "^Write the points from left to right.*: 0 stands behind 1"),
