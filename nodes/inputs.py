@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from comfy_api.latest import io
@@ -24,6 +24,14 @@ from ..klora_core.errors import KLoraError
 _LOG = logging.getLogger("klora")
 # By this key the host is sent lists that are no links.
 _VALUE = "__value__"
+
+
+class _Row(Protocol):
+    @property
+    def label(self) -> str: ...
+
+
+R = TypeVar("R", bound=_Row)
 
 
 class _Wire(NamedTuple):
@@ -186,6 +194,17 @@ def _no_choice(each: io.DynamicCombo.Input, name: str, value: Any) -> KLoraError
         f"{name} must be one of {', '.join(options)}, got {got}. In the API format, send "
         f'"{name}": "{options[0]}"{beside}.'
     )
+
+
+def chosen(value: Mapping[str, Any], rows: Sequence[R], id: str = "method") -> tuple[R, dict[str, Any]]:
+    """Of a dynamic combo's ``rows`` the one that was chosen, by its label or its name, and what was sent
+    beside it. Raises KLoraError."""
+    sent = dict(value)
+    choice = sent.pop(id)
+    for row in rows:
+        if choice in (row.label, getattr(row, "name", row.label)):
+            return row, sent
+    raise KLoraError(f"{id} must be one of {', '.join(row.label for row in rows)}, got {shown(choice)}.")
 
 
 _SHORT = reprlib.Repr()

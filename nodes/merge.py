@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_management
@@ -12,10 +12,10 @@ from comfy_api.latest import io
 from ..klora_core.deltas import check_ungated, rows
 from ..klora_core.errors import KLoraError
 from ..klora_core.loras import labels_of
-from ..klora_core.merges import METHODS, MergeMethod, Parameter, merge
+from ..klora_core.merges import METHODS, Parameter, merge
 from .composing import LoraSet, Member, at_work
 from .dials import advanced
-from .inputs import checked, shown
+from .inputs import checked, chosen
 from .loras import read
 from .merged import lines_of, lora_of
 
@@ -76,7 +76,7 @@ class KLoRAMerge(io.ComfyNode):
         rank: int = 0,
         precision: str = PRECISIONS[0],
     ) -> io.NodeOutput:
-        row, values = _chosen(method)
+        row, values = chosen(method, METHODS)
         if precision not in PRECISIONS:
             raise KLoraError(f"unknown precision {precision!r}.", f"Use one of {', '.join(PRECISIONS)}")
         loras = [read(member.tensors, member.name, model, None) for member in set]
@@ -121,17 +121,6 @@ def _input(parameter: Parameter) -> io.Input:
     return io.Float.Input(
         parameter.name, default=float(parameter.default), optional=True, step=0.01, tooltip=tooltip, **bounds
     )
-
-
-def _chosen(value: Mapping[str, Any]) -> tuple[MergeMethod, dict[str, Any]]:
-    """The method, by its label or its name, and its parameters. Raises KLoraError."""
-    given = dict(value)
-    chosen = given.pop("method")
-    found = next((method for method in METHODS if chosen in (method.label, method.name)), None)
-    if found is None:
-        labels = ", ".join(method.label for method in METHODS)
-        raise KLoraError(f"method must be one of {labels}, got {shown(chosen)}.")
-    return found, given
 
 
 def _bar() -> Any:

@@ -18,7 +18,7 @@ from ...klora_core.train.fusable import METHODS, Plan, TrainMethod
 from .. import dials
 from ..composing import Member
 from ..host import of_model
-from ..inputs import checked, shown
+from ..inputs import checked, chosen
 from ..loras import LoraStateDict
 from ..training import LAYERS, Course, Learned, Steps, caption, has_masks, items, kernels, learn, sizes
 from .alone import alone
@@ -117,14 +117,14 @@ def _train(
 ) -> io.NodeOutput:
     row, own = _chosen(method)
     plan = Plan(own["steps"], own["rate"], own["rank"], seed)
-    chosen = sizes(model, LAYERS[0] if row.attention else layers, linear=row.attention)
+    slots = sizes(model, LAYERS[0] if row.attention else layers, linear=row.attention)
     pictures = items(model, latents, positive)
     prompts = [caption(half, own[half]) for half in row.halves]
     learned = learn(
         model,
         row,
         pictures,
-        chosen,
+        slots,
         plan,
         Course(batch, min(warm_up, plan.steps), clip or None),
         (prompts, of_model(model) == "SDXL"),
@@ -165,14 +165,8 @@ def _one(name: str, value: Any) -> Any:
 
 
 def _chosen(value: Mapping[str, Any]) -> tuple[TrainMethod, dict[str, Any]]:
-    """The method by its label, and its own inputs. Raises KLoraError."""
-    given = dict(value)
-    chosen = given.pop("method")
-    row = next((row for row in METHODS if row.label == chosen), None)
-    if row is None:
-        raise KLoraError(
-            f"method must be one of {', '.join(row.label for row in METHODS)}, got {shown(chosen)}."
-        )
+    """The method, and its own inputs. Raises KLoraError."""
+    row, given = chosen(value, METHODS)
     missing = next((half for half in row.halves if half not in given), None)
     if missing is not None:
         raise KLoraError(f"{row.label} needs one for each of its halves.", f"Connect a prompt to {missing}")

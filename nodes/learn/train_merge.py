@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
@@ -12,14 +12,13 @@ from ...klora_core.errors import KLoraError
 from ...klora_core.loras import OTHER
 from ...klora_core.train import Item
 from ..composing import Member, at_work
-from ..inputs import checked
-from ..inputs import shown as in_words
+from ..inputs import checked, chosen
 from ..loras import LoraStateDict, read
 from ..training import Sampling, check, given, keep, take
 from .category import CATEGORY
 from .merge_inputs import inputs
 from .prompts import encoded, prompts_of
-from .ways import OWN, WAYS, Job, Outcome, Way
+from .ways import OWN, WAYS, Job, Outcome
 
 LossMap = io.Custom("LOSS_MAP")
 
@@ -84,7 +83,8 @@ class KLoRATrainMerge(io.ComfyNode):
         sampling_steps: int = 20,
         cfg: float = 4.0,
     ) -> io.NodeOutput:
-        way, values = _chosen(method)
+        way, sent = chosen(method, WAYS)
+        values = {each.id: sent.get(each.id, each.default) for each in OWN[way.name]}
         members = [member for member in set if way.all_roles or member.role != OTHER]
         if way.learns:
             check(model)
@@ -133,17 +133,6 @@ def _learned(job: Job) -> Outcome:
     }
     keep(f"{name}-result", result)
     return outcome
-
-
-def _chosen(value: Mapping[str, Any]) -> tuple[Way, dict[str, Any]]:
-    """The way, by its label or its name, and all its values. Raises KLoraError."""
-    sent = dict(value)
-    chosen = sent.pop("method")
-    found = next((way for way in WAYS if chosen in (way.label, way.name)), None)
-    if found is None:
-        labels = ", ".join(way.label for way in WAYS)
-        raise KLoraError(f"method must be one of {labels}, got {in_words(chosen)}.")
-    return found, {each.id: sent.get(each.id, each.default) for each in OWN[found.name]}
 
 
 def _shown(clip: Any, members: Sequence[Member], prompt: str, latents: Tensor | None) -> list[Item]:

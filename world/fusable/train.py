@@ -1,6 +1,6 @@
 """Trains the world's LoRAs once more, by the pack's own Train LoRA for Fusion.
 
-    python -m world.fusable.train WORKERS [TRAININGS]     in the host's interpreter, after
+    python -m world.fusable.train WORKERS [TRAININGS [NAME..]]     in the host's interpreter, after
     `world.fusable.pictures`; what is there is skipped, and what was stopped goes on
 
 From the same 16 pictures and captions as the world's own LoRAs, by the plain ones' rank, rate, batch and
@@ -93,7 +93,8 @@ def _work(_: int, todo: list[tuple[str, str, int]]) -> None:
 def main() -> None:
     """Train what is missing, whole tables first."""
     trainings = int(sys.argv[2]) if len(sys.argv) > 2 else TRAININGS
-    todo = [(kind, name, i) for i, kind, name in product(range(trainings), METHODS, NAMES)]
+    only = sys.argv[3:] or NAMES
+    todo = [(kind, name, i) for i, kind, name in product(range(trainings), METHODS, only)]
     mp.spawn(_work, args=(todo,), nprocs=int(sys.argv[1]))
 
 

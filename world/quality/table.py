@@ -52,6 +52,9 @@ COMPARISONS = (
     ("K-LoRA s*", "NP-LoRA"),
     ("K-LoRA s*", "LoRA Switch"),
     ("K-LoRA s*", "LoRA Composite"),
+    *((row, other) for row in ("ZipLoRA", "calibrated", "MoLE gate") for other in ("sum .5", "sum 1")),
+    ("taught by four picks", "sum .5"),
+    ("taught by four picks", "K-LoRA s*"),
 )
 INTRO = """# Quality: what fusion does in the small world
 
