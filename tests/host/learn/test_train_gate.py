@@ -31,7 +31,16 @@ def gate_in_compose(pack, model, family, given, gate):
 
 @pytest.mark.parametrize(
     ("family", "pool", "total"),
-    [("wan", "picture", "N"), ("flux", "token", "1"), ("sd15", "picture", "1"), ("z_image", "token", "N")],
+    [
+        ("wan", "picture", "N"),
+        ("flux", "token", "1"),
+        ("sd15", "picture", "1"),
+        ("z_image", "token", "N"),
+        ("sd35", "picture", "N"),
+        ("chroma", "picture", "1"),
+        ("qwen_image", "token", "N"),
+        ("ltxv", "token", "1"),
+    ],
 )
 def test_a_gate_learns_and_compose_runs_it(pack, family, pool, total):
     model = loadable(family)
