@@ -16,6 +16,8 @@ from the first four of its noises; learned 3 and what is taken in round 3.
 COMPARED. The best single rule of all pairs (by its mean), the best rule pair by pair in hindsight, and the
 bound of bench/QUALITY.md.
 VARIETY. The mean distance between two pictures of learned 2, by that of the best rule's of the same noises.
+Added after the five: the same distance between pictures of the subject's LoRA alone. A rule whose pictures
+are wrong in many ways is far spread, too; the subject alone is right, and tells what its own spread is.
 GOAL. Learned 2 is ahead of the best single rule and of the best rule pair by pair, by two standard errors
 over pairs; taken, after two rounds, is no worse than learned 2; variety is .8 or more.
 """
@@ -61,12 +63,21 @@ class Hand:
         from ..quality.methods import Case, lora_set, pack_nodes
 
         self._node, self._measure, self._pair = pack_nodes().KLoRAPickAndLearn, measure, cell.pair
-        case = Case(measure.model, cell.world, cell.pair, cell.training, cell.strength)
+        self._case = case = Case(measure.model, cell.world, cell.pair, cell.training, cell.strength)
         self._given = {
             "model": case.model, "clip": Words(), "vae": load_vae(), "set": lora_set(case),
             "prompt": cell.pair.prompt, "negative": "", "width": 96, "height": 96, "steps": STEPS,
             "cfg": GUIDANCE, "sampler": "euler", "scheduler": "simple",
         }  # fmt: skip
+
+    def alone(self, seed: int) -> float:
+        """The spread of as many pictures of the subject's LoRA alone as a round after the first shows."""
+        from ..quality.methods import summed
+
+        with torch.inference_mode():
+            model = summed(1.0, 0.0)(self._case)
+            latents = self._measure.latents(model, self._pair, PICTURES, seed + BETWEEN)
+            return float(torch.pdist(self._measure.judge.pictures(latents).flatten(1)).mean())
 
     def show(self, picks: str, seed: int, pictures: int) -> list[dict[str, Any]]:
         """The pictures of a round with the judge's scores, and their pixels' spread by rule."""
@@ -126,11 +137,13 @@ def _work(_: int, todo: list[Cell]) -> None:
 
     for cell in todo:
         path = path_of(cell)
-        if path.exists() or not claim(RESULTS / "claims" / cell.path.stem):
+        found = json.loads(path.read_text()) if path.exists() else {}
+        if "alone" in found or not claim(RESULTS / "claims" / cell.path.stem):
             continue
         with tempfile.TemporaryDirectory() as temp:
             folder_paths.set_temp_directory(temp)
-            found = measured(Hand(cell, measure), 100_000 + 10_000 * PAIRS.index(cell.pair))
+            hand, seed = Hand(cell, measure), 100_000 + 10_000 * PAIRS.index(cell.pair)
+            found = {**(found or measured(hand, seed)), "alone": hand.alone(seed)}
         path.write_text(json.dumps(found, indent=1))
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} picks {path.stem} {found['cpu']} s\n")
         sys.stdout.flush()
