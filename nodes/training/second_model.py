@@ -66,7 +66,14 @@ def check(model: Any) -> None:
 
 
 def _loaded_again(model: Any) -> Any:
-    second = model.clone(disable_dynamic=True, force_deepcopy=True)
+    try:
+        second = model.clone(disable_dynamic=True, force_deepcopy=True)
+    except OSError as error:
+        raise KLoraError(
+            "learning needs the model's file a second time, and it can't be read any more "
+            f"({printable(error)}).",
+            _LOAD_IT,
+        ) from error
     # The host would take the first model for what is loaded when this one goes.
     second.parent = None
     # What other nodes run round a sampling belongs to the first one's runs.

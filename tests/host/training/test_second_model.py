@@ -117,6 +117,16 @@ def test_a_model_that_can_not_be_loaded_again_says_what_to_do(room):
         training.second_model(model).__enter__()
 
 
+def test_a_file_that_is_gone_since_says_what_to_do(room, tmp_path):
+    model, training = loadable("sd35"), room("nodes.training")
+    gone = str(tmp_path / "gone.safetensors")
+    model.cached_patcher_init = comfy.sd.load_diffusion_model, (gone, {})
+    error = room("klora_core.errors").KLoraError
+    with pytest.raises(error, match=r"^Load the checkpoint .* can't be read any more .*gone\.safetensors"):
+        training.second_model(model).__enter__()
+    assert not comfy.model_management.in_training
+
+
 def test_a_gguf_model_says_what_to_do(room):
     model, training = loadable("sd35"), room("nodes.training")
     next(model.model.parameters()).tensor_type = "Q4_0"
