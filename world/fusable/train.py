@@ -3,8 +3,9 @@
     python -m world.fusable.train WORKERS [TRAININGS [NAME..]]     in the host's interpreter, after
     `world.fusable.pictures`; what is there is skipped, and what was stopped goes on
 
-From the same 16 pictures and captions as the world's own LoRAs, by the plain ones' rank, rate, batch and
-number of steps, on all linear layers of the blocks. `node` has no method: what differs from it is the method.
+From the same 16 pictures and captions as the world's own LoRAs, by the plain ones' rank, rate and number of
+steps, on all linear layers of the blocks; four pictures a step, which the node takes one after the other.
+`node` has no method: what differs from it is the method.
 UnZipLoRA is missing: it has no place for its prompts in a network of joint attention, which this one is.
 """
 
@@ -22,11 +23,13 @@ from torch import Tensor
 
 from ..places import SEED
 from ..training.claims import claim
-from ..training.loras import BATCH, NAMES, RATE, TRAININGS, WORLDS, Job
+from ..training.loras import NAMES, RATE, TRAININGS, WORLDS, Job
 from .pictures import FOLDER
 from .pictures import load as load_pictures
 from .pictures import path_of as pictures_of
 
+PICTURES = 4
+"""Of a step."""
 METHODS = {"node": "plain", "CoTo": "CoTo", "BeamLoRA": "BeamLoRA"}
 """Kinds of LoRAs, and what the node calls them."""
 KINDS: tuple[str, ...] = (*WORLDS, *METHODS)
@@ -62,7 +65,7 @@ def train(kind: str, pictures: Path, model: Any, seed: int, steps: int | None = 
                 "rate": [RATE],
                 "rank": [plain.rank],
             },
-            batch=[BATCH],
+            batch=[PICTURES],
             seed=[seed],
             layers=["blocks"],
         )
