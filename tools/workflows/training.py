@@ -85,7 +85,7 @@ def lora(host: HostNodes) -> Json:
         ),
     ]  # fmt: skip
     train = canvas.node(
-        "train", "KLoRATrainLora", (330, 420), {"method": "CoTo"},
+        "train", "KLoRATrainLora", (330, FILL), {"method": "CoTo"},
         model="model.MODEL", latents="encode.LATENT", positive="caption.CONDITIONING",
     )  # fmt: skip
     kept, image = (
@@ -130,7 +130,7 @@ def merge(host: HostNodes) -> Json:
         ),
     ]  # fmt: skip
     train = canvas.node(
-        "train", "KLoRATrainMerge", (330, 420),
+        "train", "KLoRATrainMerge", (330, FILL),
         {"method": "taught", "prompt": SD15.prompt},
         model="model.MODEL", clip="model.CLIP", set="set2.set", images="scaled.IMAGE", vae="model.VAE",
     )  # fmt: skip
@@ -193,13 +193,13 @@ def pick(host: HostNodes) -> Json:
 
 
 def _learned(canvas: Canvas, prefix: str, steps: int) -> list[Json]:
-    """The file, the loss, the report."""
+    """The file, the loss, the report: folded, as the training shows the loss on its own node."""
     return [
         canvas.node(
             "lora", "SaveLoRA", (330, 100), {"prefix": f"loras/{prefix}", "steps": steps},
             title="Save the LoRA", collapsed=True, lora="train.lora",
         ),
-        canvas.node("loss", "LossGraphNode", (330, FILL), title="Loss", loss="train.loss"),
+        canvas.node("loss", "LossGraphNode", (330, 290), title="Loss", collapsed=True, loss="train.loss"),
         canvas.node(
             "report", "PreviewAny", (330, 200), title="Report", collapsed=True, source="train.report"
         ),
