@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Protocol, TypeVar
 
 from ...errors import KLoraError, printable
+from ..bases import base_model_of
 from ..slots import Slot, block, depth_key
 from .halves import FAMILIES, PRESETS, family_of
 from .strengths import EVERYWHERE, BlockStrengths, Entry, strengths_of
@@ -43,16 +44,22 @@ def check_blocks(
     ``own`` are the LoRA's slots, [out, n] by name, ``others`` the names of further layers of the network.
     """
     if strengths.preset and family_of(own) is None:
-        raise KLoraError(
-            f"blocks: {strengths.preset} is known of {' and '.join(FAMILIES)} alone, and this is a LoRA of "
-            f"another base model. Its blocks are {_listed(own)}.",
-            "Name its blocks instead",
-        )
+        raise _no_half(strengths.preset, own)
     names = [*own, *others]
     places = dict.fromkeys(block(name) for name in names)
     for entry in strengths.entries:
         if entry.name != EVERYWHERE and not any(entry.has(*place) for place in places):
             raise _unknown(entry, names)
+
+
+def _no_half(preset: str, own: Mapping[str, tuple[int, int]]) -> KLoraError:
+    base = base_model_of(own)
+    why = (
+        f"this LoRA changes nothing that {' or '.join(PRESETS)} names"
+        if base is not None and any(map(base.fits, FAMILIES))
+        else f"{preset} is known of {' and '.join(FAMILIES)} alone, and this is a LoRA of another base model"
+    )
+    return KLoraError(f"blocks: {why}. Its blocks are {_listed(own)}.", "Name its blocks instead")
 
 
 def _unknown(entry: Entry, names: Iterable[str]) -> KLoraError:

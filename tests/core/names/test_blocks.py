@@ -107,6 +107,12 @@ def test_every_name_of_the_map_is_a_name_here():
             "^Name its blocks instead: .*content is known of SDXL and FLUX alone.*are time_embed, down",
         ),
         ("style", LUMINA, "style is known of SDXL and FLUX alone"),
+        # SDXL's, beside both halves.
+        (
+            "style",
+            {"input_blocks.7.1.transformer_blocks.0.attn2.to_k": (1280, 2048)},
+            "this LoRA changes nothing that content or style names. Its blocks are down 7",
+        ),
         ("double 7: 1", FLUX, "There are double 3, single 0, 9-10, 37-38"),
     ],
 )
