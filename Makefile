@@ -22,7 +22,7 @@ help:
 	@echo "make test-core     the method, without a ComfyUI; test-slow: what the fast lane leaves out of it"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
-	@echo "make test-pages    folded inputs, app mode, errors, rounds of picks, each on a page of its own (minutes)"
+	@echo "make test-pages    folded inputs, app mode, errors, each on a page of its own (minutes)"
 	@echo "make test-clicks   every template by mouse alone, in both renderers (15 minutes on two cores)"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"

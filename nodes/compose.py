@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import methods
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, LoraSet, Member, compose, outputs
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs, set_input
 from .dials import advanced
 from .inputs import checked
 
@@ -49,7 +49,7 @@ class KLoRACompose(io.ComfyNode):
                     optional=True,
                     tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
                 ),
-                LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+                set_input(),
                 io.DynamicCombo.Input(
                     "method",
                     options=methods.options(),

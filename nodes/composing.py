@@ -41,6 +41,11 @@ PROGRESS_TOOLTIP = (
 )
 
 
+def set_input() -> io.Input:
+    """The LoRAs of a node that puts them together."""
+    return LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model.")
+
+
 def outputs(model: str, which: str) -> list[io.Output]:
     """What :func:`compose` gives; ``model`` tells what its model is, ``which`` whose text parts clip has."""
     return [

@@ -47,6 +47,16 @@ def number(
     )
 
 
+def text(id: str, tooltip: str, **kind: bool) -> io.String.Input:
+    """Text of many lines, of the same kinds."""
+    return io.String.Input(id, default="", multiline=True, tooltip=tooltip, **_kind(**kind))
+
+
+def sides(tooltip: str, **kind: bool) -> list[io.Input]:
+    """Width and height of pictures that a node makes, of the same kinds."""
+    return [whole(id, 1024, (16, 4096), tooltip, step=8, **kind) for id in ("width", "height")]
+
+
 def _kind(optional: bool = False, advanced: bool = False) -> dict[str, Any]:
     return {"optional": optional or advanced, "advanced": True if advanced else None}
 

@@ -96,6 +96,13 @@ def check_number(name: str, value: Any, low: float | None = None, high: float | 
     return value if isinstance(value, (int, float)) else float(value)
 
 
+def check_counts(**counts: int) -> None:
+    """Numbers of which there is one at least. Raises KLoraError, by their names: by a wire comes any."""
+    for name, count in counts.items():
+        if count < 1:
+            raise KLoraError(f"{name} is {count}.", f"Give {name} 1 or more")
+
+
 def shown(value: Any) -> str:
     """``value`` in a message: short, whatever it is."""
     return _SHORT.repr(value)

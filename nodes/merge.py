@@ -13,7 +13,7 @@ from ..klora_core.deltas import check_ungated, rows
 from ..klora_core.errors import KLoraError
 from ..klora_core.loras import labels_of
 from ..klora_core.merges import METHODS, Parameter, merge
-from .composing import LoraSet, Member, at_work
+from .composing import Member, at_work, set_input
 from .dials import advanced
 from .inputs import checked, chosen
 from .loras import read
@@ -36,7 +36,7 @@ class KLoRAMerge(io.ComfyNode):
             search_aliases=["klora", "lora merge", "ties", "dare", "knots", "np-lora", "svd", "lego"],
             inputs=[
                 io.Model.Input("model", tooltip="The base model, for its layers' names. It is not changed."),
-                LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+                set_input(),
                 io.DynamicCombo.Input(
                     "method",
                     options=[

@@ -34,8 +34,8 @@ def caption(style: str, name: str) -> str:
 
 
 def vectors(text: str) -> Tensor:
-    """[LENGTH, 128] of one caption, padded. Raises KLoraError where it has too many words."""
-    words = text.split()
+    """[LENGTH, 128] of one caption, padded; commas say nothing. Raises KLoraError for too many words."""
+    words = text.replace(",", " ").split()
     if len(words) > LENGTH:
         raise KLoraError(
             f"the toy model takes no more, and these are {len(words)}: {text}",

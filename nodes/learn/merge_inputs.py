@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import dials
-from ..composing import LoraSet
+from ..composing import set_input
 from .ways import OWN, WAYS
 
 
@@ -17,7 +17,7 @@ def inputs() -> list[io.Input]:
             tooltip="The base model, straight from its loader: it is loaded once more to learn on.",
         ),
         io.Clip.Input("clip", tooltip="Its text encoder."),
-        LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+        set_input(),
         io.DynamicCombo.Input(
             "method",
             options=[io.DynamicCombo.Option(way.label, OWN[way.name]) for way in WAYS],
@@ -27,13 +27,11 @@ def inputs() -> list[io.Input]:
             "gate learns to weigh them by the picture; behind the best plain sum too. Arrow: such a gate "
             "without training.",
         ),
-        io.String.Input(
+        dials.text(
             "prompt",
-            default="",
-            multiline=True,
+            "For taught: what the pictures of the combination show, with the trigger words of all LoRAs. "
+            "Empty: these alone.",
             optional=True,
-            tooltip="For taught: what the pictures of the combination show, with the trigger words of all "
-            "LoRAs. Empty: these alone.",
         ),
         io.Image.Input(
             "images",
@@ -42,14 +40,11 @@ def inputs() -> list[io.Input]:
         ),
         io.Vae.Input("vae", optional=True, tooltip="For images."),
         io.Latent.Input("latents", optional=True, tooltip="For taught: the same as latents."),
-        io.String.Input(
+        dials.text(
             "prompts",
-            default="",
-            multiline=True,
+            "For all but taught and Arrow: what each LoRA is asked for alone, a line for each LoRA in the "
+            "order of the set, several prompts in a line with | between them. Empty: its trigger words.",
             optional=True,
-            tooltip="For all but taught and Arrow: what each LoRA is asked for alone, a line for each LoRA "
-            "in the order of the set, several prompts in a line with | between them. Empty: its "
-            "trigger words.",
         ),
         dials.whole(
             "pictures",
@@ -69,8 +64,7 @@ def _sampling() -> list[io.Input]:
     steps = "The sampler's steps for the pictures that a LoRA makes alone."
     cfg = "The guidance for these pictures. 1 for FLUX and for turbo models."
     return [
-        dials.whole("width", 1024, (16, 4096), size, step=8, advanced=True),
-        dials.whole("height", 1024, (16, 4096), size, step=8, advanced=True),
+        *dials.sides(size, advanced=True),
         dials.whole("sampling_steps", 20, (1, 1000), steps, advanced=True),
         dials.number("cfg", 4.0, (1.0, 30.0), 0.1, cfg, advanced=True),
     ]

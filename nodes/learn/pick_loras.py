@@ -12,6 +12,7 @@ from ...klora_core.errors import KLoraError, printable
 from ...klora_core.loras import OTHER, STYLE, SUBJECT
 from ...klora_core.pick import Entry, Hit, Pick, nothing, parts_of, picks, ranked, roles_of, selects, told
 from ...klora_core.report import abbreviated
+from .. import dials
 from ..composing import LoraSet, Member
 from ..host import known_model
 from ..inputs import checked
@@ -130,7 +131,7 @@ class KLoRAPickLoras(io.ComfyNode):
 
 
 def _count(id: str, default: int, tooltip: str, advanced: bool = False) -> io.Int.Input:
-    return io.Int.Input(id, default=default, min=0, max=16, optional=True, advanced=advanced, tooltip=tooltip)
+    return dials.whole(id, default, (0, 16), tooltip, optional=True, advanced=advanced)
 
 
 def _filter(id: str, tooltip: str, advanced: bool = False) -> io.String.Input:

@@ -32,10 +32,32 @@ def prompts_of(members: Sequence[Member], given: str) -> list[list[str]]:
     return [_prompts(member, line) for member, line in zip(members, lines, strict=False)]
 
 
+def prompt_of(members: Sequence[Member], given: str) -> str:
+    """The prompt of the combination, or the trigger words of all LoRAs.
+
+    Raises KLoraError where there is neither.
+    """
+    if given.strip():
+        return given.strip()
+    triggers = [triggers_of(member) for member in members]
+    if "" in triggers:
+        name = members[triggers.index("")].name
+        raise KLoraError(
+            f"the file of {name} tells none.",
+            "Write what the pictures show in prompt, with the trigger words of all LoRAs",
+        )
+    return ", ".join(triggers)
+
+
+def triggers_of(member: Member) -> str:
+    """The trigger words that a LoRA's file tells, empty where it tells none."""
+    return trigger_words(getattr(member.tensors, "metadata", None) or {})
+
+
 def _prompts(member: Member, line: str) -> list[str]:
     if written := [each.strip() for each in line.split(BETWEEN) if each.strip()]:
         return written
-    trigger = trigger_words(getattr(member.tensors, "metadata", None) or {})
+    trigger = triggers_of(member)
     if not trigger:
         raise KLoraError(
             "its file tells no trigger words.", f"Write what to ask {member.name} for in prompts, in its line"

@@ -14,10 +14,10 @@ from ...klora_core.train import Item
 from ..composing import Member, at_work
 from ..inputs import checked, chosen
 from ..loras import LoraStateDict, read
-from ..training import Sampling, check, given, keep, take
+from ..training import Sampling, check, given, recall
 from .category import CATEGORY
 from .merge_inputs import inputs
-from .prompts import encoded, prompts_of
+from .prompts import encoded, prompt_of, prompts_of
 from .ways import OWN, WAYS, Job, Outcome
 
 LossMap = io.Custom("LOSS_MAP")
@@ -120,19 +120,19 @@ class KLoRATrainMerge(io.ComfyNode):
 def _learned(job: Job) -> Outcome:
     """What the way gives, kept for an equal run."""
     name = job.name
-    kept = take(f"{name}-result")
-    if kept is not None:
-        file, header = kept["told"]
-        return Outcome(kept["tensors"], file, header, tuple(kept["lines"]), tuple(kept["losses"]))
-    outcome = job.way.work(job, name)
-    result = {
-        "tensors": outcome.tensors,
-        "told": [outcome.file, outcome.header],
-        "lines": list(outcome.lines),
-        "losses": list(outcome.losses),
-    }
-    keep(f"{name}-result", result)
-    return outcome
+
+    def make() -> dict[str, Any]:
+        outcome = job.way.work(job, name)
+        return {
+            "tensors": outcome.tensors,
+            "told": [outcome.file, outcome.header],
+            "lines": list(outcome.lines),
+            "losses": list(outcome.losses),
+        }
+
+    kept = recall(f"{name}-result", make)
+    file, header = kept["told"]
+    return Outcome(kept["tensors"], file, header, tuple(kept["lines"]), tuple(kept["losses"]))
 
 
 def _shown(clip: Any, members: Sequence[Member], prompt: str, latents: Tensor | None) -> list[Item]:
@@ -143,6 +143,5 @@ def _shown(clip: Any, members: Sequence[Member], prompt: str, latents: Tensor | 
             "sampler, any strengths, or another tool.",
             "Connect images (with a VAE) or latents",
         )
-    text = prompt.strip() or ", ".join(each[0] for each in prompts_of(members, ""))
-    condition = encoded(clip, text)
+    condition = encoded(clip, prompt_of(members, prompt))
     return [Item(latent, condition) for latent in latents.split(1)]

@@ -7,9 +7,9 @@ model) with ``conditions`` (prompts as the network takes them), ``memory`` (coun
 from, ``progress`` what the node shows.
 """
 
-from .kept import Shelf, content_of, digest, keep, take
+from .kept import Shelf, content_of, digest, keep, recall, take
 from .learned import Course, Learned, learn
-from .memory import Needs, check_weights, counted
+from .memory import Needs, amount, check_weights, counted
 from .new_lora import LAYERS, caption, has_masks, items, kernels, sizes
 from .on_host import OnHost, on_host
 from .pictures import Sampling, as_seen, given, own_pictures, sampled

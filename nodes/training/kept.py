@@ -105,12 +105,21 @@ class Shelf:
             os.utime(path)
             return state
         except Exception as error:
-            _LOG.warning("The kept state of a training can't be read (%s): it begins anew.", error)
+            _LOG.warning("What an earlier Run kept can't be read (%s): it is made anew.", error)
             return None
 
     def keep(self, name: str, state: Mapping[str, Any]) -> None:
         """Keep ``state``: tensors, numbers, texts, lists and maps of them. A full disk is said, no error."""
         self.write(name, _SUFFIX, lambda path: torch.save(dict(state), path))
+
+    def recall(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What was kept under ``name``; made, and kept, where nothing was."""
+        known = self.take(name)
+        if known is not None:
+            return known
+        made = make()
+        self.keep(name, made)
+        return made
 
     def write(self, name: str, suffix: str, to: Callable[[Path], None]) -> None:
         """Keep what ``to`` writes, whole or not at all."""
@@ -122,7 +131,7 @@ class Shelf:
             os.replace(beside, path)
             self._bound(path)
         except (OSError, RuntimeError) as error:
-            _LOG.warning("The state of a training can't be kept (%s): an equal Run begins anew.", error)
+            _LOG.warning("What this Run gives can't be kept (%s): an equal Run makes it anew.", error)
             beside.unlink(missing_ok=True)
 
     def path(self, name: str, suffix: str = _SUFFIX) -> Path:
@@ -162,3 +171,8 @@ def take(name: str) -> dict[str, Any] | None:
 def keep(name: str, state: Mapping[str, Any]) -> None:
     """Keep a training's state or result, see :class:`Shelf`."""
     _TRAININGS.keep(name, state)
+
+
+def recall(name: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What a training gives or needs, kept or made, see :class:`Shelf`."""
+    return _TRAININGS.recall(name, make)

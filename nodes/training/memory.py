@@ -38,8 +38,8 @@ class Needs:
     def line(self) -> str:
         """For a report and the log."""
         return (
-            f"Memory: a second copy of the model {_size(self.weights)}, the LoRAs {_size(self.factors)}, a "
-            f"step {_size(self.graph.checkpointed)} with its blocks run twice ({_size(self.graph.whole)} "
+            f"Memory: a second copy of the model {amount(self.weights)}, the LoRAs {amount(self.factors)}, a "
+            f"step {amount(self.graph.checkpointed)} with its blocks run twice ({amount(self.graph.whole)} "
             "without)."
         )
 
@@ -50,8 +50,8 @@ def check_weights(model: Any, factors: int) -> None:
     needed, there = model.model_size() + factors, comfy.model_management.get_total_memory(device)
     if needed > there:
         raise KLoraError(
-            f"learning needs {_size(needed)} for the whole model and the LoRAs, and {device} has "
-            f"{_size(there)}.",
+            f"learning needs {amount(needed)} for the whole model and the LoRAs, and {device} has "
+            f"{amount(there)}.",
             _SMALLER,
         )
 
@@ -77,12 +77,13 @@ def counted(
     there = comfy.model_management.get_free_memory(device)
     if graph.checkpointed > there:
         raise KLoraError(
-            f"a step of learning needs {_size(graph.checkpointed)} beside the model, and {device} has "
-            f"{_size(there)} left.",
+            f"a step of learning needs {amount(graph.checkpointed)} beside the model, and {device} has "
+            f"{amount(there)} left.",
             _SMALLER,
         )
     return needs
 
 
-def _size(size: float) -> str:
+def amount(size: float) -> str:
+    """Of so many bytes."""
     return f"{size / (1 << 30):.1f} GB" if size >= 1 << 28 else f"{size / (1 << 20):.0f} MB"

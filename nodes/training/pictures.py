@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...klora_core.errors import KLoraError
 from ...klora_core.train import Item
-from .kept import digest, keep, take
+from .kept import digest, recall
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def own_pictures(
     time, where they are still kept.
     """
     name = f"{digest(model, *lora, prompts, negative, count, how)}-pictures"
-    known = take(name)
-    if known is None:
+
+    def make() -> dict[str, Tensor]:
         with_lora = put_on()
-        made = [
+        latents = [
             sampled(with_lora, prompts[i % len(prompts)], negative, how, how.seed + i) for i in range(count)
         ]
-        known = {"latents": torch.cat(made)}
-        keep(name, known)
-    seen = as_seen(model, known["latents"]).split(1)
+        return {"latents": torch.cat(latents)}
+
+    seen = as_seen(model, recall(name, make)["latents"]).split(1)
     return [Item(latent, prompts[i % len(prompts)]) for i, latent in enumerate(seen)]
 
 

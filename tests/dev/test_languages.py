@@ -135,6 +135,29 @@ def test_the_map_speaks_the_language(file, language):
     assert {key for key, text in english.items() if told[key] == text} <= {"x", "atProgress"}
 
 
+def buttons(language: str) -> dict[str, str]:
+    """What the page calls a thing in a language, by what it calls it in English."""
+    pairs = {}
+    for file in PAGE_WORDS:
+        english, told = page_words(file, "EN"), page_words(file, language.upper())
+        pairs |= {text.strip("'"): told[key].strip("'") for key, text in english.items() if text[0] == "'"}
+    return pairs
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_help_and_notes_name_the_page_s_buttons_as_the_page_does(language):
+    texts = [(page(node), page(node, language)) for node in NODES]
+    notes = json.loads((REPO / "web" / "words" / "templates.json").read_text(encoding="utf-8"))
+    texts += [(line, told[language]) for line, told in notes.items()]
+    found = set()
+    for english, told in texts:
+        for name, other in buttons(language).items():
+            if count := len(re.findall(rf"(?<!\*)\*{re.escape(name)}\*(?!\*)", english)):
+                found.add(name)
+                assert told.count(f"*{other}*") == count, (name, told)
+    assert {"learn and show more", "take it"} <= found
+
+
 def test_the_page_s_words_are_in_the_files_of_words_alone():
     said = {
         (path.relative_to(JS).as_posix(), text)

@@ -1,4 +1,4 @@
-"""Errors, modes, undo and whole rounds of picks leave much on a page: each file has one of its own.
+"""Errors, modes and undo leave much on a page: each file has one of its own.
 
 A command of its own, `make test-pages`, not part of `make test`.
 """

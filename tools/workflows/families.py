@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 HUGGING_FACE = "https://huggingface.co"
@@ -264,3 +264,9 @@ TOY = Family(
     prompt="sarn tolmi",
     negative="",
 )
+TOY_WITH_CLIP = replace(
+    TOY,
+    loaders=(*TOY.loaders, Loader("clip", "KLoRAToyWords", 76, {}, title="Its words", collapsed=True)),
+    clip="clip.CLIP",
+)
+"""For nodes that have prompts of their own."""

@@ -10,17 +10,31 @@ DIAL = """**Then one dial: balance**
 - style too weak? up by tenths
 """
 
+_TOY_FILES = """**First** copy four files, 14 MB, from `world/weights` in this pack's folder, or by the \
+links in *Model files* below, into the folders named there; then press **R**.
+"""
+_TOY = "A toy: 3.8 million parameters, 96 pixels. It shows what {} does, not how well SDXL or FLUX do it."
+
 TRY_IT_NOW = f"""# Try it now, on any computer
 
-**First** copy four files, 14 MB, from `world/weights` in this pack's folder, or by the links in *Model \
-files* below, into the folders named there; then press **R**.
-
+{_TOY_FILES}
 1. Run: a skull LoRA and a neon LoRA become a skull in neon, in seconds.
 2. Turn **balance** (it begins at -0.25), look at the map, run again.
 3. Other pairs: other `redundant-` files, and their words in *Prompt*.
 
 {DIAL}
-A toy: 3.8 million parameters, 96 pixels. It shows what K-LoRA does, not how well SDXL or FLUX do it.
+{_TOY.format("K-LoRA")}
+"""
+
+TRY_PICKING = f"""# Pick and learn, on any computer
+
+{_TOY_FILES}
+1. Run: a sheet of skulls in neon by many rules, in a minute or two.
+2. Pick the pictures you like: four good ones.
+3. *learn and show more*: what was learned beside the best rule. Pick again.
+4. *take it*: the LoRA is saved in the output folder.
+
+{_TOY.format("picking")}
 """
 
 _BEGIN = {

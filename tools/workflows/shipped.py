@@ -32,6 +32,7 @@ def _single(name: str, title: str) -> dict[str, Shipped]:
 
 SHIPPED: dict[str, Shipped] = {
     **_single("k-lora-try", "00 Try it now, a toy model of 14 MB"),
+    "k-lora-try-picking": Shipped("00 Try it now, pick and learn", training.try_picking),
     **_single("k-lora-sd15", "01 K-LoRA SD1.5, subject in style"),
     **_single("k-lora-sdxl", "02 K-LoRA SDXL, subject in style"),
     **_single("k-lora-flux", "03 K-LoRA FLUX, subject in style"),

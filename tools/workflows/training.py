@@ -3,11 +3,11 @@ given pictures or by those that are picked."""
 
 from __future__ import annotations
 
-from . import parts
+from . import notes, parts
 from .editor.canvas import Canvas, Json
 from .editor.host_nodes import HostNodes
 from .editor.layout import FILL, Box, lay_out
-from .families import SD15, SDXL, Family
+from .families import SD15, SDXL, TOY_WITH_CLIP, Family
 
 _LORA = """# Train a LoRA for fusion
 
@@ -150,9 +150,21 @@ def merge(host: HostNodes) -> Json:
 
 
 def pick(host: HostNodes) -> Json:
+    """On SDXL."""
+    return _picking(host, SDXL, _PICK, "k-lora-picked").saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a12")
+
+
+def try_picking(host: HostNodes) -> Json:
+    """On the toy model."""
+    made = _picking(host, TOY_WITH_CLIP, notes.TRY_PICKING, "k-lora-try-picked")
+    return made.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a14")
+
+
+def _picking(host: HostNodes, family: Family, note: str, prefix: str) -> Canvas:
     """Files, the sheet, the LoRA that was taken, and one image by the model that has it."""
-    canvas, family = Canvas(host), SDXL
-    start = [parts.note(canvas, _PICK), parts.closed(parts.loader(canvas, family.loaders[0]))]
+    canvas = Canvas(host)
+    start = [parts.note(canvas, note)]
+    start += [parts.closed(parts.loader(canvas, loader)) for loader in family.loaders]
     start += [
         parts.pair(canvas, family),
         parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
@@ -172,14 +184,14 @@ def pick(host: HostNodes) -> Json:
     )  # fmt: skip
     kept = [
         canvas.node(
-            "lora", "SaveLoRA", (300, 100), {"prefix": "loras/k-lora-picked", "steps": 200},
+            "lora", "SaveLoRA", (300, 100), {"prefix": f"loras/{prefix}", "steps": 200},
             title="Save the LoRA", collapsed=True, lora="train.lora",
         ),
         canvas.node(
             "report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="train.report"
         ),
     ]  # fmt: skip
-    image = _image(canvas, family.prompt, "k-lora-picked", family, with_steps=False)
+    image = _image(canvas, family.prompt, prefix, family, with_steps=False)
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
@@ -189,7 +201,12 @@ def pick(host: HostNodes) -> Json:
             [Box("3 · Prompt and image", parts.GOLD, 360, image)],
         ],
     )
-    return canvas.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a12")
+    canvas.app(_APP, ["save"])
+    return canvas
+
+
+_APP = [("pair", "subject_lora"), ("pair", "style_lora"), ("train", "prompt"), ("train", "klora_sheet")]
+"""What app mode asks for, and the sheet below it."""
 
 
 def _learned(canvas: Canvas, prefix: str, steps: int) -> list[Json]:
@@ -220,6 +237,6 @@ def _image(
         *words,
         parts.closed(parts.empty(canvas, family.latent, family.size)),
         parts.sampler(canvas, family.sampling, model="train.model", title="KSampler"),
-        parts.decode(canvas),
+        parts.decode(canvas, family.vae),
         parts.saved(canvas, prefix, title="Image"),
     ]

@@ -119,7 +119,7 @@ def train_merge() -> Image.Image:
     return _six("Train a merge", words, _summed(pair.prompt, 0.4, pair.subject, pair.style))
 
 
-def pick_and_learn() -> Image.Image:
+def pick_and_learn(title: str = "Pick and learn") -> Image.Image:
     """What several balances make of one noise, two of them picked."""
     words, noise = "pick the pictures that you like:\none LoRA is learned from them", first_noise(20250218, 1)
     subject, (style,) = PAIR.subject, PAIR.styles
@@ -127,7 +127,7 @@ def pick_and_learn() -> Image.Image:
     for balance in (0.1, -0.05, -0.15, -0.25, -0.35, -0.45):
         plan, rows = klora_plan(*_factors(subject, style), "s", balance)
         made.append(fused_sample(load_base(), PAIR.words, noise, plan, rows))
-    return _six("Pick and learn", words, torch.cat(made), (2, 3))
+    return _six(title, words, torch.cat(made), (2, 3))
 
 
 def by_prompt() -> Image.Image:
@@ -141,6 +141,7 @@ def by_prompt() -> Image.Image:
 
 # Those of workflows that train or search: what is learned from, or found.
 DRAWN = {
+    "k-lora-try-picking": partial(pick_and_learn, "Try it now: pick and learn"),
     "k-lora-train-lora": train_lora,
     "k-lora-train-merge": train_merge,
     "k-lora-pick": pick_and_learn,

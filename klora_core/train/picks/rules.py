@@ -16,11 +16,13 @@ from ...errors import KLoraError
 from ...loras import OTHER, STYLE, SUBJECT
 from ...merges import METHODS as MERGES
 from ...merges import MergeMethod, Value, named
-from ...methods import DEFAULT_MU, METHODS, Make, making
+from ...methods import DEFAULT_MU, METHODS, Make, NpLora, making
+from ...methods.gates import ArrowRouting, TrainedGate
 from ...methods.klora import LOSERS, SCHEDULES, KLora
 
 SUM, CALIBRATED, LEARNED = "sum", "calibrated", "learned"
-_NP_LORA, _ARROW = "NP-LoRA", "Arrow"
+_NP_LORA, _ARROW = NpLora.name, ArrowRouting.name
+_LINEAR = named("linear")
 SUMS = (0.7, 0.5, 1.0)
 UNEVEN = ((1.0, 0.5), (0.5, 1.0), (0.8, 0.5))
 KLORAS = (("s", 0.0), ("s", -0.2), ("s outside", 0.0), ("s*", 0.0))
@@ -75,7 +77,7 @@ class Rule:
     def as_merge(self) -> AsMerge | None:
         """What makes one LoRA of all, for rules that do."""
         if self.family == SUM:
-            return AsMerge(named("linear"), {}, self.numbers)
+            return AsMerge(_LINEAR, {}, self.numbers)
         if self.family == _NP_LORA:
             return AsMerge(named("np-lora"), {"mu": self.numbers[0]})
         found = next((method for method in MERGES if method.label == self.family), None)
@@ -259,8 +261,7 @@ _PARSE: dict[str, Callable[[str, Sequence[str], int], Rule]] = {
     LEARNED: _parse_learned,
 }
 # The plain sum by other names, and a gate that is a file of its own.
-_NOT_OFFERED = ("Linear", "MoLE")
-
+_NOT_OFFERED = (_LINEAR.label, TrainedGate.name)
 
 _EXAMPLES = (
     "Write one such as 'sum 0.7', 'sum 1/0.6', 'K-LoRA s -0.3', 'K-LoRA s* 0', 'NP-LoRA 0.5', 'Arrow N', "

@@ -6,7 +6,8 @@ A line each, in the order in which it was done; empty lines and lines that begin
     1, K-LoRA s -0.5, 14, 31
     more                          learn from all picks so far, and show the next round
     2, learned 2, 1013, 7         "learned 2": what was learned for round 2, from the picks of round 1
-    take                          the result is what was liked more in the newest round that has picks
+    take                          the result is what was liked more in the newest round that has picks, and
+                                  what all picks teach where nothing learned was shown yet
     take sum 0.7                  the result is this rule; "take learned 2" likewise
 
 A line less unpicks. Round 1 is shown first, and each ``more`` shows one more. ``take`` is the last line: what

@@ -6,7 +6,7 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ... import dials
-from ...composing import LoraSet
+from ...composing import set_input
 
 SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
 
@@ -17,14 +17,12 @@ def inputs() -> list[io.Input]:
         io.Model.Input("model", tooltip="The base model, straight from its loader."),
         io.Clip.Input("clip", tooltip="Its text encoder."),
         io.Vae.Input("vae", tooltip="Its VAE."),
-        LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model."),
+        set_input(),
         # Those that may be left out come last on the page, too.
-        _text(
-            "prompt",
-            "What the pictures show, with the trigger words of all LoRAs. Empty: these alone.",
-            False,
+        dials.text(
+            "prompt", "What the pictures show, with the trigger words of all LoRAs. Empty: these alone."
         ),
-        _text("negative", "What the pictures shall not show.", False),
+        dials.text("negative", "What the pictures shall not show."),
         *_sampling(),
         dials.whole(
             "pictures",
@@ -32,16 +30,18 @@ def inputs() -> list[io.Input]:
             (1, 64),
             "Pictures a rule, each from a noise of its own. From round 2 on twice as many.",
         ),
-        _text(
+        dials.text(
             "rules",
             "Which rules make pictures, one a line: sum 0.7, sum 1/0.6, K-LoRA s -0.3, K-LoRA s* 0, NP-LoRA "
             "0.5, Arrow N, calibrated, or another method of Compose LoRAs or Merge LoRAs by its name. Empty: "
-            "thirteen of these.",
+            "thirteen of these for a subject and a style.",
+            optional=True,
         ),
-        _text(
+        dials.text(
             "picks",
             "The pictures you picked, a line each: round, rule, seed, place. more: learn, and show the next "
             "round. take: the result is what you liked more. This node writes it when you click.",
+            advanced=True,
         ),
         io.Image.Input(
             "liked",
@@ -67,16 +67,10 @@ def inputs() -> list[io.Input]:
     ]
 
 
-def _text(name: str, tooltip: str, optional: bool = True) -> io.String.Input:
-    return io.String.Input(name, default="", multiline=True, optional=optional, tooltip=tooltip)
-
-
 def _sampling() -> list[io.Input]:
     """How the pictures are made: as by KSampler."""
-    size = "The size that your model was made for: 512 for SD1.5."
     return [
-        dials.whole("width", 1024, (16, 4096), size, step=8),
-        dials.whole("height", 1024, (16, 4096), size, step=8),
+        *dials.sides("The size that your model was made for: 512 for SD1.5."),
         dials.whole("steps", 20, (1, 1000), "The sampler's steps for each picture."),
         dials.number("cfg", 5.0, (0.0, 100.0), 0.1, "The guidance. 1 for turbo models."),
         io.Combo.Input("sampler", options=SAMPLERS, default="euler", tooltip="As in KSampler."),

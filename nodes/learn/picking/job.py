@@ -12,13 +12,12 @@ from torch import Tensor
 
 from ....klora_core.deltas import Row, check_ungated, rows
 from ....klora_core.errors import KLoraError
-from ....klora_core.files import trigger_words
 from ....klora_core.loras import OTHER, labels_of
 from ....klora_core.train.picks import Pick, Picks, Recipe, Rule
 from ...composing import Member, at_work
 from ...loras import HostLora, read
 from ...training import Sampling, content_of, digest
-from ..prompts import prompts_of
+from ..prompts import prompts_of, triggers_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,24 +111,9 @@ def layers_of(model: Any, members: Sequence[Member]) -> tuple[tuple[HostLora, ..
     return loras, table
 
 
-def prompt_of(members: Sequence[Member], given: str) -> str:
-    """The prompt, or the trigger words of all LoRAs. Raises KLoraError where there is neither."""
-    if given.strip():
-        return given.strip()
-    triggers = [trigger_words(getattr(member.tensors, "metadata", None) or {}) for member in members]
-    for member, trigger in zip(members, triggers, strict=True):
-        if not trigger:
-            raise KLoraError(
-                f"the file of {member.name} tells none.",
-                "Write what the pictures show in prompt, with the trigger words of all LoRAs",
-            )
-    return ", ".join(trigger for trigger in triggers if trigger)
-
-
 def own_prompts(member: Member, prompt: str) -> list[str]:
     """What a LoRA is asked for alone: by its trigger words, or by the prompt, which holds them."""
-    told = trigger_words(getattr(member.tensors, "metadata", None) or {})
-    return prompts_of([member], "")[0] if told else [prompt]
+    return prompts_of([member], "")[0] if triggers_of(member) else [prompt]
 
 
 def named(job: Job, model: Any, others: Sequence[Member]) -> Job:

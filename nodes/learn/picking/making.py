@@ -22,7 +22,7 @@ from ....klora_core.train.picks import AsMerge, Rule, options_of
 from ...composing import Member, at_work, compose
 from ...loras import LoraStateDict
 from ...merged import lora_of
-from ...training import Shelf, as_seen, keep, sampled, take
+from ...training import Shelf, as_seen, recall, sampled
 from ..on_second import going_on, learning
 from ..ways import WAYS, in_their_blocks, losses_in_words
 from ..ways import Job as MergeJob
@@ -82,15 +82,14 @@ class Maker:
 
     def latent(self, rule: Rule, seed: int) -> Tensor:
         """The latent of a picture, as a sampler gives it, float32 on the CPU."""
-        name = self._job.name_of_picture(rule, seed)
-        known = SHEETS.take(name)
-        if known is None:
+        job = self._job
+
+        def make() -> dict[str, Tensor]:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            job = self._job
             latent = sampled(self.model(rule), job.positive, job.negative, job.how, seed, self._told)
-            known = {"latent": latent.detach().cpu().float().clone()}
-            SHEETS.keep(name, known)
-        return known["latent"]
+            return {"latent": latent.detach().cpu().float().clone()}
+
+        return SHEETS.recall(job.name_of_picture(rule, seed), make)["latent"]
 
     def model(self, rule: Rule) -> Any:
         """The model with a rule at work; of the last one that was asked for the very same."""
@@ -115,11 +114,12 @@ class Maker:
         if as_merge is not None:
             return self._merged(as_merge), []
         name = self._job.name_of(rule)
-        known = take(f"{name}-result")
-        if known is None:
+
+        def make() -> dict[str, Any]:
             lora, lines = self._taught(rule, name) if rule.is_learned else (self._calibrated(name), [])
-            known = {"tensors": dict(lora), "told": [lora.file, lora.metadata, lines]}
-            keep(f"{name}-result", known)
+            return {"tensors": dict(lora), "told": [lora.file, lora.metadata, lines]}
+
+        known = recall(f"{name}-result", make)
         file, metadata, lines = known["told"]
         return LoraStateDict(known["tensors"], file, metadata), lines
 

@@ -38,7 +38,7 @@ class Round:
         lora, model = self._given(rule, lines)
         latents, images, pages, made = self._pictures(shown)
         lines += telling.variety(latents)
-        lines.append(telling.cost(job, made, len(shown)))
+        lines.append(telling.cost(job, made, len(shown), getattr(images, "nbytes", 0)))
         document = {
             "round": job.picks.round,
             "shown": [rival.name for rival in rivals],
@@ -90,23 +90,24 @@ class Round:
 
     def _pictures(
         self, shown: Sequence[Picture]
-    ) -> tuple[dict[Rule, list[Tensor]], Any, list[dict[str, Any]], int]:
-        """Latents by rule, IMAGE, the page's pictures, and how many had to be made."""
+    ) -> tuple[dict[Rule, dict[int, Tensor]], Any, list[dict[str, Any]], int]:
+        """Latents by rule and noise, IMAGE, the page's pictures, and how many had to be made."""
         job = self._job
         missing = sum(not self._maker.is_kept(p.rule, p.seed) for p in shown)
         self._progress = Progress(job.model, missing, job.how.steps) if missing else None
-        latents: dict[Rule, list[Tensor]] = {}
+        latents: dict[Rule, dict[int, Tensor]] = {}
         pixels, pages = {}, {}
         # Rule by rule, each with its noises: every other rule is other weights to load.
         for picture in sorted(shown, key=lambda p: (p.round, p.rule.name, p.seed)):
             latent = self._maker.latent(picture.rule, picture.seed)
-            latents.setdefault(picture.rule, []).append(latent)
+            latents.setdefault(picture.rule, {})[picture.seed] = latent
             name = job.name_of_picture(picture.rule, picture.seed)
             seen = pixels[picture] = self._films.pixels(name, latent)
-            size = seen.shape[2], seen.shape[1]
+            size = seen.shape[1], seen.shape[0]
             pages[picture] = for_page(picture, self._films.file(name), job.picks, size)
             announce_picture(self._node, pages[picture], job.picks.round, len(pages), len(shown))
-        images = torch.cat([pixels[picture] for picture in shown]) if shown else self._instead()
+        # Once whole, and one byte a number until then: a wide sheet is large.
+        images = torch.stack([pixels[picture] for picture in shown]) / 255 if shown else self._instead()
         return latents, images, [pages[picture] for picture in shown], missing
 
     def _instead(self) -> Any:

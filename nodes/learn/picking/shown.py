@@ -31,7 +31,7 @@ class Films:
         return f"{name}-{self._name}{_SUFFIX}"
 
     def pixels(self, name: str, latent: Tensor) -> Tensor:
-        """[1, height, width, 3] from 0 to 1, in the 256 steps that the file has."""
+        """[height, width, 3] from 0 to 255, as the file has them."""
         stem = self.file(name).removesuffix(_SUFFIX)
         path = SHEETS.path(stem, _SUFFIX)
         if not path.is_file():
@@ -42,7 +42,7 @@ class Films:
             SHEETS.write(stem, _SUFFIX, lambda to: write_pixels(values, to))
         else:
             values = pixels_of(path)
-        return torch.from_numpy(values.astype(np.float32) / 255)[None]
+        return torch.from_numpy(np.array(values))
 
 
 def _name_of(vae: Any) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ....klora_core.train.picks import NOTHING, Picture, Rule, counts, spread
 from ...merged import unmerged
+from ...training import amount
 from .job import Job
 
 # Of the variety of a rule's pictures, below which more pictures should be picked.
@@ -58,23 +59,27 @@ def learned(job: Job, rule: Rule, lines: Sequence[str]) -> list[str]:
     return [said, *lines, *unmerged(job.members, job.loras)]
 
 
-def variety(latents: Mapping[Rule, Sequence[Tensor]]) -> list[str]:
-    """How varied the pictures of what was learned are beside those of the rules from the same noises."""
+def variety(latents: Mapping[Rule, Mapping[int, Tensor]]) -> list[str]:
+    """How varied the pictures of what was learned are beside those of the rules, where the noises are the
+    same; ``latents`` are by rule and noise."""
     lines = []
     for rule, own in latents.items():
         for other, others in latents.items():
-            if rule.is_learned and not other.is_learned and len(own) == len(others) > 1:
-                share = spread(own) / max(spread(others), 1e-12)
+            noises = own.keys() & others.keys()
+            if rule.is_learned and not other.is_learned and len(noises) > 1:
+                mine, theirs = (spread([made[noise] for noise in noises]) for made in (own, others))
+                share = mine / max(theirs, 1e-12)
                 said = f"Variety: pictures of {rule.name} differ {share:.2f} times as much as those of "
                 less = " Pick more pictures, and more different ones." if share < _VARIED else ""
-                lines.append(f"{said}{other.name}, over {len(own)} noises.{less}")
+                lines.append(f"{said}{other.name}, over {len(noises)} noises.{less}")
     return lines
 
 
-def cost(job: Job, made: int, pictures: int) -> str:
-    """What the sheet took."""
+def cost(job: Job, made: int, pictures: int, images: int) -> str:
+    """What the sheet took; ``images`` is how many bytes IMAGE has."""
     calls = job.how.steps * (1 if job.how.cfg == 1 else 2)
-    return f"Made now: {made} of {pictures} pictures, {calls} evaluations of the model each."
+    held = f" images holds {amount(images)} of memory." if images >= 1 << 20 else ""
+    return f"Made now: {made} of {pictures} pictures, {calls} evaluations of the model each.{held}"
 
 
 def taken(job: Job, rule: Rule) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.host.shipped_runs import STEPS, execute, picture
 
 
@@ -17,9 +19,10 @@ def test_train_lora(served):
     assert run.images(node_of["LossGraphNode"])
 
 
-def test_pick_and_learn(served):
+@pytest.mark.parametrize("name", ["k-lora-pick", "k-lora-try-picking"])
+def test_pick_and_learn(served, name):
     """Round 1 shows the sheet and nothing that follows runs; with what was picked there is a LoRA."""
-    prompt, node_of, run = execute(served, "k-lora-pick")
+    prompt, node_of, run = execute(served, name)
     sheet = run.outputs[node_of["KLoRAPickAndLearn"]]["klora_picks"][-1]
     assert sheet["of"] == len(sheet["pictures"]) == 3
     assert node_of["SaveImage"] not in run.outputs

@@ -225,6 +225,11 @@ def test_three_loras(pack, world, set_of):
             {"images": torch.zeros(1, 96, 96, 3)},
             "^Connect a VAE, or connect latents .*: the images need one",
         ),
+        (
+            "taught",
+            {"latents": {"samples": torch.zeros(1, 16, 12, 12)}},
+            "^Write what the pictures show in prompt.*: the file of subject LoRA tells none",
+        ),
         ("ZipLoRA", {}, "^Write what to ask subject LoRA for in prompts, in its line: .* no trigger words"),
         (
             "calibrated",

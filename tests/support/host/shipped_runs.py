@@ -27,7 +27,7 @@ README_LORAS = {"my_dog.safetensors": "subject", "my_style.safetensors": "style"
 @contextlib.contextmanager
 def serving_all(folder: Path) -> Iterator[Server]:
     """A server with every tiny family; in `folder` the LoRAs that only a workflow or the README names."""
-    families = ("sd15", "sdxl", "flux", "zimage", "wan", "refiner")
+    families = ("sd15", "sdxl", "flux", "zimage", "wan", "refiner", "toy")
     loras.write_lightning(folder)
     loras.ensure(["sd15"])
     for name, role in README_LORAS.items():

@@ -11,6 +11,8 @@ const ALWAYS = 'Comfy.Node.AlwaysShowAdvancedWidgets'
 const BY_ELEMENTS = 'Comfy.VueNodes.Enabled'
 const FEWEST = 2
 const HEIGHT = 20
+// Of a text of many lines.
+const TEXT = 80
 // The canvas adds 4 to the height of each row.
 const NONE = -4
 
@@ -60,7 +62,8 @@ export class Advanced {
       const hides = !this.#row.hidden && !isLinked(node, slotOf(node, widget.name))
       if (hides) this.#hidden.add(widget)
       widget.advanced = hides
-      widget.computeSize ??= () => [0, this.#hidden.has(widget) && !node.showAdvanced ? NONE : HEIGHT]
+      const height = widget.element ? TEXT : HEIGHT
+      widget.computeSize ??= () => [0, this.#hidden.has(widget) && !node.showAdvanced ? NONE : height]
     }
     this.#label()
   }

@@ -33,6 +33,8 @@ export class SheetView {
   /** The picture that the keyboard is at. */
   #at = 0
   #shows = false
+  /** Whether the keyboard was on a picture when it was last looked. */
+  #had = false
   #window = buildWindow('klora-window')
   #end = new AbortController()
 
@@ -56,14 +58,18 @@ export class SheetView {
     return this.#parts.root
   }
 
-  /** The picture that has the keyboard, -1 where the keyboard is elsewhere. */
+  /** The picture that has the keyboard, or had it when the page took the sheet away; -1: it is elsewhere. */
   get held() {
-    return this.#parts.grid.contains(document.activeElement) ? this.#at : -1
+    const { grid } = this.#parts
+    const now = document.activeElement
+    const lost = this.#had && !grid.isConnected && now === document.body
+    return lost || grid.contains(now) ? this.#at : -1
   }
 
-  /** Gives a picture the keyboard. @param {number} at */
+  /** Gives a picture the keyboard: whether it has it then. @param {number} at */
   hold(at) {
     if (this.#cells[at]) this.#moveTo(at)
+    return this.held === at
   }
 
   /** @param {State} state */
@@ -111,6 +117,11 @@ export class SheetView {
     }, { signal })
     grid.addEventListener('click', ({ target }) => this.#click(target), { signal })
     body.addEventListener('keydown', (event) => this.#key(event), { signal })
+    grid.addEventListener('focusin', () => (this.#had = true), { signal })
+    // A while later: what is taken off the page loses the keyboard first.
+    grid.addEventListener('focusout', () => queueMicrotask(() => {
+      if (grid.isConnected) this.#had = grid.contains(document.activeElement)
+    }), { signal })
     const resized = new ResizeObserver(() => this.#arrange())
     resized.observe(grid)
     signal.addEventListener('abort', () => resized.disconnect())
@@ -139,7 +150,7 @@ export class SheetView {
   }
 
   /** @param {ReturnType<typeof buildCell>} cell @param {Told} told @param {number} at */
-  #drawCell({ root, image, number, key, gone, rule, lens }, { picture, number: its, picked, can, rule: by, label }, at) {
+  #drawCell({ root, image, number, key, gone, rule, lens }, { picture, number: its, picked, can, rule: by }, at) {
     const { words, urlOf } = this.#asked
     const url = picture ? urlOf(picture) : ''
     // One that was not there may be there now.
@@ -148,9 +159,10 @@ export class SheetView {
       root.removeAttribute('data-gone')
       if (url) image.src = url
       else image.removeAttribute('src')
+      // By then more may have been picked.
       image.onerror = () => {
         root.setAttribute('data-gone', '')
-        root.setAttribute('aria-label', `${label}, ${words.gone}`)
+        root.setAttribute('aria-label', this.#labelOf(at))
       }
     }
     gone.textContent = words.gone
@@ -164,9 +176,15 @@ export class SheetView {
     root.tabIndex = at === this.#at ? 0 : -1
     root.setAttribute('aria-selected', String(picked))
     root.setAttribute('aria-disabled', String(!can))
-    root.setAttribute('aria-label', root.hasAttribute('data-gone') ? `${label}, ${words.gone}` : label)
+    root.setAttribute('aria-label', this.#labelOf(at))
     root.toggleAttribute('data-picked', picked)
     root.toggleAttribute('data-waits', !picture)
+  }
+
+  /** @param {number} at */
+  #labelOf(at) {
+    const label = this.#told[at]?.label ?? ''
+    return this.#cells[at]?.root.hasAttribute('data-gone') ? `${label}, ${this.#asked.words.gone}` : label
   }
 
   /** The pictures in rows, as large as there is room for, those of the same noise side by side. */

@@ -7,7 +7,6 @@ import { isAsAsked } from '../../graph/asked.js'
 import { executionIdOf, locatorOf, sourceWidget } from '../../graph/graph.js'
 import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
 import { HEIGHT, SheetView } from '../../sheet/view.js'
-import { fold } from './folded.js'
 import { passGestures } from '../gestures.js'
 import { takePlace } from '../place.js'
 
@@ -17,7 +16,7 @@ const LIKED = 'liked'
 // A fresh node has room for some fifty pictures.
 const SIZE = [560, 900]
 // As long as undo takes to make the nodes anew, in ms.
-const HOLDS = 3000
+const HOLDS = 10_000
 
 /**
  * @typedef {import('../../decision/sheet.js').Sheet} Sheet
@@ -49,6 +48,7 @@ export class PickSheet {
   /** @type {WeakSet<object>} */
   #watched = new WeakSet()
   #frame = 0
+  #received = 0
   #end = new AbortController()
 
   /**
@@ -66,13 +66,17 @@ export class PickSheet {
     this.#node = node
     this.#asked = asked
     this.#view = this.#attach()
-    fold(node, PICKS)
     const least = node.computeSize()
     node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(least[1], SIZE[1])])
   }
 
   get node() {
     return this.#node
+  }
+
+  /** How many sheets were sent to this node. */
+  get received() {
+    return this.#received
   }
 
   /** The node is on a graph, for the first time or again. */
@@ -86,8 +90,14 @@ export class PickSheet {
     const sheet = sheetIn(output)
     if (!sheet) return
     this.#coming = null
-    this.#own.add(sheet)
-    this.#put(sheet, this.#text() ?? '')
+    this.#received++
+    const text = this.#text()
+    // Undo during the run: the picks that it was made by are no more, and redo finds it in the server's history.
+    const isUndone = text !== null && (sheet.round > roundOf(text) || (sheet.taken !== '' && !isTaken(text)))
+    if (!isUndone) {
+      this.#own.add(sheet)
+      this.#put(sheet, text ?? '')
+    }
     this.update()
   }
 
@@ -225,10 +235,10 @@ export class PickSheet {
   #hold() {
     const { held } = this.#asked
     if (held.name !== this.#named || performance.now() > held.until) return
-    // The page takes a few frames to put it in its place.
-    if (!this.#view.element.isConnected) return this.update()
+    // The page takes a few frames to put it in its place, and a person may go elsewhere meanwhile.
+    const waits = document.activeElement === document.body
+    if (waits && !(this.#view.element.isConnected && this.#view.hold(held.at))) return this.update()
     held.name = ''
-    this.#view.hold(held.at)
   }
 
   /** Asks the server's history, once for each sheet that is not here. */

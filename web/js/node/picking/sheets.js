@@ -49,9 +49,14 @@ export class PickSheets {
   /** A picture is there. @param {any} detail @param {string | undefined} prompt */
   async arrive(detail, prompt) {
     const arrival = readArrival(detail)
-    const its = detail?.prompt ?? prompt
-    if (!arrival || !(await this.#prompts.areOf(its, this.#app.rootGraph.id))) return
-    this.#sheets.get(nodeAt(this.#app.rootGraph, detail.node))?.arrive(arrival, String(its))
+    if (!arrival) return
+    const its = detail.prompt ?? prompt
+    const { rootGraph } = this.#app
+    const sheet = this.#sheets.get(nodeAt(rootGraph, detail.node))
+    const received = sheet?.received
+    if (!sheet || !(await this.#prompts.areOf(its, rootGraph.id))) return
+    // After a short run the whole sheet is there before this is known.
+    if (sheet.received === received) sheet.arrive(arrival, String(its))
   }
 
   /** What each node of the prompt does. @param {any} states */
