@@ -160,6 +160,13 @@ DEPRECATED = """() => {
 }"""
 
 
+EVERY_KIND = """() => {
+  const kinds = Object.keys(LiteGraph.registered_node_types).filter((kind) => kind.startsWith('KLoRA'))
+  klora.every = kinds.map((kind) => LiteGraph.createNode(kind))
+  for (const one of klora.every) app.rootGraph.add(one)
+}"""
+
+
 def test_nothing_is_used_that_the_page_calls_deprecated(opened):
     opened.evaluate(DEPRECATED)
     load(opened, fresh(STEPS))
@@ -171,6 +178,9 @@ def test_nothing_is_used_that_the_page_calls_deprecated(opened):
     opened.wait_for_timeout(600)
     unpack_subgraph(opened)
     opened.wait_for_timeout(600)
+    opened.evaluate(EVERY_KIND)
+    opened.wait_for_timeout(600)
+    opened.evaluate("() => { for (const one of klora.every) app.rootGraph.remove(one) }")
     assert opened.evaluate("klora.deprecated") == []
     look_at_fuse(opened)
 

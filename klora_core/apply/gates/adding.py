@@ -30,7 +30,10 @@ def gated_addition(module: Any, delta: Gated, rows: Span, hear: Hear) -> Add:
     """
     if hasattr(module, "kernel_size"):
         if module.groups != 1:
-            raise KLoraError("it is a grouped convolution, where no gate can work.", "Use LoRAs without it")
+            raise KLoraError(
+                "it is a grouped convolution, where no gate can work.",
+                "Use LoRAs that leave this layer alone",
+            )
         return _convolution(delta, rows, hear)
     return _linear(delta, rows, hear)
 

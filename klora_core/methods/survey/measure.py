@@ -116,7 +116,7 @@ class _Numbers:
         if not any(self.energies(list(lora.slots.values()))):
             raise KLoraError(
                 f"{lora.name}: is zero in all {len(lora.slots):,} layers, so that it changes nothing.",
-                "Choose another version of it, or train it again",
+                "Choose another version of the LoRA, or train it again",
             )
 
 
@@ -160,7 +160,7 @@ def _check_zero(met: Sequence[LoraFile], method: KLora) -> None:
         if not any(slot.l1[i] for slot in compared):
             raise KLoraError(
                 f"{lora.name} is zero in all {len(compared):,} layers that compete.",
-                "Choose another version of it",
+                "Choose another version of the LoRA",
             )
 
 

@@ -193,7 +193,9 @@ def test_a_batch_of_two_is_two_pictures():
 def test_a_grouped_convolution_is_refused_by_name():
     net = Net(nn.Conv2d(4, 4, 3, groups=2))
     plan, rows = gated_plan((change(4, 18, 2, 1), change(4, 18, 2, 2)), torch.zeros(8, 2))
-    with pytest.raises(KLoraError, match="^Use LoRAs without it: layer: it is a grouped convolution"):
+    with pytest.raises(
+        KLoraError, match="^Use LoRAs that leave this layer alone: layer: it is a grouped convolution"
+    ):
         attached(net, plan, rows)
     assert not net.layer._forward_hooks
 

@@ -140,7 +140,7 @@ def test_who_cannot_be_paired_is_told_with_the_reason(four, tmp_path):
     assert [file.name for file in found.files] == ["0.safetensors", "1.safetensors", "flux.safetensors"]
     assert found.refused == (
         f"zero.safetensors: is zero in all {len(LAYERS)} layers, so that it changes nothing. Choose another "
-        "version of it, or train it again.",
+        "version of the LoRA, or train it again.",
     )
     assert [(pair.one, pair.other) for pair in found.apart] == [(0, 2), (1, 2)]
     lines = text(found).splitlines()

@@ -4,7 +4,7 @@
 import { isTaken, more, roundOf, sheetOf, take, toggled } from '../../decision/picks.js'
 import { readSheet, withArrival } from '../../decision/sheet.js'
 import { isAsAsked } from '../../graph/asked.js'
-import { executionIdOf, locatorOf, sourceWidget } from '../../graph/graph.js'
+import { executionIdOf, isLinked, locatorOf, sourceWidget } from '../../graph/graph.js'
 import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
 import { HEIGHT, SheetView } from '../../sheet/view.js'
 import { passGestures } from '../gestures.js'
@@ -224,7 +224,7 @@ export class PickSheet {
     const text = this.#text()
     const seen = this.#coming ? null : this.#shown()
     const isNow = this.#coming ? text === null || this.#coming.picks === sheetOf(text) : (seen?.isNow ?? false)
-    const own = node.inputs?.some((/** @type {any} */ input) => input.name === LIKED && input.link != null) ?? false
+    const own = isLinked(node, node.inputs?.findIndex((/** @type {any} */ input) => input.name === LIKED) ?? -1)
     const sheet = this.#coming?.sheet ?? seen?.sheet ?? null
     const [isOwn, changed] = [this.#source() !== null, seen?.changed ?? false]
     this.#view.show({ sheet, text, isOwn, isNow, own, running: this.#running, changed })
