@@ -13,6 +13,7 @@ from tools.workflows.shipped import path_of
 ASKED = ["subject_lora", "style_lora", "text", "balance", "seed"]
 APPS = ("k-lora-sd15", "k-lora-sdxl", "k-lora-flux", "k-lora-z-image")
 SWITCH = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+SEEN_MAP = "document.querySelector('.klora-map')?.checkVisibility() && klora.root().offsetHeight > 100"
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 
 
@@ -63,6 +64,7 @@ def test_every_one_shows_them(opened, name):
     with in_app_mode(opened):
         for label in ASKED:
             seen(opened, label).wait_for()
+        opened.wait_for_function(SEEN_MAP)
 
 
 def test_a_run_gives_picture_and_map_which_follows_the_dial(opened):
@@ -77,6 +79,7 @@ def test_a_run_gives_picture_and_map_which_follows_the_dial(opened):
         opened.evaluate("klora.turn('balance', 0.6)")
         opened.wait_for_function(f"{SHARE} !== '{share}'")
         assert opened.evaluate("document.querySelectorAll('.klora-map').length") == 1
+        assert opened.evaluate(SEEN_MAP)
         shot(opened, "app-mode")
         turned = opened.evaluate(SHARE)
     settle(opened)

@@ -138,13 +138,16 @@ def renewed(opened: Any, width: int = 1500, height: int = 1000) -> Iterator[None
     opened.set_viewport_size({"width": width, "height": height})
     opened.evaluate(_RENEW)
     yield
-    assert opened.problems == []
+    assert opened.problems == [], "\n".join(opened.problems)
 
 
 def _ours(line: Any) -> list[str]:
     where = line.location.get("url", "")
     # The page asks for help in its own language first; a missing page there is how it learns.
     if "/docs/" in where and where.endswith("/en.md"):
+        return []
+    # A newer page that leaves a workflow looks for the inputs of its app in the empty one behind.
+    if line.text.startswith("[appModeStore] dropping legacy selectedInput tuple"):
         return []
     place = f"{line.text} {where}"
     return [place] if "klora" in place.lower().replace("-", "") else []
