@@ -11,7 +11,7 @@ NODE_READY := node_modules/.package-lock.json
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo host fast test test-core test-slow test-host test-browser test-pages test-clicks test-families bench bench-gpu mutation lint lint-js drawings world quality pictures \
+.PHONY: help setup demo host fast test test-core test-slow test-host test-browser test-clicks test-families bench bench-gpu mutation lint lint-js drawings world quality pictures \
 	lane-host lane-browser
 
 help:
@@ -22,7 +22,6 @@ help:
 	@echo "make test-core     the method, without a ComfyUI; test-slow: what the fast lane leaves out of it"
 	@echo "make test-host     inside a real ComfyUI (fails without one)"
 	@echo "make test-browser  in a real browser on a real ComfyUI; FRONTEND=newest: on the newest page of PyPI"
-	@echo "make test-pages    folded inputs, app mode, errors, each on a page of its own (minutes)"
 	@echo "make test-clicks   every template by mouse alone, in both renderers (15 minutes on two cores)"
 	@echo "make test-families every family of networks, spelling, kind and precision, into docs/COMPATIBILITY.md"
 	@echo "make bench         speed and memory, into bench/RESULTS.md"
@@ -100,10 +99,6 @@ test-host: $(READY)
 test-browser: $(READY)
 	@$(PY) -m tools.host.lane browser
 	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/browser
-
-test-pages: $(READY)
-	@$(PY) -m tools.host.lane browser
-	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/pages
 
 test-clicks: $(READY)
 	@$(PY) -m tools.host.lane browser
