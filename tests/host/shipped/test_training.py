@@ -1,20 +1,18 @@
-"""The template that trains a LoRA, executed by the real server: trained, saved, and a picture by it."""
+"""The templates that learn, executed by the real server: what was learned is saved, and a picture by it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.host.shipped_runs import STEPS, execute, picture
+from tests.support.host.shipped_runs import STEPS, execute, painted, said
 
 
 def test_train_lora(served):
     prompt, node_of, run = execute(served, "k-lora-train-lora")
-    assert run.error is None
-    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    texts = said(prompt, run)
     assert f"CoTo (CoTo, arXiv 2506.05713): 56 layers of rank 16, {STEPS} steps" in texts
     assert "before" in texts and "after" in texts
-    image = picture(served, run, node_of["SaveImage"])
-    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    painted(served, run, node_of["SaveImage"])
     # The loss as a picture.
     assert run.images(node_of["LossGraphNode"])
 
@@ -30,17 +28,14 @@ def test_pick_and_learn(served, name):
     prompt[node_of["KLoRAPickAndLearn"]]["inputs"]["picks"] = "\n".join([*picks, "take"])
     run = served.run(prompt)
     assert run.error is None
-    assert "Taken: learned 2." in "\n".join(text for key in prompt for text in run.texts(key))
-    image = picture(served, run, node_of["SaveImage"])
-    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    assert "Taken: learned 2." in said(prompt, run)
+    painted(served, run, node_of["SaveImage"])
 
 
 def test_train_merge(served):
     prompt, node_of, run = execute(served, "k-lora-train-merge")
-    assert run.error is None
-    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    texts = said(prompt, run)
     assert f"taught (columns and rows, this pack's own way): learn both, steps {STEPS}" in texts
     assert "plain sum at 0.7" in texts and "what was learned" in texts
-    image = picture(served, run, node_of["SaveImage"])
-    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    painted(served, run, node_of["SaveImage"])
     assert run.images(node_of["LossGraphNode"])

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.support.host.shipped_runs import SIDE, execute, picture
+from tests.support.host.shipped_runs import SIDE, execute, painted, picture, said
 from tools.host.api_format import to_api
 from tools.workflows.editor.host_nodes import HostNodes
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
@@ -24,15 +24,13 @@ SPACING = 8
 @pytest.mark.parametrize("name", [n for n in SHIPPED if not (n in SHEETS or any(part in n for part in OWN))])
 def test_shipped_workflow_runs(served, name):
     prompt, node_of, run = execute(served, name)
-    image = picture(served, run, node_of["SaveImage"])
     side = 104 if "LoadImage" in node_of else SIDE
-    assert image.size == (side, side)
-    assert len(image.getcolors(side * side)) > 100
+    assert painted(served, run, node_of["SaveImage"]).size == (side, side)
     assert run.images(node_of["PreviewImage"])
     (report,) = run.texts(
         next(key for key, node in prompt.items() if node["inputs"].get("source", [0, 0])[1] == 3)
     )
-    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    texts = said(prompt, run)
     # A distillation LoRA of core's own loader is none of ours to report.
     ours = [node["inputs"] for node in prompt.values() if node["class_type"].startswith("KLoRA")]
     loaded = [value for inputs in ours for key, value in inputs.items() if key in FILES]
@@ -43,9 +41,8 @@ def test_shipped_workflow_runs(served, name):
 
 def test_the_prompt_finds_a_subject_and_a_style(served):
     prompt, node_of, run = execute(served, "k-lora-by-prompt")
-    image = picture(served, run, node_of["SaveImage"])
-    assert image.size == (SIDE, SIDE) and len(image.getcolors(SIDE * SIDE)) > 100
-    texts = "\n".join(text for key in prompt for text in run.texts(key))
+    assert painted(served, run, node_of["SaveImage"]).size == (SIDE, SIDE)
+    texts = said(prompt, run)
     assert "K-LoRA: in every layer" in texts
     for role in ("subject", "style"):
         assert re.search(rf"{role}, strength 1: \S+\.safetensors", texts), texts

@@ -73,3 +73,15 @@ def picture(server: Server, run: Run, node: str) -> Image.Image:
     """The one image that a node saved."""
     (shown,) = run.images(node)
     return Image.open(io.BytesIO(server.image(shown))).convert("RGB")
+
+
+def painted(server: Server, run: Run, node: str) -> Image.Image:
+    """The same, of a node whose image is a picture: of many colours."""
+    image = picture(server, run, node)
+    assert len(image.getcolors(image.size[0] * image.size[1])) > 100
+    return image
+
+
+def said(prompt: dict[str, Any], run: Run) -> str:
+    """All texts that the nodes of a prompt show."""
+    return "\n".join(text for key in prompt for text in run.texts(key))
