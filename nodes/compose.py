@@ -10,7 +10,15 @@ from comfy_api.latest import io
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import methods
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs, set_input
+from .composing import (
+    OTHER_LAYERS_TOOLTIP,
+    PROGRESS_TOOLTIP,
+    Member,
+    clip_input,
+    compose,
+    outputs,
+    set_input,
+)
 from .dials import advanced
 from .inputs import checked
 
@@ -44,11 +52,7 @@ class KLoRACompose(io.ComfyNode):
             not_idempotent=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model to put the LoRAs on."),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
-                ),
+                clip_input(),
                 set_input(),
                 io.DynamicCombo.Input(
                     "method",

@@ -14,7 +14,7 @@ from ..klora_core import report
 from ..klora_core.deltas import Deltas, Digests
 from ..klora_core.errors import KLoraError, naming
 from ..klora_core.files.learned import content_of
-from ..klora_core.loras import OTHER, LoraInfo, labels_of
+from ..klora_core.loras import OTHER, STYLE, SUBJECT, LoraInfo, labels_of
 from ..klora_core.memo import Memo
 from ..klora_core.methods import ALWAYS, Given, Make, When
 from ..klora_core.names import in_blocks, words_of
@@ -23,7 +23,7 @@ from ..klora_core.plan import KEEP, Plan, make_plan
 from ..klora_core.progress import AUTO, Columns, Progress, in_steps, over_progress
 from ..klora_core.report import not_followed
 from .host import energies, keep_set, layers_of, scores
-from .loras import HostLora, notes, read
+from .loras import HostLora, name_of, notes, read
 from .model import NOT_SAVED, levels_of, to_clip, to_model, unseen_before, warnings_for, with_run
 
 KLoraPlan = io.Custom("KLORA_PLAN")
@@ -44,6 +44,25 @@ PROGRESS_TOOLTIP = (
 def set_input() -> io.Input:
     """The LoRAs of a node that puts them together."""
     return LoraSet.Input("set", tooltip="The LoRAs, from LoRA Set, all made for this base model.")
+
+
+def pair_inputs() -> list[io.Input]:
+    """What a node needs that fuses a subject and a style, see :func:`pair`."""
+    return [
+        io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
+        io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
+        io.LoraModel.Input("style", tooltip="The LoRA of the style, made for the same base model."),
+        clip_input(),
+    ]
+
+
+def clip_input() -> io.Input:
+    """The text encoder of a node that composes."""
+    return io.Clip.Input(
+        "clip",
+        optional=True,
+        tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
+    )
 
 
 def outputs(model: str, which: str) -> list[io.Output]:
@@ -75,6 +94,12 @@ class Member:
     @property
     def on_clip(self) -> float:
         return self.strength if self.clip_strength is None else self.clip_strength
+
+
+def pair(subject: dict, style: dict, strengths: Sequence[float]) -> list[Member]:
+    """A subject and a style LoRA, at ``strengths``."""
+    each = zip((SUBJECT, STYLE), (subject, style), strengths, strict=True)
+    return [Member(lora, name_of(lora, role), role, strength) for role, lora, strength in each]
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,14 @@ def sides(tooltip: str, **kind: bool) -> list[io.Input]:
     return [whole(id, 1024, (16, 4096), tooltip, step=8, **kind) for id in ("width", "height")]
 
 
+STRENGTHS = -10.0, 10.0
+"""From the least to the largest that a node takes."""
+
+
+def strength(id: str, tooltip: str, **kind: bool) -> io.Float.Input:
+    return number(id, 1.0, STRENGTHS, 0.05, tooltip, **kind)
+
+
 def _kind(optional: bool = False, advanced: bool = False) -> dict[str, Any]:
     return {"optional": optional or advanced, "advanced": True if advanced else None}
 

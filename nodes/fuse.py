@@ -7,24 +7,18 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..klora_core.deltas import LAYERS
-from ..klora_core.loras import STYLE, SUBJECT
 from ..klora_core.methods.klora import DEFAULT_OUTSIDE, GAMMA_MODES, LOSERS, SCORES
 from ..klora_core.plan import OTHER_LAYERS
 from ..klora_core.progress import MODES
 from . import dials
-from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, Member, compose, outputs
+from .composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, compose, outputs, pair, pair_inputs
 from .inputs import checked
-from .loras import name_of
 
 
 def _strength(role: str) -> io.Float.Input:
-    return io.Float.Input(
+    return dials.strength(
         f"{role}_strength",
-        default=1.0,
-        min=-10.0,
-        max=10.0,
-        step=0.05,
-        tooltip=f"Strength of the {role} LoRA where it is used. It does not change who wins a layer: "
+        f"Strength of the {role} LoRA where it is used. It does not change who wins a layer: "
         "leave it at 1 and use balance.",
     )
 
@@ -59,14 +53,7 @@ class KLoRAFuse(io.ComfyNode):
             not_idempotent=True,
             # Another order needs a line in web/js/page/old_orders.js: saved workflows hold values by place.
             inputs=[
-                io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
-                io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
-                io.LoraModel.Input("style", tooltip="The LoRA of the style, made for the same base model."),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
-                ),
+                *pair_inputs(),
                 dials.balance(),
                 dials.schedule(static=True),
                 _strength("subject"),
@@ -104,9 +91,7 @@ class KLoRAFuse(io.ComfyNode):
         loser: str = LOSERS[0],
         outside: float = DEFAULT_OUTSIDE,
     ) -> io.NodeOutput:
-        members = []
-        for role, lora, strength in ((SUBJECT, subject, subject_strength), (STYLE, style, style_strength)):
-            members.append(Member(lora, name_of(lora, role), role, strength))
+        members = pair(subject, style, (subject_strength, style_strength))
         make = dials.make_klora(
             schedule,
             True,

@@ -11,8 +11,8 @@ from ..klora_core.errors import KLoraError, naming
 from ..klora_core.loras import OTHER, ROLES, STYLE, SUBJECT
 from ..klora_core.methods import ALWAYS, When
 from ..klora_core.names import strengths_of
+from . import dials
 from .composing import LoraSet, LoraStack, Member
-from .dials import advanced
 from .inputs import check_number, checked
 from .loras import load, name_of
 
@@ -28,7 +28,7 @@ _NO_FILE = ("", "None")
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, optional=True, tooltip=tooltip)
+    return dials.number(name, default, (0.0, 1.0), 0.01, tooltip, optional=True)
 
 
 class KLoRASet(io.ComfyNode):
@@ -45,13 +45,9 @@ class KLoRASet(io.ComfyNode):
             search_aliases=["klora", "lora stack", "several loras", "multi lora", "lora list"],
             inputs=[
                 io.LoraModel.Input("lora", optional=True, tooltip="A LoRA to add."),
-                io.Float.Input(
+                dials.strength(
                     "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip="How strongly this LoRA works where and when it works. The papers of LoRA Switch "
+                    "How strongly this LoRA works where and when it works. The papers of LoRA Switch "
                     "and LoRA Composite use 0.8.",
                 ),
                 io.Combo.Input(
@@ -67,7 +63,7 @@ class KLoRASet(io.ComfyNode):
                     optional=True,
                     tooltip="A stack of a LoRA stacker, whose LoRAs come last.",
                 ),
-                advanced(
+                dials.advanced(
                     "stack_roles",
                     tuple(STACK_ROLES),
                     "What the stack's LoRAs are. By default the first is the subject, the others are styles.",

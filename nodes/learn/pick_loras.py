@@ -69,15 +69,10 @@ class KLoRAPickLoras(io.ComfyNode):
                 ),
                 _filter("subject_files", _FILTER.format("subjects")),
                 _filter("style_files", _FILTER.format("styles")),
-                io.Float.Input(
+                dials.strength(
                     "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    optional=True,
+                    "Of each role in all: its LoRAs share it evenly, as in the paper's mixture.",
                     advanced=True,
-                    tooltip="Of each role in all: its LoRAs share it evenly, as in the paper's mixture.",
                 ),
                 _count("others", 0, "How many LoRAs of neither kind, such as a speed LoRA.", advanced=True),
                 _filter("other_files", _FILTER.format("others"), advanced=True),

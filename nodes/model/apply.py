@@ -19,7 +19,7 @@ from ..loras import HostLora
 from .gates import run_over
 from .saving import warn_on_save
 from .seen import Seen
-from .side_path import Shared, SidePath
+from .side_path import Devices, Shared, SidePath
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -44,7 +44,8 @@ def to_model(
         if plan.keeps(info):
             _patch_by_block(patched, {**lora.vectors, **lora.before}, info)
     dtype = model.model.get_dtype_inference()
-    shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, model.load_device, memory)
+    devices = model.load_device, model.offload_device
+    shared = _shared_by(plan, rows, dtype if dtype in _FLOATS else torch.float32, devices, memory)
     seen = Seen(node, plan, model.model, shared.composition.layers)
     side = SidePath(
         shared.composition.of(plan), shared, partial(announce, node), seen, partial(run_over, node)
@@ -58,14 +59,16 @@ def to_model(
 _shared: WeakValueDictionary[Hashable, Shared] = WeakValueDictionary()
 
 
-def _shared_by(plan: Plan, rows: Rows, dtype: torch.dtype, device: Any, memory: Digests | None) -> Shared:
+def _shared_by(
+    plan: Plan, rows: Rows, dtype: torch.dtype, devices: Devices, memory: Digests | None
+) -> Shared:
     """A composition and its buffers, for every plan that differs in nothing that decides on them."""
     loras = tuple((lora.strength, lora.blocks, plan.keeps(lora)) for lora in plan.loras)
     # An entry holds its rows, so that no others can have their id.
-    key = id(rows), loras, type(plan.method), plan.method.key_of(), dtype, device
+    key = id(rows), loras, type(plan.method), plan.method.key_of(), dtype, devices
     shared = _shared.get(key)
     if shared is None:
-        shared = _shared[key] = Shared(compose(plan, rows, _where, memory), rows, dtype)
+        shared = _shared[key] = Shared(compose(plan, rows, _where, memory), rows, dtype, devices)
     return shared
 
 

@@ -8,14 +8,13 @@ clones, delegates and copies on other devices need no care, and nothing can be l
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-import comfy.model_management
-import comfy.model_patcher
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
 from ...klora_core.apply import (
@@ -25,6 +24,7 @@ from ...klora_core.apply import (
     Composition,
     Record,
     Run,
+    Target,
     is_compiled,
     unseen_by_all,
 )
@@ -34,6 +34,8 @@ from ..host import RULES
 from .asked import asked, with_callback
 from .seen import Seen
 
+Devices = tuple[Any, Any]
+"""Where a model is when it runs, and when it does not."""
 Started = Callable[[str, Columns], None]
 Over = Callable[[Composition, Sequence[Record], int], None]
 
@@ -51,14 +53,30 @@ class Shared:
     It holds the ``rows`` that it was made of: as long as it lives no others can have their id.
     """
 
-    def __init__(self, composition: Composition, rows: Rows, dtype: torch.dtype) -> None:
-        self.uuid = uuid.uuid4()
-        self.composition, self.rows, self._dtype = composition, rows, dtype
-        self.buffers = self.more()
+    def __init__(self, composition: Composition, rows: Rows, dtype: torch.dtype, devices: Devices) -> None:
+        self.composition, self.rows = composition, rows
+        self._own = composition.targets, dtype, uuid.uuid4(), *devices
+        # The host goes over to it when the model that ran last goes and others still have the buffers.
+        self._patcher = self.more()
 
-    def more(self) -> Buffers:
-        """Others like them."""
-        return Buffers(self.composition.targets, self._dtype, "meta")
+    def more(self) -> ModelPatcher:
+        """A patcher of other buffers like them."""
+        return _patcher(*self._own)
+
+    def beside(self, others: Container[Any]) -> ModelPatcher:
+        """A patcher of the buffers, of others where a model has them already."""
+        return self.more() if self._patcher.model in others else self._patcher.clone()
+
+
+def _patcher(
+    targets: tuple[Target, ...], dtype: torch.dtype, own: uuid.UUID, load: Any, offload: Any, **_: Any
+) -> ModelPatcher:
+    patcher = ModelPatcher(Buffers(targets, dtype, "meta"), load_device=load, offload_device=offload)
+    # By this the host knows a model that it has loaded already, and leaves it where it is.
+    patcher.patches_uuid = own
+    # The host copies additional models to further devices through their factory.
+    patcher.cached_patcher_init = (_patcher, (targets, dtype, own, load, offload))
+    return patcher
 
 
 class SidePath:
@@ -83,26 +101,11 @@ class SidePath:
 
     def apply(self, model: Any) -> None:
         """Patch ``model``, a ModelPatcher that the caller owns."""
-        beside = {other.model for other in model.get_nested_additional_models()}
-        shared = self._shared.buffers
-        model.set_additional_models(
-            self.key,
-            [self._patcher(None if shared in beside else shared, model.load_device, model.offload_device)],
-        )
+        others = {other.model for other in model.get_nested_additional_models()}
+        model.set_additional_models(self.key, [self._shared.beside(others)])
         model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self.key, self._run)
         model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, self.key, self._evaluate)
         model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self.key, self._apply_model)
-
-    def _patcher(self, buffers: Buffers | None, load_device: Any, offload_device: Any, **_: Any) -> Any:
-        buffers = self._shared.more() if buffers is None else buffers
-        patcher = comfy.model_patcher.ModelPatcher(
-            buffers, load_device=load_device, offload_device=offload_device
-        )
-        # By this the host knows a model that it has loaded already, and leaves it where it is.
-        patcher.patches_uuid = self._shared.uuid
-        # The host copies additional models to further devices through their factory.
-        patcher.cached_patcher_init = (self._patcher, (None, load_device, offload_device))
-        return patcher
 
     def _run(self, executor: Callable, *args: Any, **kwargs: Any) -> Any:
         outside = self._clock, self._asked
@@ -185,7 +188,7 @@ class SidePath:
     def _buffers_of(self, model: Any, device: torch.device) -> Buffers:
         patcher = model.current_patcher
         found = [] if patcher is None else patcher.get_additional_models_with_key(self.key)
-        buffers = found[0].model if found and found[0].model not in _in_use else self._shared.more()
+        buffers = found[0].model if found and found[0].model not in _in_use else self._shared.more().model
         return buffers if buffers.where == device else buffers.to(device)
 
 

@@ -26,13 +26,31 @@ def listed(what: str, text: str, such_as: str, read: Callable[[str], T]) -> list
     parts = [part.strip() for part in re.split("[,;\n]", text.translate(_AS_TYPED)) if part.strip()]
     if not parts:
         raise KLoraError("there are none.", f"Write {what} with commas between, such as {such_as}")
-    values: list[T] = []
-    for part in parts:
-        value = read(part)
-        if value in values:
+    values = [read(part) for part in parts]
+    _check_commas(what, text, such_as, read)
+    for i, part in enumerate(parts):
+        if values[i] in values[:i]:
             raise KLoraError("its image would be made twice.", f"Take {shown(part)} out of {what} once")
-        values.append(value)
     return values
+
+
+def _check_commas(what: str, text: str, such_as: str, read: Callable[[str], object]) -> None:
+    """Raises KLoraError for a list whose commas may be those of its numbers: -0,4 and 0,8:1."""
+    # The wide commas are no such ones.
+    parts = re.split(r",\s|,$|[;\n\uff0c\u3001\uff1b]", text)
+    parts = [part.translate(_AS_TYPED).strip() for part in parts]
+    doubtful = [part for part in parts if "," in part]
+    if not doubtful or "." in text:
+        return
+    try:
+        for part in filter(None, parts):
+            read(part.replace(",", "."))
+    except KLoraError:
+        return
+    raise KLoraError(
+        f"{shown(doubtful[0])} may be one number or two.",
+        f"Write {what} with a point in a number, or a space behind each comma, such as {such_as}",
+    )
 
 
 def number(what: str, text: str, such_as: str, low: float, high: float) -> float:

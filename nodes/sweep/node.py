@@ -6,13 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...klora_core.loras import STYLE, SUBJECT
 from ...klora_core.plan import OTHER_LAYERS
 from ...klora_core.progress import MODES
 from .. import dials
-from ..composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, Member, composed
+from ..composing import OTHER_LAYERS_TOOLTIP, PROGRESS_TOOLTIP, KLoraPlan, composed, pair, pair_inputs
 from ..inputs import checked
-from ..loras import name_of
 from ..model import NOT_SAVED
 from . import ways
 
@@ -30,14 +28,7 @@ class KLoRASweep(io.ComfyNode):
             "each, and labels says which is which. The LoRAs are compared once.",
             search_aliases=["klora", "xy plot", "grid", "sheet", "compare balance"],
             inputs=[
-                io.Model.Input("model", tooltip="The model to fuse the LoRAs into."),
-                io.LoraModel.Input("subject", tooltip="The LoRA of your character, person or object."),
-                io.LoraModel.Input("style", tooltip="The LoRA of the style, made for the same base model."),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="Connect it if your LoRAs also trained the text encoder (many SD1.5 ones did).",
-                ),
+                *pair_inputs(),
                 io.DynamicCombo.Input(
                     "over",
                     options=ways.options(),
@@ -85,8 +76,7 @@ class KLoRASweep(io.ComfyNode):
         each_way = ways.of_value(over)
         done = []
         for way in each_way:
-            pair = zip((SUBJECT, STYLE), (subject, style), way.strengths, strict=True)
-            members = [Member(lora, name_of(lora, role), role, strength) for role, lora, strength in pair]
+            members = pair(subject, style, way.strengths)
             done.append(composed(model, clip, members, way.make, other_layers, progress))
         # A prompt is encoded once for all models that share their text encoder.
         same_text = len({way.strengths for way in each_way}) == 1

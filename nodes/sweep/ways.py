@@ -19,7 +19,6 @@ _BALANCES = "-0.4, -0.2, 0, 0.2, 0.4"
 _STRENGTHS = "1, 0.8, 1:0.8, 0.8:1"
 _SCHEDULES = ", ".join((*SCHEDULES, dials.STATIC))
 _METHODS = "K-LoRA, LoRA Switch, LoRA Composite, CMLoRA, NP-LoRA"
-_STRONGEST = 10.0
 
 
 class Way(NamedTuple):
@@ -67,7 +66,8 @@ def _of(subject: float, style: float) -> str:
 def _both(text: str) -> tuple[float, float]:
     """One number for both, or subject:style."""
     subject, colon, style = text.partition(":")
-    read = partial(number, "strengths", such_as=_STRENGTHS, low=-_STRONGEST, high=_STRONGEST)
+    low, high = dials.STRENGTHS
+    read = partial(number, "strengths", such_as=_STRENGTHS, low=low, high=high)
     return read(subject.strip()), read((style if colon else subject).strip())
 
 

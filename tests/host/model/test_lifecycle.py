@@ -139,6 +139,20 @@ def test_a_clone_made_during_a_run_works_after_it(pack, sd15, sd15_conds, pair, 
     assert torch.equal(sample(clones[1], *sd15_conds, steps=3), fresh(steps=3))
 
 
+def test_the_host_loses_no_buffers_when_a_dial_is_turned(pack, sd15, sd15_conds, pair, sample, fresh, caplog):
+    """Two balances beside each other, the one that ran last goes: its buffers are still the other's."""
+    stays = fuse(pack, sd15.model, *pair).model
+    sample(stays, *sd15_conds, steps=2)
+    sample(fuse(pack, sd15.model, *pair, balance=0.3).model, *sd15_conds, steps=2)
+    with caplog.at_level("INFO"):
+        found = sample(stays, *sd15_conds, steps=2)
+    assert "memory leak" not in caplog.text
+    assert torch.equal(found, fresh(steps=2))
+    count = len(comfy.model_management.current_loaded_models)
+    del stays
+    assert len(comfy.model_management.current_loaded_models) == count - 1, "gone with the last of them"
+
+
 def test_removing_one_of_two_fuses_leaves_the_other(pack, sd15, sd15_conds, pair, sample, fresh):
     first = fuse(pack, sd15.model, *pair).model
     second = fuse(pack, first, *reversed(pair)).model

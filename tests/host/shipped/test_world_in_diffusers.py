@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from tools.host.find import REPO
 from world.demo import in_comfy as demo_comfy
+from world.demo.__main__ import FILES
 from world.demo.run import KLORA, LATENTS, PAIRS, SUM, key
 
 PYTHON = REPO / ".venv" / "bin" / "python"
@@ -24,6 +25,10 @@ def test_the_demo_is_the_same_with_and_without_a_host(tmp_path):
     here, there = tmp_path / "comfy", tmp_path / "diffusers"
     demo_comfy.run().save(here)
     subprocess.run([PYTHON, "-m", "world.demo.in_diffusers", str(there)], cwd=REPO, check=True)
+    for folder in (here, there):
+        # The sheet is drawn of what either leaves.
+        left = {path.name for path in folder.iterdir()} | {"sheet.png"}
+        assert left == FILES.keys(), "what make demo leaves, it names"
     for name in ("plan.json", "report.txt"):
         assert (here / name).read_text() == (there / name).read_text()
     ours, theirs = load_file(here / LATENTS), load_file(there / LATENTS)
