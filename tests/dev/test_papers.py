@@ -17,15 +17,12 @@ from klora_core.methods.klora import KLora
 from .test_registry import PROJECT, git_files
 
 REPO = Path(__file__).parents[2]
-PAPERS = (
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "README.md",
-    "SECURITY.md",
-    "docs/WHAT_IT_DECIDES.md",
-    "docs/diffusers.md",
-    "world/README.md",
+PAPERS = tuple(
+    path.relative_to(REPO).as_posix()
+    for pattern in ("*.md", "docs/*.md", "bench/*.md", "world/*.md", "web/docs/**/*.md")
+    for path in sorted(REPO.glob(pattern))
 )
+HELP = REPO / "web" / "docs"
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 # A folder's or a file's path in quotes, no schema, or a file by its name alone.
 PATH = re.compile(r"`((?!klora-\w+/\d)[\w.-]+/[\w./-]*|[\w-]+\.(?:py|js|md|json|cff))`")
@@ -33,7 +30,7 @@ TARGET = re.compile(r"`make ([\w-]+)|^make ([\w-]+)$", re.MULTILINE)
 # What is made by a command, or belongs to the host.
 ELSEWHERE = {
     *("demo/", "build/world/"),
-    *("models/checkpoints", "models/loras", "custom_nodes/k-lora", "user/__klora"),
+    *("models/checkpoints", "models/loras", "custom_nodes/k-lora", "user/__klora", "__klora/scores.bin"),
 }
 
 
@@ -73,15 +70,67 @@ def test_the_changelog_names_all_that_is_public_beside_the_nodes() -> None:
 def test_every_path_in_a_paper_exists(paper: str) -> None:
     said = set(LINK.findall(text(paper))) | set(PATH.findall(text(paper)))
     names = {Path(name).name for name in git_files()}
-    here = (REPO / paper).parent
+    # The page shows help of any language from one folder.
+    here = HELP if HELP in (REPO / paper).parents else (REPO / paper).parent
     gone = [p for p in said - ELSEWHERE if not ((here / p).exists() or (REPO / p).exists() or p in names)]
-    assert said and gone == []
+    assert gone == []
+
+
+def test_the_papers_say_paths() -> None:
+    assert {"README.md", "docs/pick_and_learn.md", "web/docs/KLoRAFuse/zh.md"} <= set(PAPERS)
+    assert all(
+        PATH.search(text(name)) and LINK.search(text(name)) for name in ("README.md", "CONTRIBUTING.md")
+    )
+    assert LINK.search(text("web/docs/KLoRAFuse/zh.md"))
+
+
+def test_the_readme_begins_with_what_it_does_one_picture_and_three_steps() -> None:
+    before, _, after = text("README.md").partition("\n## Three steps\n")
+    assert "without training" in before and "One dial instead of two strengths" in before
+    assert len(re.findall(r"^!\[", before, re.MULTILINE)) == 1 and "\n#" not in before
+    steps, _, rest = after.partition("\n## What to try when\n")
+    assert re.findall(r"^(\d)\. ", steps, re.MULTILINE) == ["1", "2", "3"]
+    assert rest.lstrip().startswith("| You see | Try |")
+
+
+def test_the_readme_s_by_hand_gets_this_pack_into_the_folder_that_it_names() -> None:
+    ((address, folder),) = re.findall(r"^git clone --depth 1 (\S+) (\S+)$", text("README.md"), re.MULTILINE)
+    assert address == PROJECT["project"]["urls"]["Repository"]
+    assert f"`custom_nodes/{folder}`" in text("README.md")
+    assert f"search for **{PROJECT['tool']['comfy']['DisplayName']}**" in text("README.md")
+    oldest = PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=").removesuffix(".0")
+    assert f"({oldest} or newer)" in text("README.md") and f"needs ComfyUI {oldest} or newer" in text(
+        "README.md"
+    )
+
+
+def test_the_readme_says_each_limit_once() -> None:
+    readme = text("README.md")
+    limits = re.findall(r"^- \*\*(.+?)\*\*", readme.partition("\n## Limits\n")[2].partition("\n## ")[0], re.M)
+    assert len(limits) > 4 and [name for name in limits if readme.count(name) != 1] == []
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "Which template is for me",
+        "does not show up",
+        "do I update",
+        "do I uninstall",
+        "VRAM and time",
+        "LoRAs that",
+    ],
+)
+def test_the_readme_answers(about: str) -> None:
+    questions = text("README.md").partition("\n## Questions\n")[2].partition("\n## ")[0]
+    asked = re.findall(r"^\*\*(.+?)\*\*", questions, re.MULTILINE)
+    assert any(about in question for question in asked)
 
 
 def test_every_template_that_the_readme_advises_is_there() -> None:
     table = text("README.md").partition("**Which template is for me?**")[2].partition("\n**")[0]
     advised = set(re.findall(r"\b\d{2}\b", table))
-    assert len(advised) > 15 and advised <= {path.name[:2] for path in (REPO / "workflows").glob("*.json")}
+    assert len(advised) > 15 and advised == {path.name[:2] for path in (REPO / "workflows").glob("*.json")}
 
 
 @pytest.mark.parametrize("paper", PAPERS)

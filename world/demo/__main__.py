@@ -17,7 +17,7 @@ from tools.host.find import LOOKED_IN, REPO, Host, HostError, find_host
 from .sheet import sheet
 
 OUT = REPO / "demo"
-_FILES = {
+FILES = {
     "sheet.png": "subject | style | plain sum | K-LoRA, and who worked where",
     "selection-map.png": "K-LoRA's choices",
     "report.txt": "in words",
@@ -57,7 +57,7 @@ def main() -> int:
     sheet(OUT, "ComfyUI" if host else "diffusers").save(OUT / "sheet.png")
     print((OUT / "report.txt").read_text(encoding="utf-8").rstrip())
     print(f"\nDone in {time.monotonic() - began:.0f} s:")
-    for name, what in _FILES.items():
+    for name, what in FILES.items():
         print(f"  {os.path.relpath(OUT / name)}  {what}")
     if host is None:
         print(_NO_HOST)
