@@ -66,6 +66,8 @@ class Family:
     clip: str = "model.CLIP"
     vae: str = "model.VAE"
     latent: str = "EmptyLatentImage"
+    shown: int = 0
+    """The side at which its image is shown, where it is too small to be looked at; 0: as it is."""
     schedule: Mapping[str, Any] = field(default_factory=dict)
     """Widgets of K-LoRA Fuse that differ from its defaults."""
     guidance: float | None = None
@@ -254,6 +256,7 @@ TOY = Family(
         Loader("vae", "VAELoader", 58, {"vae_name": _TOY_VAE}, title="Its VAE", collapsed=True),
     ),
     size=96,
+    shown=480,
     sampling=Sampling(16, 2.5, "euler", "simple"),
     subject=_of_ours("loras", "redundant-skull.safetensors"),
     style=_of_ours("loras", "redundant-neon.safetensors"),

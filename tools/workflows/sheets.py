@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import parts
@@ -49,13 +49,18 @@ another.
 """
 
 
-METHODS = ("K-LoRA", "LoRA Switch", "LoRA Composite", "CMLoRA")
+METHODS: dict[str, dict[str, Any]] = {
+    "K-LoRA": {"method": "K-LoRA"},
+    "LoRA Switch": {"method": "LoRA Switch", "method.turn.tau": 2},
+    "LoRA Composite": {"method": "LoRA Composite"},
+    "CMLoRA": {"method": "CMLoRA"},
+}
 MERGES = ("Linear", "NP-LoRA", "TIES", "KnOTS")
 
 _METHODS_NOTE = f"""# Every method on your two LoRAs
 
-First row: methods that choose over time, all of *K-LoRA Sweep*. Second row: LoRAs merged once (*Merge \
-LoRAs*, in *Details*), *Linear* being the plain sum.
+Above, methods that choose over time (*Compose LoRAs*); below, LoRAs merged once (*Merge LoRAs*), *Linear* \
+being the plain sum. All but the first are collapsed.
 
 {_FIRST}
 
@@ -64,28 +69,35 @@ LoRAs*, in *Details*), *Linear* being the plain sum.
 
 
 def methods(host: HostNodes) -> Json:
-    """Four methods that choose over time, by one node, and four merges on one seed."""
+    """Four methods that choose over time and four merges on one seed."""
     canvas = Canvas(host)
     start = _start(canvas, _METHODS_NOTE)
     start += [
         parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
         parts.member(canvas, "set2", "pair.style", "style", "set1", collapsed=True),
     ]
-    sweep = _swept(canvas, {"over": "method", "over.methods": ", ".join(METHODS)})
-    own = [node for at, label in enumerate(MERGES) for node in _merged(canvas, at, label)]
-    models = ["sweep.models", *(f"merged{at}.model" for at in range(len(MERGES)))]
-    own.insert(0, _list(canvas, "models", "Models", models))
-    labels = _labels(canvas, MERGES, "sweep.labels")
-    return _sheet(canvas, start, sweep, own, labels, 4, "k-lora-methods", "3e70")
+    fuse, *composed = (
+        parts.compose(canvas, "set2", widgets, name=f"fuse{at}", title=label if at else "")
+        for at, (label, widgets) in enumerate(METHODS.items())
+    )
+    merged = [_merged(canvas, at, label) for at, label in enumerate(MERGES)]
+    models = [*(f"fuse{at}.model" for at in range(len(METHODS))), "merged.model"]
+    lists = [
+        _list(canvas, "merges", "Merged", [f"merge{at}.lora" for at in range(len(MERGES))]),
+        _added(canvas, "merged", "merges.list", "model.MODEL", "Add"),
+        _list(canvas, "models", "Models", models),
+        *_labels(canvas, (*METHODS, *MERGES)),
+    ]
+    fused = [fuse, *composed, *merged]
+    return _sheet(canvas, start, fused, lists, 4, "k-lora-methods", "3e70", "fuse0.clip")
 
 
-def _merged(canvas: Canvas, at: int, label: str) -> list[Json]:
-    """The two LoRAs merged by a method, and added to the model."""
-    merge = canvas.node(
+def _merged(canvas: Canvas, at: int, label: str) -> Json:
+    """The two LoRAs merged by a method."""
+    return canvas.node(
         f"merge{at}", "KLoRAMerge", (300, 150), {"method": label}, title=label, collapsed=True,
         model="model.MODEL", set="set2.set",
     )  # fmt: skip
-    return [merge, _added(canvas, f"merged{at}", f"merge{at}.lora", "model.MODEL", "Add")]
 
 
 def compare(host: HostNodes) -> Json:
@@ -100,16 +112,19 @@ def compare(host: HostNodes) -> Json:
     ]
     fuse = parts.fuse(canvas)
     models = ["model.MODEL", "subject.model", "style.model", "sum.model", "fuse.model"]
-    own.insert(0, _list(canvas, "models", "Models", models))
     labels = _labels(canvas, ("no LoRA", "subject only", "style only", "plain sum", "K-LoRA"))
-    return _sheet(canvas, start, fuse, own, labels, 3, "k-lora-compare", "c035", "fuse.clip")
+    lists = [_list(canvas, "models", "Models", models), *labels]
+    return _sheet(canvas, start, [fuse, *own], lists, 3, "k-lora-compare", "c035", "fuse.clip")
 
 
 def balance_sweep(host: HostNodes) -> Json:
     """K-LoRA at five values of balance on one seed, by one node."""
     canvas = Canvas(host)
     start = _start(canvas, _SWEEP_NOTE)
-    sweep = _swept(canvas, {})
+    sweep = canvas.node(
+        "sweep", "KLoRASweep", (320, 280), model="model.MODEL", clip="model.CLIP",
+        subject="pair.subject", style="pair.style",
+    )  # fmt: skip
     report = canvas.node(
         "report", "PreviewAny", (580, 690), title="Report", collapsed=True, source="sweep.report"
     )
@@ -142,23 +157,15 @@ def _added(canvas: Canvas, name: str, lora: str, model: str, title: str) -> Json
     )
 
 
-def _swept(canvas: Canvas, widgets: Mapping[str, Any]) -> Json:
-    """All models of one node, in a list."""
-    return canvas.node(
-        "sweep", "KLoRASweep", (320, 280), widgets, model="model.MODEL", clip="model.CLIP",
-        subject="pair.subject", style="pair.style",
-    )  # fmt: skip
-
-
-def _labels(canvas: Canvas, labels: Sequence[str], *first: str) -> list[Json]:
-    """A text for each model that no node labels, and all in one list, those that ``first`` gives before."""
+def _labels(canvas: Canvas, labels: Sequence[str]) -> list[Json]:
+    """A text for each model, and all in one list."""
     texts = [
         canvas.node(
             f"text{at}", "PrimitiveString", (300, 58), {"value": label}, title="Label", collapsed=True
         )
         for at, label in enumerate(labels)
     ]
-    sources = [*first, *(f"text{at}.STRING" for at in range(len(texts)))]
+    sources = [f"text{at}.STRING" for at in range(len(texts))]
     return [*texts, _list(canvas, "labels", "Labels", sources)]
 
 
@@ -190,15 +197,14 @@ def _image(canvas: Canvas, models: str, labels: str, across: int, prefix: str) -
 def _sheet(
     canvas: Canvas,
     start: list[Json],
-    fuse: Json,
-    own: list[Json],
-    labels: list[Json],
+    fused: list[Json],
+    lists: list[Json],
     across: int,
     prefix: str,
     last: str,
-    clip: str = "sweep.clips",
+    clip: str,
 ) -> Json:
-    """The sheet of the models in the list `models`, the first of `own`, which, collapsed, makes them."""
+    """The sheet of the models in the list `models`; the first of `fused` is open."""
     shared = [
         parts.prompt(canvas, SD15.prompt, clip, 102),
         parts.closed(parts.avoid(canvas, SD15.negative, clip)),
@@ -209,9 +215,9 @@ def _sheet(
     lay_out(
         canvas,
         [[Box("1 · Your files", parts.BLUE, 300, start)]],
-        # Below each other: wires from one to the other would cross the columns as a fan.
-        [[Box("2 · Fuse", parts.GREEN, 320, [fuse])], [Box("Details", parts.GREY, 320, own)]],
-        [[Box("3 · Prompt", parts.PURPLE, 280, shared)], [Box("Labels", parts.GREY, 280, labels)]],
+        # What is fed from the left stands at the left: wires to it would cross another column as a fan.
+        [[Box("2 · Fuse", parts.GREEN, 320, fused)]],
+        [[Box("3 · Prompt", parts.PURPLE, 280, shared)], [Box("Details", parts.GREY, 280, lists)]],
         [[Box("4 · Sheet", parts.GOLD, 360, image)]],
     )
     return canvas.saved(f"0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d{last}")

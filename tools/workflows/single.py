@@ -75,7 +75,9 @@ def build(workflow: OneImage, host: HostNodes) -> Json:
         words.append(parts.empty(canvas, family.latent, family.size))
     steps = parts.number(canvas, "steps", sampling.steps, "Steps")
     image = [steps, *_image(canvas, family, sampling, workflow.denoise)]
-    image.append(parts.saved(canvas, workflow.prefix))
+    if family.shown:
+        image.append(_enlarged(canvas, family))
+    image.append(parts.saved(canvas, workflow.prefix, "larger.IMAGE" if family.shown else "decode.IMAGE"))
     details = parts.details(canvas, sampling.steps)
     start.append(parts.model_files(canvas, [*family.files, *extra]))
     lay_out(
@@ -126,6 +128,15 @@ def _picture(canvas: Canvas) -> list[Json]:
             vae="model.VAE",
         ),
     ]  # fmt: skip
+
+
+def _enlarged(canvas: Canvas, family: Family) -> Json:
+    """Of a small image a large one, to be looked at."""
+    size = {"upscale_method": "lanczos", "width": family.shown, "height": family.shown}
+    title = f"Scale to {family.shown} pixels"
+    return canvas.node(
+        "larger", "ImageScale", (300, 130), size, title=title, collapsed=True, image="decode.IMAGE"
+    )
 
 
 def _words(canvas: Canvas, family: Family, sampling: Sampling, height: int) -> list[Json]:

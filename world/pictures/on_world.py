@@ -24,6 +24,7 @@ _PASSED = {
     "LoraLoaderModelOnly": "model",
     "ModelSamplingAuraFlow": "model",
     "ModelSamplingSD3": "model",
+    "ImageScale": "image",
     "ImageScaleToTotalPixels": "image",
 }
 _WORLD: dict[str, Json] = {
@@ -47,9 +48,8 @@ _SHOWN = {*_SHEETS, "SaveImage", "PreviewImage", "PreviewAny", "CreateVideo", "S
 def on_world(prompt: Json, cast: Cast, dials: Mapping[str, Any]) -> Json:
     """The API-format prompt on the world; ``dials`` are K-LoRA settings that differ from the workflow's.
 
-    Each picture that the workflow labels is saved under its label, one without label as ``fused``, each
-    LoRA's own picture under the LoRA's name, the selection map, where there is one, as ``map``, and the list
-    of a K-LoRA Sweep as ``swept``.
+    What the workflow labels is saved as ``swept``, a picture without label as ``fused``, each LoRA's own
+    picture under the LoRA's name, and the selection map, where there is one, as ``map``.
     """
     pictures = dict(_pictures(prompt))
     moved = copy.deepcopy(_WORLD)
@@ -124,12 +124,12 @@ def _pictures(prompt: Json) -> Iterator[tuple[str, Any]]:
     kinds = {key: node["class_type"] for key, node in prompt.items()}
     labels = [node["inputs"] for node in prompt.values() if node["class_type"] == "TextOverlay"]
     for inputs in labels:
-        yield inputs["text"] if isinstance(inputs["text"], str) else SWEPT, inputs["images"]
+        yield SWEPT, inputs["images"]
     for node in prompt.values():
         if node["class_type"] == "CreateVideo":
             yield FUSED, node["inputs"]["images"]
         if node["class_type"] in ("SaveImage", "PreviewImage") and not labels:
-            link = node["inputs"]["images"]
+            link = _source(prompt, node["inputs"]["images"])
             yield (MAP if kinds[link[0]] == "KLoRASelectionMap" else FUSED), link
 
 

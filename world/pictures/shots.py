@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,11 @@ def take(server: Server, name: str, cast: Cast, dials: Mapping[str, Any]) -> Sho
     RuntimeError if the run fails.
     """
     saved = json.loads(path_of(name).read_text(encoding="utf-8"))
-    prompt = on_world(to_api(saved, server.object_info()), cast, dials)
+    shipped = to_api(saved, server.object_info())
+    prompt = on_world(shipped, cast, dials)
     starts = before()
     starts.save(server.base / "input" / BEFORE)
-    made = dict(_pictures(server, prompt))
+    made = dict(_pictures(server, prompt, _labels(shipped)))
     if any(node["class_type"] == "LoadImage" for node in prompt.values()):
         made[BEFORE] = starts
     return Shot(made, cast, settings(prompt))
@@ -56,7 +57,7 @@ def before() -> Image.Image:
     return Image.fromarray((made * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]:
+def _pictures(server: Server, prompt: Json, labels: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
     run = server.run(prompt)
     if run.error is not None:
         raise RuntimeError(run.error["exception_message"])
@@ -64,13 +65,25 @@ def _pictures(server: Server, prompt: Json) -> Iterator[tuple[str, Image.Image]]
         name = key.removeprefix("saved ")
         if name != key:
             made = [Image.open(io.BytesIO(server.image(each))).convert("RGB") for each in run.images(key)]
-            yield from zip(_swept(prompt) if name == SWEPT else [name], made, strict=True)
+            yield from zip(labels if name == SWEPT else [name], made, strict=True)
 
 
-def _swept(prompt: Json) -> list[str]:
-    """The labels of the balances that a K-LoRA Sweep goes over."""
-    (sweep,) = (node["inputs"] for node in prompt.values() if node["class_type"] == "KLoRASweep")
-    return [f"balance {value.strip()}" for value in sweep["over.balances"].split(",")]
+def _labels(prompt: Json) -> list[str]:
+    """What a workflow writes on its pictures, in their order."""
+    links = [node["inputs"]["text"] for node in prompt.values() if node["class_type"] == "TextOverlay"]
+    return [label for link in links for label in _texts(prompt, link)]
+
+
+def _texts(prompt: Json, link: Any) -> list[str]:
+    """What comes by a link: a text, a list of such, or the labels of a K-LoRA Sweep."""
+    kind, inputs = (prompt[link[0]][key] for key in ("class_type", "inputs"))
+    if kind == "CreateList":
+        return [text for each in inputs.values() for text in _texts(prompt, each)]
+    if kind == "PrimitiveString":
+        return [inputs["value"]]
+    over = inputs["over"]
+    values = [value.strip() for value in inputs[f"over.{over}s"].split(",")]
+    return values if over == "method" else [f"{over} {value}" for value in values]
 
 
 def settings(prompt: Json) -> str:
