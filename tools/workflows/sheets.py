@@ -83,10 +83,10 @@ def methods(host: HostNodes) -> Json:
     merged = [_merged(canvas, at, label) for at, label in enumerate(MERGES)]
     models = [*(f"fuse{at}.model" for at in range(len(METHODS))), "merged.model"]
     lists = [
+        *_labels(canvas, (*METHODS, *MERGES)),
         _list(canvas, "merges", "Merged", [f"merge{at}.lora" for at in range(len(MERGES))]),
         _added(canvas, "merged", "merges.list", "model.MODEL", "Add"),
         _list(canvas, "models", "Models", models),
-        *_labels(canvas, (*METHODS, *MERGES)),
     ]
     fused = [fuse, *composed, *merged]
     return _sheet(canvas, start, fused, lists, 4, "k-lora-methods", "3e70", "fuse0.clip")
@@ -113,7 +113,7 @@ def compare(host: HostNodes) -> Json:
     fuse = parts.fuse(canvas)
     models = ["model.MODEL", "subject.model", "style.model", "sum.model", "fuse.model"]
     labels = _labels(canvas, ("no LoRA", "subject only", "style only", "plain sum", "K-LoRA"))
-    lists = [_list(canvas, "models", "Models", models), *labels]
+    lists = [*labels, _list(canvas, "models", "Models", models)]
     return _sheet(canvas, start, [fuse, *own], lists, 3, "k-lora-compare", "c035", "fuse.clip")
 
 
