@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml  # with diffusers' requirements
+from PIL import Image
 
 from klora_core import __version__
 from klora_core.methods.klora import KLora
@@ -50,6 +51,15 @@ def product() -> Iterator[str]:
     for folder in ("klora_core", "nodes"):
         for path in sorted((REPO / folder).glob("**/*.py")):
             yield path.read_text(encoding="utf-8")
+
+
+def test_the_help_s_pictures_are_no_wider_than_twice_the_help() -> None:
+    """The page shows help at 260; what is larger than twice that has letters there that nobody can read."""
+    widths = {}
+    for path in sorted((HELP / "img").iterdir()):
+        with Image.open(path) as picture:
+            widths[path.name] = picture.width
+    assert widths and max(widths.values()) <= 2 * 260, widths
 
 
 def test_one_version_everywhere() -> None:

@@ -78,6 +78,37 @@ def _shaded(pixels: np.ndarray, colour: str) -> np.ndarray:
     return (off < 1) & (share > 0.25) & (share < 1.01)
 
 
+HELP = 520
+"""The width of a help page's picture: the page shows it at 260, so that letters of 22 are 11 there."""
+_LETTERS = 22
+
+
+def grid(pictures: Mapping[str, Image.Image], words: str, across: int) -> Image.Image:
+    """Pictures under their tags, some a row, and lines of words below, for a help page."""
+    cell, line = (HELP - (across + 1) * GAP) // across, _LETTERS + 14
+    down = -(-len(pictures) // across)
+    top = down * (line + cell + GAP // 2)
+    board = Board((HELP, top + len(words.splitlines()) * (_LETTERS + 8) + GAP))
+    for at, (name, picture) in enumerate(pictures.items()):
+        row, column = divmod(at, across)
+        x, y = GAP + column * (cell + GAP), row * (line + cell + GAP // 2)
+        board.text(name, (x, y + 6), _LETTERS, palette.TEXT)
+        board.picture(picture, (x, y + line), cell)
+    board.text(words, (GAP, top), _LETTERS)
+    return board.image
+
+
+def legend(drawn: Image.Image) -> Image.Image:
+    """A drawn selection map's cells with large words, for a help page."""
+    high, line = 420, _LETTERS + 20
+    board = Board((HELP, 2 * line + high + GAP))
+    board.tag("subject", (GAP, 4), "subject")
+    board.tag("style", (GAP + 140, 4), "style")
+    board.map(drawn, (GAP, line), (HELP - 2 * GAP, high))
+    board.text("down: layers, right: steps", (GAP, line + high + 8), _LETTERS)
+    return board.image
+
+
 def strip(pictures: Mapping[str, Image.Image], words: str) -> Image.Image:
     """Pictures side by side under their tags, and a line of words below."""
     cell, line = 2 * 96, 44
