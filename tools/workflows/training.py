@@ -156,17 +156,20 @@ def pick(host: HostNodes) -> Json:
 
 def try_picking(host: HostNodes) -> Json:
     """On the toy model."""
-    made = _picking(host, TOY_WITH_CLIP, notes.TRY_PICKING, "k-lora-try-picked")
+    made = _picking(host, TOY_WITH_CLIP, notes.TRY_PICKING, "k-lora-try-picked", chosen=True)
     return made.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a14")
 
 
-def _picking(host: HostNodes, family: Family, note: str, prefix: str) -> Canvas:
-    """Files, the sheet, the LoRA that was taken, and one image by the model that has it."""
+def _picking(host: HostNodes, family: Family, note: str, prefix: str, chosen: bool = False) -> Canvas:
+    """Files, the sheet, the LoRA that was taken, and one image by the model that has it.
+
+    ``chosen``: nobody need choose LoRAs, and the note has their room.
+    """
     canvas = Canvas(host)
     start = [parts.note(canvas, note)]
     start += [parts.closed(parts.loader(canvas, loader)) for loader in family.loaders]
     start += [
-        parts.pair(canvas, family),
+        parts.closed(parts.pair(canvas, family)) if chosen else parts.pair(canvas, family),
         parts.member(canvas, "set1", "pair.subject", "subject", collapsed=True),
         parts.member(canvas, "set2", "pair.style", "style", "set1", collapsed=True),
         parts.closed(parts.number(canvas, "steps", family.sampling.steps, "Steps")),
