@@ -2,6 +2,11 @@
 
 python -m world.quality.run WORKERS [TRAININGS [KIND]]      KIND: only rows of that kind, such as `merge`;
 rows that learn, minutes a pair, are run where KIND is `learned`
+
+Of these, written down before they were measured (one pair was run for its time): the node at its defaults;
+`taught` is shown the four pictures that the judge likes best of seven proposals x 8, of noises that are not
+measured. Expected: ZipLoRA and the MoLE gate behind the best plain sum, since neither sees the combination;
+taught ahead of it. Ahead: by two standard errors.
 """
 
 from __future__ import annotations
