@@ -1,15 +1,16 @@
 """`python -m bench.in_host CASE [--small]` with the host's interpreter: tables as JSON lines.
 
 CASE is a model of `host.models`: those of the CPU run with the host set to the CPU, those of the
-GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it;
-`fusing:RANK:FOLDER` measures Fuse itself, `turning` what a change between two runs costs, `learning` counts
-what learning takes.
+GPU (`gpu:NAME`) on the device that the host finds. `composing:NAME` compares the composing methods on it,
+`composing:NAME:ROW` one row of that table with K-LoRA's; `fusing:RANK:FOLDER` measures Fuse itself, `turning`
+what a change between two runs costs, `learning` counts what learning takes.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from tools.host.inprocess import enter_host
 
@@ -35,13 +36,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
-    from .host.models import CPU_CASES, GPU_CASES, shrunk
-    from .host.steps import measure
-
-    if name.startswith("composing:"):
-        from .host.composing import measure
-
-        name = name.removeprefix("composing:")
     if name == LEARNING:
         from .host.learning import tables
 
@@ -51,8 +45,21 @@ def _tables(name: str, gpu: bool, small: bool) -> list[Table]:
         return list(fusing.measure(int(rank), folder))
     if name == turning.CASE:
         return list(turning.measure())
+    if name.startswith("composing:"):
+        from .host.composing import measure as compare
+
+        _, name, *rows = name.split(":", 2)
+        return compare(_case(name, gpu, small), *rows)
+    from .host.steps import measure
+
+    return measure(_case(name, gpu, small))
+
+
+def _case(name: str, gpu: bool, small: bool) -> Any:
+    from .host.models import CPU_CASES, GPU_CASES, shrunk
+
     case = (GPU_CASES if gpu else CPU_CASES)[name]
-    return measure(shrunk(case) if small else case)
+    return shrunk(case) if small else case
 
 
 if __name__ == "__main__":

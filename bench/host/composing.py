@@ -23,28 +23,30 @@ METHODS = {
     "As scheduled, both on": "As scheduled",
     COMPOSITE: "LoRA Composite",
 }
-ROUNDS = 2
+ROUNDS, ROUNDS_OF_TWO = 2, 4
 
 
-def measure(case: Case) -> list[Table]:
-    """One table: every method of two LoRAs on one model, in turn."""
+def measure(case: Case, only: str | None = None) -> list[Table]:
+    """One table: every method of two LoRAs on one model, in turn; or ``only`` one, and K-LoRA."""
+    methods = METHODS if only is None else {name: METHODS[name] for name in (K_LORA, only)}
+    rounds = (ROUNDS if only is None else ROUNDS_OF_TWO) if case.rounds > 1 else 1
     model = build(case)
     watch = Stopwatch(model, process_time)
     loras = [random_lora(model.model, RANK, seed, case.dtype) for seed in (1, 2)]
     clocks = {
         name: Added(model, lambda m, chosen=chosen: composed(m, *loras, chosen), on_ours, process_time)
-        for name, chosen in METHODS.items()
+        for name, chosen in methods.items()
     }
     _check(case, clocks)
-    times: dict[str, list[float]] = {name: [] for name in METHODS}
-    names = list(METHODS)
-    for turn in range(ROUNDS if case.rounds > 1 else 1):
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    names = list(methods)
+    for turn in range(rounds):
         at = turn % len(names)
         for name in names[at:] + names[:at]:
             watch.times.clear()
             _run(case, clocks[name])
             times[name] += watch.times
-    return [_table(case, clocks, times, len(attention_layers(model.model)))]
+    return [_table(case, clocks, times, len(attention_layers(model.model)), rounds)]
 
 
 def _run(case: Case, clock: Added) -> torch.Tensor:
@@ -62,7 +64,9 @@ def _check(case: Case, clocks: dict[str, Added]) -> None:
         clock.forget(case.evaluations)
 
 
-def _table(case: Case, clocks: dict[str, Added], times: dict[str, list[float]], layers: int) -> Table:
+def _table(
+    case: Case, clocks: dict[str, Added], times: dict[str, list[float]], layers: int, rounds: int
+) -> Table:
     added = {
         name: [sum(pair) for pair in zip(clock.before, clock.layers, strict=True)]
         for name, clock in clocks.items()
@@ -93,10 +97,10 @@ def _table(case: Case, clocks: dict[str, Added], times: dict[str, list[float]], 
             "added, CPU ms",
             "CPU s an evaluation",
         ),
-        tuple(map(row, METHODS)),
+        tuple(map(row, clocks)),
         (
             f"{layers} attention layers, LoRAs of rank {RANK} on all of them, defaults of the node but for "
-            f"`outside` 0.5; {SPREAD} of {ROUNDS} rounds, in each of which every method makes a run of "
+            f"`outside` 0.5; {SPREAD} of {rounds} rounds, in each of which every method makes a run of "
             f"{case.evaluations} evaluation(s), each round from the next method on. Ratios within a round. "
             "CPU time of all threads, which whatever else runs changes less than a clock's.",
             "Added: by clocks around the model call (progress, hooks, filling the buffers, which the first "
