@@ -3,6 +3,9 @@ given pictures or by those that are picked."""
 
 from __future__ import annotations
 
+from klora_core.loras import STYLE, SUBJECT
+from klora_core.train.picks import usual
+
 from . import notes, parts
 from .editor.canvas import Canvas, Json
 from .editor.host_nodes import HostNodes
@@ -160,10 +163,13 @@ def try_picking(host: HostNodes) -> Json:
     return made.saved("0b0c5f0a-4f0e-4c58-9d53-6a4a2f3d7a14")
 
 
+_USUAL = ", ".join(rule.name for rule in usual((SUBJECT, STYLE)))
+
+
 def _picking(host: HostNodes, family: Family, note: str, prefix: str, chosen: bool = False) -> Canvas:
     """Files, the sheet, the LoRA that was taken, and one image by the model that has it.
 
-    ``chosen``: nobody need choose LoRAs, and the note has their room.
+    ``chosen``: nobody need choose LoRAs, the note has their room, and the rules are named.
     """
     canvas = Canvas(host)
     start = [parts.note(canvas, note)]
@@ -181,7 +187,7 @@ def _picking(host: HostNodes, family: Family, note: str, prefix: str, chosen: bo
         {
             "prompt": family.prompt, "negative": family.negative, "width": family.size,
             "height": family.size, "cfg": how.cfg, "sampler": how.sampler, "scheduler": how.scheduler,
-            "seed": parts.SEED, "pictures": 2,
+            "seed": parts.SEED, "pictures": 2, "rules": _USUAL if chosen else "",
         },
         model="model.MODEL", clip=family.clip, vae=family.vae, set="set2.set", steps="steps.INT",
     )  # fmt: skip
