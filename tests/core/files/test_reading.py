@@ -35,9 +35,9 @@ def test_a_module_holds_its_change_and_its_vectors():
 
 @pytest.mark.parametrize("ending", [".lora_up.bias", ".lora_B.bias", ".lora_B.default.bias"])
 def test_the_bias_of_a_lora_counts_alpha_over_rank_times(ending):
-    bias = R(4)
+    bias = R(4).half()
     module = only({**GOOD, f"{LAYER}.alpha": torch.tensor(1.0), LAYER + ending: bias})
-    torch.testing.assert_close(module.bias.tensor, bias * 0.5)
+    assert torch.equal(module.bias.tensor, bias.float() * 0.5) and module.bias.key == LAYER + ending
 
 
 def test_norms_by_lycoris_and_by_cores_trainer():
@@ -224,6 +224,8 @@ def test_other_kinds_in_the_text_encoder_alone():
     (left,) = found.left
     assert (left.name, left.what, len(left.keys)) == (TEXT, What.TEXT, 2)
     assert left.reason == "PEFT's OFT or BOFT of a text encoder"
+    found = reading.read_tensors({**GOOD, f"{TEXT}.oft_R.weight": R(4, 2), f"{TEXT}.reshape_weight": R(2)})
+    assert found.left[0].reason.startswith("PEFT's OFT or BOFT and a LoRA that changes the layer's size of")
     factors = {f"{TEXT}.lora_up.weight": R(4, 2), f"{TEXT}.lora_down.weight": R(2, 4)}
     found = reading.read_tensors({**GOOD, **factors, f"{TEXT}.dora_scale": R(4, 1)})
     assert not found.left
