@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import STEPS_NODE, frames, page, shot
+from tests.support.browser.live_page import STEPS_NODE, frames, page, shot, step_back
 
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 HINT = "klora.root().querySelector('.klora-hint').textContent"
@@ -25,16 +25,6 @@ def change(page, act):
     before = page.evaluate(DONE)
     page.evaluate(f"() => {{ {act} }}")
     page.wait_for_function(f"() => {{ {CHANGED}; return {DONE} > {before} }}")
-    frames(page)
-
-
-def step_back(page, keys="Control+z"):
-    """As a person does it; the page needs a moment to make the graph anew."""
-    before = page.evaluate("(window.before = klora.fuse(), null)")
-    page.locator("canvas#graph-canvas").focus()
-    page.keyboard.press(keys)
-    page.wait_for_function("klora.fuse() && klora.fuse() !== window.before", arg=before)
-    page.wait_for_timeout(400)
     frames(page)
 
 

@@ -264,6 +264,17 @@ def settle(opened):
         opened.wait_for_timeout(250)
 
 
+def step_back(opened, keys="Control+z"):
+    """Undo or redo as a person does it: the page makes the graph anew, the map follows, both are seen."""
+    opened.evaluate("(window.before = klora.fuse(), null)")
+    opened.locator("canvas#graph-canvas").focus()
+    opened.keyboard.press(keys)
+    opened.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
+    opened.wait_for_timeout(400)
+    settle(opened)
+    frames(opened)
+
+
 def shot(opened, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
     opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")
