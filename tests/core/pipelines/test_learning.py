@@ -140,9 +140,7 @@ def test_what_does_not_fit_is_said(tmp_path):
     pipe, loras = made("sd15", tmp_path, ("peft", "peft"))
     with pytest.raises(KLoraError, match="^Give at least one picture: there is nothing to learn from"):
         teach(pipe.unet, loras, [], pipe.scheduler)
-    with pytest.raises(
-        KLoraError, match="^Give one strength for each LoRA: got 1 strengths to start"
-    ):
+    with pytest.raises(KLoraError, match="^Give one strength for each LoRA: got 1 strengths to start"):
         teach(pipe.unet, loras, items("sd15"), pipe.scheduler, strengths=(1.0,))
     _, others = made("flux", tmp_path, ("transformer", "transformer"))
     with pytest.raises(KLoraError, match="^Choose a LoRA made for this model"):
