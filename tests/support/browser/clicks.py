@@ -38,14 +38,21 @@ WRONG = """() => [
   ...(app.lastExecutionError ? [JSON.stringify(app.lastExecutionError)] : []),
   ...app.rootGraph.nodes.filter((node) => node.has_errors).map((node) => `${node.id} ${node.type}`),
 ]"""
-# Of the nodes that show what they made: whether a picture or a film is on them.
-SHOWN = """() => app.rootGraph.nodes
-  .filter((node) => /^(Save|Preview)(Image|Video)$/.test(node.type) && !node.flags.collapsed)
-  .map((node) => {
-    const inside = [...document.querySelectorAll(`[data-node-id="${node.id}"] :is(img, video)`)]
-    const drawn = [...(node.imgs ?? []), ...inside, ...(node.videoContainer?.querySelectorAll('video') ?? [])]
-    return [node.type, drawn.some((one) => (one.naturalWidth || one.videoWidth) > 0)]
-  })"""
+# Of the nodes that show what they made: whether a picture or a film is on them. Of Pick and Learn that is its
+# sheet: what follows has nothing to show before something was picked.
+SHOWN = """() => {
+  const there = (shown) => shown.some((one) => (one.naturalWidth || one.videoWidth) > 0)
+  const picking = app.rootGraph.nodes.filter((node) => node.type === 'KLoRAPickAndLearn')
+  const sheet = [...document.querySelectorAll('.klora-sheet img')]
+  if (picking.length) return picking.map(({ type }) => [type, there(sheet)])
+  return app.rootGraph.nodes
+    .filter((node) => /^(Save|Preview)(Image|Video)$/.test(node.type) && !node.flags.collapsed)
+    .map((node) => {
+      const inside = [...document.querySelectorAll(`[data-node-id="${node.id}"] :is(img, video)`)]
+      const films = [...(node.videoContainer?.querySelectorAll('video') ?? [])]
+      return [node.type, there([...(node.imgs ?? []), ...inside, ...films])]
+    })
+}"""
 # Few steps and small pictures, for machines without a GPU; a new seed, so that nothing is taken from a cache.
 SMALL = """(steps) => {
   const least = { width: 64, height: 64, length: 5, megapixels: 0.01 }
