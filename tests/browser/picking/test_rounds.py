@@ -27,12 +27,19 @@ def press_and_wait(page, button):
     page.wait_for_timeout(500)
 
 
+SIZES = "JSON.stringify(app.rootGraph.nodes.map(({ size }) => [...size]))"
+
+
 def step(page, keys):
     """Undo or redo, as a person does it; the page needs a moment to make the graph anew."""
     page.evaluate(f"window.before = {NODE}")
     page.keyboard.press(keys)
     page.wait_for_function(f"{NODE} && {NODE} !== window.before")
     page.evaluate(FRAMES, 60)
+    # A size that is still on its way is an edit to the page, after which there is nothing to redo.
+    sizes = None
+    while sizes != (sizes := page.evaluate(SIZES)):
+        page.wait_for_timeout(500)
 
 
 def test_pick_learn_undo_reload_pick_again_and_take(window, server):
