@@ -43,7 +43,7 @@ class Cast:
 PAIR = Cast("skull", ("neon",))
 """Hero, banner and help pages show it: K-LoRA does it well."""
 FAILS = Cast("octopus", ("blueprint",))
-"""The README shows it: K-LoRA does it badly at any balance."""
+"""The README shows it: K-LoRA does it badly at any balance (at most .13, by s and s*, -1 to 1 by eighths)."""
 LEAN = {"schedule": "s", "balance": -0.25}
 """What the three set beside the workflows' own settings: found by eye on tuning pairs."""
 

@@ -78,8 +78,9 @@ def test_pictures_come_one_by_one_and_a_run_that_stops_says_so(sheet):
     sheet.evaluate(ARRIVE, [{**pictures[at], "seed": at, "line": f"1, new, {at}, {at + 1}"} for at in (5, 2)])
     # None of the server's runs: stopped from the first frame on, and both pictures are there.
     sheet.wait_for_function(f"{STATUS} === 'stopped at 2 of 8, Run goes on'")
-    waits = [label.endswith("not made yet") for label in sheet.evaluate(LABELS)]
-    assert waits == [at not in (5, 2) for at in range(8)]
+    labels = sheet.evaluate(LABELS)
+    assert labels[0] == "picture 1, not made yet"
+    assert [label.endswith("not made yet") for label in labels] == [at not in (5, 2) for at in range(8)]
 
 
 def test_a_picture_that_is_heard_of_after_its_sheet_changes_nothing(sheet):

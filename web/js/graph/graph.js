@@ -152,6 +152,9 @@ export const widgetValue = (node, name, rootGraph) => sourceWidget(node, name, r
 export const slotOf = (node, widget) =>
   node.inputs?.findIndex((/** @type {any} */ input) => input.widget?.name === widget) ?? -1
 
+/** The input of that name, -1 where a node has none. @param {any} node @param {string} name @returns {number} */
+export const inputOf = (node, name) => node.inputs?.findIndex((/** @type {any} */ input) => input.name === name) ?? -1
+
 /** Whether something is linked to input `slot` of a node. @param {any} node @param {number} slot */
 export const isLinked = (node, slot) => slot >= 0 && linkInto(node, slot) !== null
 

@@ -1,6 +1,6 @@
 // The rows of LoRA Set behind a node: which of its LoRAs each is of, what it says, and saying something else.
 
-import { asideBy, isLinked, sourceOf, sourceWidget, widgetValue } from './graph.js'
+import { asideBy, inputOf, isLinked, sourceOf, sourceWidget, widgetValue } from './graph.js'
 import { filesOf, isFile } from './widgets.js'
 
 const SET = 'KLoRASet'
@@ -66,7 +66,7 @@ function placeOf(row, rootGraph) {
 function membersOf(node, rootGraph) {
   if (node?.type !== SET) return null
   const linked = (/** @type {string} */ name) => {
-    const slot = node.inputs.findIndex((/** @type {any} */ input) => input.name === name)
+    const slot = inputOf(node, name)
     return isLinked(node, slot) ? slot : -1
   }
   const before = linked('set') < 0 ? [] : membersOf(sourceOf(node, linked('set'), rootGraph)?.node, rootGraph)

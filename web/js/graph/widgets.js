@@ -1,6 +1,6 @@
 // What the node is set to now, read from its widgets by name: some come and go with others.
 
-import { carriesLoras, changing, sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
+import { carriesLoras, changing, inputOf, sourceOf, sourceWidget, upstreamOf, widgetValue } from './graph.js'
 
 /** A node's widget, also where it belongs to a choice: `method.balance`. @param {any} node @param {string} name */
 const widgetOf = (node, name) =>
@@ -89,7 +89,7 @@ export function watchWidgets(node, watched, moved) {
  */
 export function loadsFilesOf(node, plan, rootGraph) {
   const each = plan.loras.map(({ name, role }) => {
-    const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === role) ?? -1
+    const slot = inputOf(node, role)
     const files = slot < 0 ? filesAbove(node, rootGraph) : filesOf(sourceOf(node, slot, rootGraph))
     return files.length && isFile(name) ? files.includes(name) : null
   })

@@ -1,6 +1,6 @@
 // LoRA Sets in a row: what one holds changes places with what its neighbour holds, and no wire has to be moved.
 
-import { changing } from '../graph/graph.js'
+import { changing, inputOf } from '../graph/graph.js'
 
 const SET = 'KLoRASet'
 /** The wire that the row is made of; it stays. */
@@ -21,11 +21,8 @@ export function movesOf(node, words) {
   ]
 }
 
-/** @param {any} node @param {string} name */
-const slotOf = (node, name) => node.inputs?.findIndex((/** @type {any} */ input) => input.name === name) ?? -1
-
 /** @param {any} node */
-const setBefore = (node) => setOnly(node.getInputNode?.(slotOf(node, ROW)))
+const setBefore = (node) => setOnly(node.getInputNode?.(inputOf(node, ROW)))
 
 /** Where several take a set, there is none that comes after it. @param {any} node */
 function setAfter(node) {
@@ -73,19 +70,19 @@ function swapValues(one, widget, other, twin) {
  * @param {any} node @param {string} name @returns {{ node: any, slot: number } | null}
  */
 function sourceOf(node, name) {
-  const link = node.getInputLink?.(slotOf(node, name))
+  const link = node.getInputLink?.(inputOf(node, name))
   return link ? { node: node.graph.getNodeById(link.origin_id) ?? node.graph.inputNode, slot: link.origin_slot } : null
 }
 
 /** @param {any} node @param {string} name */
 function cut(node, name) {
-  const slot = slotOf(node, name)
+  const slot = inputOf(node, name)
   if (node.getInputLink?.(slot)) node.disconnectInput(slot)
 }
 
 /** @param {any} node @param {string} name @param {{ node: any, slot: number } | null} from */
 function join(node, name, from) {
-  const slot = slotOf(node, name)
+  const slot = inputOf(node, name)
   if (!from || slot < 0) return
   if (from.node.connect) from.node.connect(from.slot, node, slot)
   // A subgraph's own inputs are no node's.

@@ -4,11 +4,10 @@
 import { isTaken, more, roundOf, sheetOf, take, toggled } from '../../decision/picks.js'
 import { readSheet, withArrival } from '../../decision/sheet.js'
 import { isAsAsked } from '../../graph/asked.js'
-import { executionIdOf, isLinked, locatorOf, sourceWidget } from '../../graph/graph.js'
+import { executionIdOf, inputOf, isLinked, sourceWidget } from '../../graph/graph.js'
 import { allFilesAbove, ownWidgets, setWidget, settingsText, watchWidgets } from '../../graph/widgets.js'
 import { HEIGHT, SheetView } from '../../sheet/view.js'
-import { passGestures } from '../gestures.js'
-import { takePlace } from '../place.js'
+import { mount, takePlace } from '../place.js'
 
 const WIDGET = 'klora_sheet'
 const PICKS = 'picks'
@@ -25,7 +24,7 @@ const HOLDS = 10_000
  */
 
 /** The sheet in a node's output, or null. @param {any} output */
-export function sheetIn(output) {
+function sheetIn(output) {
   const found = output?.klora_picks
   return Array.isArray(found) ? readSheet(found[found.length - 1]) : null
 }
@@ -137,7 +136,6 @@ export class PickSheet {
   }
 
   #attach() {
-    const node = this.#node
     const { words, urlOf } = this.#asked
     const view = new SheetView({
       words,
@@ -148,18 +146,12 @@ export class PickSheet {
       onStartOver: () => this.#write('')
     })
     this.#end = new AbortController()
-    passGestures(view.element, this.#app, this.#end.signal)
-    // A node that was removed and put back still has the widget of its first life.
-    const old = node.widgets?.find((/** @type {any} */ widget) => widget.name === WIDGET)
-    if (old) node.removeWidget(old)
-    const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
-      serialize: false,
-      hideOnZoom: false,
-      getValue: () => '',
-      setValue: () => {},
-      getMinHeight: () => HEIGHT + 2 * widget.margin
+    mount(this.#node, WIDGET, view.element, {
+      app: this.#app,
+      label: words.sheet,
+      signal: this.#end.signal,
+      least: () => HEIGHT
     })
-    Object.assign(widget, { serialize: false, label: words.sheet })
     return view
   }
 
@@ -224,7 +216,7 @@ export class PickSheet {
     const text = this.#text()
     const seen = this.#coming ? null : this.#shown()
     const isNow = this.#coming ? text === null || this.#coming.picks === sheetOf(text) : (seen?.isNow ?? false)
-    const own = isLinked(node, node.inputs?.findIndex((/** @type {any} */ input) => input.name === LIKED) ?? -1)
+    const own = isLinked(node, inputOf(node, LIKED))
     const sheet = this.#coming?.sheet ?? seen?.sheet ?? null
     const [isOwn, changed] = [this.#source() !== null, seen?.changed ?? false]
     this.#view.show({ sheet, text, isOwn, isNow, own, running: this.#running, changed })
