@@ -241,7 +241,7 @@ def at_work(model: Any, loras: Sequence[HostLora], blocks: Sequence[str]) -> tup
         with naming(lora.name):
             found.append(in_blocks(lora.slots, own, chain(elsewhere, layers_of(model))))
     if not any(found):
-        raise KLoraError("blocks leave no LoRA of the set a layer to work in.", "Give one of them a strength")
+        raise KLoraError("blocks leave no LoRA of the set a layer to work in.", "Give one LoRA a strength")
     return tuple(found)
 
 

@@ -32,7 +32,7 @@ def at_work(loras: Sequence[files.LoraFile], blocks: Sequence[str] | None) -> li
         with naming(lora.name):
             found.append(in_blocks(lora.slots, own, elsewhere))
     if not any(found):
-        raise KLoraError("--blocks leave no LoRA a layer to work in.", "Give one of them a strength")
+        raise KLoraError("--blocks leave no LoRA a layer to work in.", "Give one LoRA a strength")
     return found
 
 
@@ -70,5 +70,5 @@ def check_count(name: str, own: Sequence[Any], count: int) -> None:
     """Raise KLoraError unless there is one for each LoRA."""
     if len(own) != count:
         raise KLoraError(
-            f"got {len(own)} {name} for {count} LoRAs.", "Give one for each LoRA, in their order"
+            f"got {len(own)} {name} for {count} LoRAs.", f"Give one {name} for each LoRA, in their order"
         )

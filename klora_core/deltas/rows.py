@@ -203,7 +203,7 @@ def _cut(deltas: Deltas, borders: Mapping[str, set[int]], label: str) -> dict[Sl
         if any(start < stop and begin < start + length for begin, stop in taken[slot.weight]):
             raise KLoraError(
                 f"the {label} LoRA changes layer {slot.name} twice, fused and split.",
-                "Save it again from the tool that trained it",
+                f"Save the {label} LoRA again from the tool that trained it",
             )
         taken[slot.weight].append((start, start + length))
         marks = sorted(border for border in borders[slot.weight] if start <= border <= start + length)

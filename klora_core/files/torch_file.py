@@ -107,7 +107,7 @@ def _loaded(path: str | Path) -> Any:
     if is_zip and not zipfile.is_zipfile(path):
         raise _damaged()
     if is_zip and _is_packed(path):
-        raise KLoraError("is a packed archive.", "Unpack it, and choose the LoRA file in it")
+        raise KLoraError("is a packed archive.", "Unpack the archive, and choose the LoRA file in it")
     try:
         if is_zip and Path(path).suffix.lower() not in _SAFETENSORS:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -129,7 +129,7 @@ def _damaged(objects: str = "") -> KLoraError:
     return KLoraError(
         "is no complete torch file, or holds Python objects beside its tensors, which could run code: it is "
         "not opened.",
-        f"Download it again, or choose {_SAFE_FILE}",
+        f"Download the file again, or choose {_SAFE_FILE}",
     )
 
 

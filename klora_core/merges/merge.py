@@ -104,7 +104,7 @@ def merge(
         raise KLoraError(
             "there is nothing to merge: every LoRA has strength 0"
             + (", or has it in all of its blocks." if any(blocks) else "."),
-            "Set one to another value",
+            "Give one LoRA another strength",
         )
     check_sizes(terms, method, rank)
     once = sum(map(len, terms.values()))

@@ -194,7 +194,7 @@ def check_sizes(terms: SlotTerms, method: MergeMethod, rank: int | None) -> None
                 raise KLoraError(
                     f"layer {slot.name}: its {delta.kind} of {out} x {n} would take "
                     f"{_gigabytes(max(needed, out * n))} to merge, more than any layer of a network takes.",
-                    "Leave that LoRA out",
+                    "Leave out the LoRA that has this layer",
                 )
         if rank is None and method.default_rank is None:
             size = (out + n) * sum(term.delta.rank for term in found)

@@ -179,7 +179,7 @@ def arrow(top: int = 2, pool: str = TOKEN, total: str = TOTALS[0]) -> Make:
 def mole(gate: GateFile | None = None) -> Make:
     """A trained gate, of the very LoRAs that it was trained on."""
     if gate is None:
-        raise KLoraError("MoLE needs a trained gate.", "Give the file of one to gate")
+        raise KLoraError("MoLE needs a trained gate.", "Give the file of a trained gate to gate")
     if gate.method not in (TrainedGate.name, ArrowRouting.name):
         raise KLoraError(
             f"{gate.name}: a gate by {gate.method} is not known here.", "Use a newer version of this pack"

@@ -47,7 +47,7 @@ def nothing(entries: Sequence[Entry], by_meaning: bool) -> KLoraError:
     words = [word for entry in entries for word in entry.looked_for][:_NEXT]
     write = f"Write trigger words into the prompt ({', '.join(map(printable, words))}), " if words else ""
     if by_meaning:
-        none = f"no LoRA fits: none of the {len(entries)} searched has a role asked for."
+        none = f"none of the {len(entries)} LoRAs searched has a role asked for."
         return KLoraError(none, "Change the filters")
     return KLoraError(
         f"no trigger word of the {len(entries)} LoRAs searched is in the prompt.",

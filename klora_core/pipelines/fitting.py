@@ -84,7 +84,8 @@ def fit(file: LoraFile, layers: Layers, model: nn.Module | None = None) -> LoraF
             raise twice(doubled)
     if not slots:
         if names.wrapper_of(file.shapes) is not None:
-            raise strange(list(changes), f"{file.name}: ")
+            with naming(file.name):
+                raise strange(list(changes))
         raise KLoraError(
             f"{file.name}: made for another base model{_named(file.base_model, layers)}: the model has none "
             f"of its {len(changes)} layers, such as {_examples(changes)}; it has {_examples(layers.sizes)}.",

@@ -55,7 +55,7 @@ class Fusion:
         KLoraError where it is on already.
         """
         if self._running:
-            raise KLoraError("this fusion is running already.", "Leave its `with` block first")
+            raise KLoraError("this fusion is running already.", "Leave the fusion's `with` block first")
         clock, on = (
             StepClock(scheduler, self.plan.progress.mode),
             _On(self.model, self._composition, self._told),
@@ -64,7 +64,9 @@ class Fusion:
 
         def forward(model: Any, *args: Any, **kwargs: Any) -> Any:
             if torch.compiler.is_compiling():
-                raise KLoraError("the model was compiled after fuse().", "Compile it first, then fuse it")
+                raise KLoraError(
+                    "the model was compiled after fuse().", "Compile the model first, then fuse it"
+                )
             return on.call(clock.read(_timestep(args, kwargs)), plain, args, kwargs)
 
         swap = Swap(self.model, forward, name)

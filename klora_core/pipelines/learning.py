@@ -49,7 +49,7 @@ class OnPipeline:
         kind = scheduler.config.get("prediction_type", "epsilon")
         if self._alphas is not None and kind not in _TARGETS:
             raise KLoraError(
-                f"this one says {kind!r}.", f"Use a scheduler that predicts {', '.join(_TARGETS)}"
+                f"this scheduler predicts {kind!r}.", f"Use a scheduler that predicts {', '.join(_TARGETS)}"
             )
         self._target = _TARGETS.get(kind)
 

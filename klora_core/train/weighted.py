@@ -70,7 +70,7 @@ def factored(
     if not slots:
         raise KLoraError(
             "there is nothing to learn from: every LoRA is zero, or has strength 0.",
-            "Choose other LoRAs, or give one another strength",
+            "Choose other LoRAs, or give one LoRA another strength",
         )
     return Factors(slots, count)
 

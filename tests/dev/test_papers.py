@@ -92,6 +92,14 @@ def test_the_papers_say_paths() -> None:
         PATH.search(text(name)) and LINK.search(text(name)) for name in ("README.md", "CONTRIBUTING.md")
     )
     assert LINK.search(text("web/docs/KLoRAFuse/zh.md"))
+    others = [
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/WHAT_IT_DECIDES.md",
+        "docs/diffusers.md",
+        "world/README.md",
+    ]
+    assert all(PATH.search(text(name)) or LINK.search(text(name)) for name in others)
 
 
 def test_the_readme_begins_with_what_it_does_one_picture_and_three_steps() -> None:

@@ -24,9 +24,9 @@ INTRO = """# Do LoRAs that are trained for fusion fuse better?
 Made by `python -m world.fusable.train`, `run` and `table`; the protocol is the head of
 `world/fusable/run.py`, written down before the first run. On the small world (world/README.md), strength 1,
 through the pack's own nodes. Own: a LoRA's score alone. Kept: the share of it that a random half of its
-modules keeps. The rest are joint scores of pairs, fused; ± is the standard error over LoRAs, or pairs. Bold:
-ahead of `node` by two standard errors of the paired difference. UnZipLoRA is missing: it is not for networks
-of joint attention.
+modules keeps. The rest are joint scores of pairs, fused; ± is the standard error over LoRAs, or pairs, of
+which those of each training count. Bold: ahead of `node` by two standard errors of the paired difference.
+UnZipLoRA is missing: it is not for networks of joint attention.
 """
 
 

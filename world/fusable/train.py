@@ -82,7 +82,7 @@ def _work(_: int, todo: list[tuple[str, str, int]]) -> None:
     folder_paths.set_temp_directory(str(FOLDER / "temp"))
     for kind, name, training in todo:
         path = path_of(kind, name, training)
-        if path.exists() or not claim(FOLDER / "claims" / path.stem):
+        if path.exists() or not claim(FOLDER / "claims" / f"train-{path.stem}"):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         seed = 1000 * (training + 100 * SEED) + NAMES.index(name)

@@ -44,7 +44,7 @@ class Words:
     cond_stage_model = None
 
     def tokenize(self, text: str) -> str:
-        return text.replace(",", " ")
+        return text
 
     def encode_from_tokens_scheduled(self, tokens: str) -> list:
         return conditioning(tokens)

@@ -1,6 +1,6 @@
 """Two rounds of Pick and Learn on one pair, as a sheet, with the judge in the place of the eye.
 
-    python -m world.picks.sheet [PAIR]      assets/picks.jpg; in the host's interpreter, two minutes of a CPU
+    python -m world.picks.sheet [PAIR]      assets/picks.jpg; in the host's interpreter, a minute of a CPU
 
 Above, pictures of all rules, those that were picked in a frame; below, what was learned of the four beside
 the best rule, from the same noises, which were not above.

@@ -19,9 +19,10 @@ OUT = REPO / "bench" / "PICKS.md"
 INTRO = """# Pick and Learn, with a judge in the place of the eye
 
 Made by `python -m world.picks.run` and `world.picks.table`; the protocol is the head of `world/picks/run.py`,
-written down before the first run. On the small world (world/README.md), one training of each LoRA, strength
-1. The judge picks the {picks} best of a sheet of thirteen rules x {pictures} pictures; scores are those of
-other noises than any picture that was picked. **both**: the mean harmonic mean of subject and style, its
+written down before the first run, but for variety beside the subject LoRA's alone, added after the five. On
+the small world (world/README.md), one training of each LoRA, strength 1. The judge picks the {picks} best of
+a sheet of thirteen rules x {pictures} pictures; scores are those of other noises than any picture that was
+picked. **both**: the mean harmonic mean of subject and style, its
 error over pairs. The best rule of each pair, in hindsight, has the best of thirteen means of four pictures,
 more than it would have on others. A judge is no person: it picks by what is measured here.
 """

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from klora_core.toy import words
+from klora_core import toy as words
 from tools.host.inprocess import load_pack
 
 from ..draw.concepts import SUBJECTS
@@ -53,8 +53,8 @@ class Case:
 
     def rng(self, name: str) -> np.random.Generator:
         """Chance that is the same in every run of this case."""
-        words = f"{self.world} {self.pair.name} {self.training} {name}"
-        return np.random.default_rng(zlib.crc32(words.encode()))
+        case = f"{self.world} {self.pair.name} {self.training} {name}"
+        return np.random.default_rng(zlib.crc32(case.encode()))
 
 
 Make = Callable[[Case], Any]
@@ -163,14 +163,14 @@ def learned(method: str, pictures: int = 8, **values: Any) -> Make:
     """Train a Merge, the pack's own node: each LoRA is asked for what it was trained on."""
 
     def make(case: Case) -> Any:
-        prompts = "\n".join(" | ".join(own_prompts(n)) for n in (case.pair.subject, case.pair.style))
+        prompts = "\n".join(" | ".join(asked_for(n)) for n in (case.pair.subject, case.pair.style))
         return _learned(case, {"method": method, **values}, prompts=prompts, pictures=pictures)
 
     return make
 
 
-def own_prompts(name: str) -> list[str]:
-    """As in the training of a LoRA; of a style with things that the base knows."""
+def asked_for(name: str) -> list[str]:
+    """What a person would ask a LoRA for: it as it was trained; a style with things that the base knows."""
     if name in SUBJECTS:
         return [words.caption("flat", TRIGGERS[name])]
     return [words.caption(TRIGGERS[name], thing) for thing in ("cat", "house", "rocket", "cherries")]

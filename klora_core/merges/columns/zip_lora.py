@@ -47,12 +47,14 @@ def read_mergers(path: Path, loras: Sequence[LoraFile]) -> Learnt:
         count = max(int(match[3]) for match in mergers.values())
         if count != len(loras):
             raise KLoraError(
-                f"has mergers of {count} LoRAs, not of {len(loras)}.", "Give its LoRAs, in its order"
+                f"has mergers of {count} LoRAs, not of {len(loras)}.",
+                "Give the LoRAs of these mergers, in their order",
             )
         columns, strange = _placed({key: tensors[key] for key in mergers}, mergers, loras)
         if not any(columns):
             raise KLoraError(
-                f"has mergers for {_some(strange)} alone, which no LoRA changes.", "Give its LoRAs"
+                f"has mergers for {_some(strange)} alone, which no LoRA changes.",
+                "Give the LoRAs of these mergers",
             )
         dense = len(found) - len(mergers)
         other = [key for key in tensors if key not in found]
@@ -89,7 +91,9 @@ def _placed(
             continue
         _check(match, m, inputs)
         if slot in columns[index]:
-            raise KLoraError(f"has {printable(key)} twice, under two names of one layer.", "Save it once")
+            raise KLoraError(
+                f"has {printable(key)} twice, under two names of one layer.", "Save each layer once"
+            )
         columns[index][slot] = m.detach().float()
     return columns, strange
 
@@ -105,7 +109,8 @@ def _check(match: re.Match[str], m: Tensor, inputs: set[int]) -> None:
         )
     if not (m.is_floating_point() and bool(torch.isfinite(m).all())):
         raise KLoraError(
-            f"layer {name} has values that are no finite numbers: its training broke.", "Train it again"
+            f"layer {name} has values that are no finite numbers: its training broke.",
+            "Train the mergers again",
         )
 
 

@@ -34,7 +34,7 @@ class When:
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("end", self.end)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise KLoraError(f"{name} must be a share of the run from 0 to 1, got {value!r}.")
+                raise KLoraError(f"{name} is {value!r}.", f"Give {name} a share of the run from 0 to 1")
         if self.start > self.end:
             raise KLoraError(
                 f"start {self.start:g} is after end {self.end:g}, so the LoRA would never work.",
@@ -82,8 +82,8 @@ def _point(text: str) -> Point:
         raise KLoraError(f"curve: {printable(text)!r} is no point of a curve.", _WRITE)
     if not abs(value) <= MOST_STRENGTH:
         raise KLoraError(
-            f"curve: the strength in {printable(text)!r} must be a number from -{MOST_STRENGTH:g} to "
-            f"{MOST_STRENGTH:g}."
+            f"curve: the strength in {printable(text)!r} is no such number.",
+            f"Give a number from -{MOST_STRENGTH:g} to {MOST_STRENGTH:g}",
         )
     return x, value
 

@@ -59,7 +59,7 @@ def _no_half(preset: str, own: Mapping[str, tuple[int, int]]) -> KLoraError:
         if base is not None and any(map(base.fits, FAMILIES))
         else f"{preset} is known of {' and '.join(FAMILIES)} alone, and this is a LoRA of another base model"
     )
-    return KLoraError(f"blocks: {why}. Its blocks are {_listed(own)}.", "Name its blocks instead")
+    return KLoraError(f"blocks: {why}. Its blocks are {_listed(own)}.", "Name blocks of the LoRA instead")
 
 
 def _unknown(entry: Entry, names: Iterable[str]) -> KLoraError:

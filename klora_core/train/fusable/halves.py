@@ -235,7 +235,7 @@ def _fitted(own: Tensor, x: Tensor) -> Tensor:
     """
     if own.shape[1] > x.shape[1] or x.shape[1] % own.shape[1]:
         raise KLoraError(
-            f"that of content or style is {own.shape[1]} tokens long for the model, the picture's "
+            f"the prompt of content or style is {own.shape[1]} tokens long for the model, the picture's "
             f"{x.shape[1]}, and tokens meet one by one.",
             "Bring the prompts to one length",
         )

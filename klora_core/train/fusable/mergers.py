@@ -31,11 +31,11 @@ def with_mergers(
         learned = by_path.pop(path, None)
         if learned is None:
             raise KLoraError(
-                f"this one has no {half} merger for layer {path}.", "Give the merger file of this LoRA"
+                f"there is no {half} merger for layer {path}.", "Give the merger file of this LoRA"
             )
         if learned.shape != shape[:1] or not learned.isfinite().all():
             raise KLoraError(
-                f"in this one layer {path} has {_found(learned)}, and {shape[0]} numbers are expected.",
+                f"layer {path} has {_found(learned)}, and {shape[0]} numbers are expected.",
                 "Give the merger file of this LoRA",
             )
         up = next((key for key in lora.keys[path] if (files.split(key) or ("", ""))[1] == "up"), None)
@@ -43,7 +43,7 @@ def with_mergers(
             raise KLoraError(f"layer {path} has no up and down.", "Give a LoRA that UnZipLoRA trained")
         written[up] = folded(tensors[up].float(), [learned.float()]).to(tensors[up].dtype)
     if by_path:
-        raise KLoraError(f"this one has no layer {next(iter(by_path))}.", "Give the LoRA of this merger file")
+        raise KLoraError(f"the LoRA has no layer {next(iter(by_path))}.", "Give the LoRA of this merger file")
     return written
 
 
@@ -53,7 +53,7 @@ def _by_path(mergers: Mapping[str, Tensor], half: str) -> dict[str, Tensor]:
     other = next((key for key in mergers if not key.endswith(end)), None)
     if other is not None or not mergers:
         held = "nothing" if other is None else printable(other)
-        raise KLoraError(f"this file holds {held}, not ...{end}.", f"Give a _merger_{half}.pth of UnZipLoRA")
+        raise KLoraError(f"holds {held}, not ...{end}.", f"Give a _merger_{half}.pth of UnZipLoRA")
     return {names.module(key.removesuffix(end))[0]: tensor for key, tensor in mergers.items()}
 
 

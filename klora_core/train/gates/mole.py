@@ -58,7 +58,9 @@ def gates_to_learn(
     """The gates of ``found`` as they begin: even. Raises KLoraError where no two LoRAs meet."""
     gates = TrainedGates(found, count, options.pool, options.total, strengths)
     if not gates.parameters:
-        raise KLoraError("these share none, so there is nothing to weigh.", "Use LoRAs that share a layer")
+        raise KLoraError(
+            "the LoRAs share no layer, so there is nothing to weigh.", "Use LoRAs that share a layer"
+        )
     return gates
 
 

@@ -175,7 +175,10 @@ FIRST = f"unet.{ATTENTION[0].diffusers}.lora_layer.merger_1"
         ({FIRST: torch.full((20,), float("nan"))}, "merger_1 has values that are no finite numbers"),
         ({FIRST: torch.ones(20, dtype=torch.int64)}, "merger_1 has values that are no finite numbers"),
         ({FIRST.removeprefix("unet."): torch.ones(20)}, "twice, under two names of one layer"),
-        ({"x.merger_3": torch.ones(2)}, "^Give its LoRAs, in its order: .* has mergers of 3 LoRAs, not of 2"),
+        (
+            {"x.merger_3": torch.ones(2)},
+            "^Give the LoRAs of these mergers, in their order: .* has mergers of 3 LoRAs, not of 2",
+        ),
     ],
 )
 def test_mergers_that_do_not_fit(folded, change, message):

@@ -61,7 +61,7 @@ def test_loras_by_hand(three, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "blocks mid: 0" in out and "times 0:1, 1:0" in out
     for wrong, words in (
-        (["--start", "0.5"], "Give one for each LoRA, .*: got 1 --start for 2 LoRAs"),
+        (["--start", "0.5"], "Give one --start for each LoRA, .*: got 1 --start for 2 LoRAs"),
         (["--start", "0.9", "0", "--end", "0.1", "1"], "cat.*: start 0.9 is after end 0.1"),
         (["--blocks", "left: 1", ""], "cat.*there is no left here"),
         (["--curve", "", "x"], "ink.*: curve: 'x' is no point of a curve"),

@@ -126,7 +126,7 @@ FIRST = f"unet.{next(iter(SHAPES))}.lora.merge_style"
             "Give the folder that UnZipLoRA was trained into",
         ),
         (lambda d: rewritten(d, lambda m: m.pop(FIRST)), "no style merger for layer"),
-        (lambda d: rewritten(d, lambda m: m.clear()), "this file holds nothing"),
+        (lambda d: rewritten(d, lambda m: m.clear()), "holds nothing"),
         (
             lambda d: rewritten(d, lambda m: m.update({"unet.x.lora.merge_style": torch.ones(2)})),
             "no layer x",

@@ -124,10 +124,12 @@ def test_a_layer_of_two_sizes_is_no_fused_and_split_one(subject, style):
 def test_rows_changed_twice():
     with pytest.raises(
         KLoraError,
-        match=r"^Save it again .*: the subject LoRA changes layer a\[8:16\] twice, fused and split",
+        match=r"^Save the subject LoRA .*: the subject LoRA changes layer a\[8:16\] twice, fused and split",
     ):
         pair({Slot("a"): delta(24), Slot("a", (8, 8)): delta(8)}, {Slot("a"): delta(24)})
-    with pytest.raises(KLoraError, match="^Save it again .*: the style LoRA changes layer a twice"):
+    with pytest.raises(
+        KLoraError, match="^Save the style LoRA again .*: the style LoRA changes layer a twice"
+    ):
         pair({Slot("a"): delta(24)}, {Slot("a", (8, 8)): delta(8), Slot("a"): delta(24)})
 
 

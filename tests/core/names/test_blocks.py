@@ -104,7 +104,7 @@ def test_every_name_of_the_map_is_a_name_here():
         (
             "content",
             UNET,
-            "^Name its blocks instead: .*content is known of SDXL and FLUX alone.*are time_embed, down",
+            "^Name blocks of the LoRA .*content is known of SDXL and FLUX alone.*are time_embed, down",
         ),
         ("style", LUMINA, "style is known of SDXL and FLUX alone"),
         # SDXL's, beside both halves.

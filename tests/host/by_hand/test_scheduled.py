@@ -213,7 +213,7 @@ def test_other_methods_say_that_they_do_not_follow_it(pack, sd15, loras, method)
     ("said", "words"),
     [
         ({"start": 0.8, "end": 0.2}, "subject LoRA: start 0.8 is after end 0.2"),
-        ({"start": 2.0}, "subject LoRA: start must be a share of the run"),
+        ({"start": 2.0}, "Give start a share of the run from 0 to 1: subject LoRA: start is 2.0"),
         ({"curve": "up"}, "subject LoRA: curve: 'up' is no point of a curve"),
         ({"curve": "0%:1"}, "subject LoRA: curve: '0%:1' is no point of a curve"),
         ({"curve": "1:0, 0:1"}, "subject LoRA: curve: 0 stands behind 1"),

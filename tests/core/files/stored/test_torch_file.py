@@ -186,11 +186,11 @@ def test_what_is_no_torch_file(tmp_path):
     with tarfile.open(tmp_path / "tar.pt", "w") as file:
         file.add(tmp_path / "inner", "sys_info")
     for begins, words in (
-        ("Unpack it, and choose the LoRA file in it: packed.bin", "is a packed archive"),
-        ("Download it again, .*: zip.bin", "is no complete torch file"),
-        ("Download it again, .*: text.ckpt", "is no complete torch file"),
-        ("Download it again, .*: pickle.pkl", "is no complete torch file"),
-        ("Download it again, .*: tar.pt", "is no complete torch file"),
+        ("Unpack the archive, and choose the LoRA file in it: packed.bin", "is a packed archive"),
+        ("Download the file again, .*: zip.bin", "is no complete torch file"),
+        ("Download the file again, .*: text.ckpt", "is no complete torch file"),
+        ("Download the file again, .*: pickle.pkl", "is no complete torch file"),
+        ("Download the file again, .*: tar.pt", "is no complete torch file"),
     ):
         with pytest.raises(KLoraError, match=f"^{begins}: {words}"):
             files.read(tmp_path / begins.rpartition(": ")[2])
