@@ -41,7 +41,7 @@ _LOADERS = {
     "DualCLIPLoader": {},
 }
 _GONE = {*_PASSED, *_LOADERS, "CLIPTextEncode", "ConditioningZeroOut", "FluxGuidance"}
-_SHEETS = {"TextOverlay", "ImageGrid", "ImageStitch"}
+_SHEETS = {"TextOverlay", "ImageGrid"}
 _SHOWN = {*_SHEETS, "SaveImage", "PreviewImage", "PreviewAny", "CreateVideo", "SaveVideo"}
 
 

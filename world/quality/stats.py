@@ -34,7 +34,7 @@ def style(scores: Scores) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its standard error over trainings (nan with one)."""
+    """A mean and its standard error over trainings, or pairs (nan with one)."""
 
     mean: float
     error: float
@@ -45,7 +45,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and standard error of one value a training."""
+    """Mean and standard error of one value a training, or a pair."""
     array = np.array(values, float)
     return Estimate(
         float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else np.nan

@@ -132,6 +132,19 @@ def test_a_whole_that_a_newer_host_keeps_under_each_name(start, rows):
     torch.testing.assert_close(delta.dense(), torch.kron(w1, w2)[rows])
 
 
+@pytest.mark.parametrize("shape", [(-1, 1), (-1,)])
+@pytest.mark.parametrize(("start", "length"), [(0, 8), (8, 4), (12, 4)])
+def test_magnitudes_of_its_rows_that_a_newer_host_has_cut(start, length, shape):
+    name, magnitudes = "diffusion_model.blocks.0.attn.wk", R(length).view(shape)
+    tensors = {f"{name}.{part}": tensor for part, tensor in {**WHOLE, "dora_scale": magnitudes}.items()}
+    (module,) = read_tensors({**tensors, f"{name}.row_offset": torch.tensor(start)}).modules
+    change = module.change
+    assert (change.shape, change.rows, change.by_rows) == ((length, 8), (start, length), True)
+    assert torch.equal(change.dora, magnitudes)
+    whole = torch.kron(WHOLE["lokr_w1"], WHOLE["lokr_w2"])
+    torch.testing.assert_close(change.delta().dense(), whole[start : start + length])
+
+
 def test_the_least_that_is_kept_whole():
     w2 = R(3, 1)
     for start in range(3):
