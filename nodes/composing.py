@@ -92,6 +92,11 @@ class Member:
     when: When = ALWAYS
 
     @property
+    def header(self) -> dict[str, str]:
+        """What its file says of itself."""
+        return getattr(self.tensors, "metadata", None) or {}
+
+    @property
     def on_clip(self) -> float:
         return self.strength if self.clip_strength is None else self.clip_strength
 

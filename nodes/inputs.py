@@ -203,15 +203,15 @@ def _no_choice(each: io.DynamicCombo.Input, name: str, value: Any) -> KLoraError
     )
 
 
-def chosen(value: Mapping[str, Any], rows: Sequence[R], id: str = "method") -> tuple[R, dict[str, Any]]:
-    """Of a dynamic combo's ``rows`` the one that was chosen, by its label or its name, and what was sent
-    beside it. Raises KLoraError."""
-    sent = dict(value)
-    choice = sent.pop(id)
+def chosen(method: Mapping[str, Any], rows: Sequence[R]) -> tuple[R, dict[str, Any]]:
+    """Of the ``rows`` of a dynamic combo named method the one that was chosen, by its label or its name, and
+    what was sent beside it. Raises KLoraError."""
+    sent = dict(method)
+    choice = sent.pop("method")
     for row in rows:
         if choice in (row.label, getattr(row, "name", row.label)):
             return row, sent
-    raise KLoraError(f"{id} must be one of {', '.join(row.label for row in rows)}, got {shown(choice)}.")
+    raise KLoraError(f"method must be one of {', '.join(row.label for row in rows)}, got {shown(choice)}.")
 
 
 _SHORT = reprlib.Repr()

@@ -18,8 +18,7 @@ def lora_of(merged: Merged, members: Sequence[Member], model: Any, precision: st
     """An ordinary LORA_MODEL. ``precision`` is a key of DTYPES."""
     tensors = state_dict(merged.deltas, DTYPES[precision], _shapes(model))
     name = f"{merged.method.label} of {', '.join(member.name for member in members)}"
-    headers = [getattr(member.tensors, "metadata", None) or {} for member in members]
-    about = metadata(merged, [member.name for member in members], headers)
+    about = metadata(merged, [member.name for member in members], [member.header for member in members])
     return LoraStateDict(tensors, name, about)
 
 

@@ -9,6 +9,7 @@ from ...klora_core.errors import KLoraError
 from ...klora_core.files import trigger_words
 from ...klora_core.loras import STYLE
 from ..composing import Member
+from ..training import without_hooks
 
 BETWEEN = "|"
 # Something to be drawn in the style, and somewhere for the subject to be.
@@ -51,7 +52,7 @@ def prompt_of(members: Sequence[Member], given: str) -> str:
 
 def triggers_of(member: Member) -> str:
     """The trigger words that a LoRA's file tells, empty where it tells none."""
-    return trigger_words(getattr(member.tensors, "metadata", None) or {})
+    return trigger_words(member.header)
 
 
 def _prompts(member: Member, line: str) -> list[str]:
@@ -66,5 +67,5 @@ def _prompts(member: Member, line: str) -> list[str]:
 
 
 def encoded(clip: Any, text: str) -> list:
-    """A prompt as CONDITIONING."""
-    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+    """A prompt as CONDITIONING. Raises KLoraError for a text encoder that puts hooks on it."""
+    return list(without_hooks(clip.encode_from_tokens_scheduled(clip.tokenize(text))))

@@ -18,7 +18,7 @@ from ...klora_core.train.fusable import METHODS, Plan, TrainMethod
 from .. import dials
 from ..composing import Member
 from ..host import of_model
-from ..inputs import checked, chosen
+from ..inputs import check_counts, checked, chosen
 from ..loras import LoraStateDict
 from ..training import LAYERS, Course, Learned, Steps, caption, has_masks, items, kernels, learn, sizes
 from .alone import alone
@@ -116,6 +116,7 @@ def _train(
     clip: float = 1.0,
 ) -> io.NodeOutput:
     row, own = _chosen(method)
+    check_counts(batch=batch, steps=own["steps"], rank=own["rank"])
     plan = Plan(own["steps"], own["rate"], own["rank"], seed)
     slots = sizes(model, LAYERS[0] if row.attention else layers, linear=row.attention)
     pictures = items(model, latents, positive)

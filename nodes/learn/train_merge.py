@@ -12,7 +12,7 @@ from ...klora_core.errors import KLoraError
 from ...klora_core.loras import OTHER
 from ...klora_core.train import Item
 from ..composing import Member, at_work
-from ..inputs import checked, chosen
+from ..inputs import check_counts, checked, chosen
 from ..loras import LoraStateDict, read
 from ..training import Sampling, check, given, recall
 from .category import CATEGORY
@@ -87,6 +87,10 @@ class KLoRATrainMerge(io.ComfyNode):
         values = {each.id: sent.get(each.id, each.default) for each in OWN[way.name]}
         members = [member for member in set if way.all_roles or member.role != OTHER]
         if way.learns:
+            steps = {"steps": values["steps"]} if "steps" in values else {}
+            check_counts(
+                pictures=pictures, width=width, height=height, sampling_steps=sampling_steps, **steps
+            )
             check(model)
         loras = [read(member.tensors, member.name, model, None) for member in members]
         slots = at_work(model, loras, [member.blocks for member in members])

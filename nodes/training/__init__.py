@@ -7,6 +7,7 @@ model) with ``conditions`` (prompts as the network takes them), ``memory`` (coun
 from, ``progress`` what the node shows.
 """
 
+from .conditions import without_hooks
 from .kept import Shelf, content_of, digest, keep, recall, take
 from .learned import Course, Learned, learn
 from .memory import Needs, amount, check_weights, counted

@@ -10,6 +10,8 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...klora_core.errors import KLoraError
+
 
 class Conditions:
     """What a network is told by prompts, on its device; each is worked out once and kept as long as this."""
@@ -40,6 +42,17 @@ class Conditions:
                 0,
             )
         return made["positive"]
+
+
+def without_hooks(condition: Sequence[Any]) -> Sequence[Any]:
+    """``condition``, a CONDITIONING. Raises KLoraError for one with hooks, such as of Create Hook LoRA: the
+    host's sampler follows them, and nothing here would."""
+    if any(entry[1].get("hooks") for entry in condition):
+        raise KLoraError(
+            "what hooks do while sampling can't be learned on.",
+            "Connect prompts, or a text encoder, without hooks",
+        )
+    return condition
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...klora_core.errors import KLoraError
 from ...klora_core.names import Slot, is_attention, transformer_block
 from ...klora_core.train import Item
+from .conditions import without_hooks
 
 LAYERS = ("attention", "blocks", "all")
 _MASKS = "noise_mask"
@@ -21,10 +22,10 @@ def items(model: Any, latents: Sequence[Any], positive: Sequence[Any]) -> list[I
     """Each picture of a list of LATENTs, of any sizes, with its caption of a list of CONDITIONINGs: one for
     all, or one for each in order. As the network sees them, on the CPU.
 
-    Raises KLoraError where their numbers differ, and for latents of another kind of model.
+    Raises KLoraError where their numbers differ, for latents of another kind of model, and for hooks.
     """
     pictures = [picture for latent in latents for picture in _pictures(model, latent)]
-    captions = [[entry] for conditioning in positive for entry in conditioning]
+    captions = [[entry] for conditioning in positive for entry in without_hooks(conditioning)]
     if not pictures:
         raise KLoraError("latents is empty.", "Give at least one picture")
     if len(captions) not in (1, len(pictures)):
@@ -36,8 +37,8 @@ def items(model: Any, latents: Sequence[Any], positive: Sequence[Any]) -> list[I
 
 
 def caption(name: str, given: Sequence[Any]) -> list[Any]:
-    """The one caption of a list of CONDITIONINGs. Raises KLoraError for several."""
-    captions = [entry for conditioning in given for entry in conditioning]
+    """The one caption of a list of CONDITIONINGs. Raises KLoraError for several, and for hooks."""
+    captions = [entry for conditioning in given for entry in without_hooks(conditioning)]
     if len(captions) != 1:
         raise KLoraError(f"there are {len(captions)}.", f"Give one prompt as {name}")
     return captions

@@ -71,6 +71,11 @@ class Job:
         shown = [(self.name_of(pick.rule), pick.seed) for pick in self.taught_by(rule.round)]
         return content_of(shown, list(self.liked), self.recipe)
 
+    def name_of_lora(self, rule: Rule) -> str:
+        """That of a rule's LoRA, whose file tells the names of those that it is made of, and their words."""
+        told = [(member.name, member.header) for member in self.members]
+        return f"{self.name_of(rule)}-{content_of(told)[:16]}"
+
     def name_of_picture(self, rule: Rule, seed: int) -> str:
         """That of the latent of a picture."""
         return f"{self.name_of(rule)}-{seed}"

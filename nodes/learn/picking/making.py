@@ -19,7 +19,7 @@ from ....klora_core.merges import Merged, merge
 from ....klora_core.plan import OTHER_LAYERS
 from ....klora_core.progress import MODES
 from ....klora_core.train.picks import AsMerge, Rule, options_of
-from ...composing import Member, at_work, compose
+from ...composing import Member, at_work, composed
 from ...loras import LoraStateDict
 from ...merged import lora_of
 from ...training import Shelf, as_seen, recall, sampled
@@ -66,7 +66,7 @@ def _over_time(model: Any, members: Sequence[Member], rule: Rule) -> Any | None:
     make = rule.over_time()
     if make is None:
         return None
-    return compose(model, None, members, make, OTHER_LAYERS[0], MODES[0], None).result[0]
+    return composed(model, None, members, make, OTHER_LAYERS[0], MODES[0]).model
 
 
 class Maker:
@@ -119,7 +119,7 @@ class Maker:
             lora, lines = self._taught(rule, name) if rule.is_learned else (self._calibrated(name), [])
             return {"tensors": dict(lora), "told": [lora.file, lora.metadata, lines]}
 
-        known = recall(f"{name}-result", make)
+        known = recall(f"{self._job.name_of_lora(rule)}-result", make)
         file, metadata, lines = known["told"]
         return LoraStateDict(known["tensors"], file, metadata), lines
 

@@ -79,7 +79,9 @@ class Job:
     @property
     def name(self) -> str:
         """Under which an equal run goes on, or has its result."""
-        loras = [(dict(m.tensors), m.name, m.strength, m.role, m.blocks, m.when) for m in self.members]
+        loras = [
+            (dict(m.tensors), m.name, m.header, m.strength, m.role, m.blocks, m.when) for m in self.members
+        ]
         seen = [(item.latent, item.condition) for item in self.shown]
         mine = self.values, self.prompts, self.negative, seen, self.pictures, self.sampling
         return digest(self.model, self.way.name, loras, mine)

@@ -13,6 +13,7 @@ from tests.support.families.inputs import conditioning
 from tests.support.families.nets import sample
 from tests.support.host.nodes import compose, fuse, lora_set, part, relative
 from tests.support.learning.node import pictures, train
+from tests.support.learning.world import hooked
 
 # UNets, joint and single streams, cross-attention; pictures and videos; eps, v and flow.
 FAMILIES = {
@@ -193,6 +194,16 @@ def test_masks_of_latents_are_said_not_to_count(pack, small):
             "Give one prompt as content",
         ),
         (lambda d: d.update(steps=0.5), "steps must be a whole number"),
+        (lambda d: d.update(steps=0), "Give steps 1 or more: steps is 0"),
+        (lambda d: d.update(batch=-1), "Give batch 1 or more: batch is -1"),
+        (lambda d: d.update(rank=0), "Give rank 1 or more: rank is 0"),
+        (lambda d: d.update(positive=[hooked(conditioning("wan", 1))]), "Connect prompts, or a text encoder"),
+        (
+            lambda d: d.update(
+                method="UnZipLoRA", prompts=[conditioning("wan", 1), hooked(conditioning("wan", 2))]
+            ),
+            "without hooks: what hooks do while sampling can't be learned on",
+        ),
         (lambda d: d.update(rate=float("nan")), "rate must be a finite number"),
         (lambda d: d.update(layers="heads"), ": unknown layers"),
         (lambda d: d.update(model=None), "model must be a model"),

@@ -15,7 +15,16 @@ import pytest
 import torch
 
 from tests.support.host.nodes import part
-from tests.support.learning.world import TRIGGERS, Words, good_latents, load_model, loras, prompts
+from tests.support.learning.world import (
+    TRIGGERS,
+    Hooked,
+    Words,
+    good_latents,
+    left_on,
+    load_model,
+    loras,
+    prompts,
+)
 from world.hosts.in_host import conditioning
 from world.hosts.in_host import sample as sampled
 
@@ -60,15 +69,6 @@ def teach(pack, model, given, steps=8, values=None, **more):
 
 def picture(model):
     return sampled(model, conditioning(PROMPT), conditioning(""), 3, 1, steps=2, cfg=1.0)
-
-
-def left_on(model):
-    network = model.model
-    return [
-        name
-        for name, module in network.named_modules()
-        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__
-    ] + [name for name, p in network.named_parameters() if p.requires_grad or p.grad is not None]
 
 
 def test_taught_learns_and_gives_an_ordinary_lora(pack, world, set_of):
@@ -237,12 +237,29 @@ def test_three_loras(pack, world, set_of):
             "^Write one line of prompts for each LoRA: these are 3 for 2 LoRAs",
         ),
         ("calibrated", {"prompts": "a"}, "^Write what to ask style LoRA for"),
+        ("ZipLoRA", {"pictures": 0}, "^Give pictures 1 or more: pictures is 0"),
+        ("calibrated", {"sampling_steps": -1}, "^Give sampling_steps 1 or more"),
+        ("taught", {"prompt": PROMPT, "width": 0}, "^Give width 1 or more"),
         ("mixture", {}, "^method must be one of taught, ZipLoRA, calibrated, MoLE gate, Arrow, got"),
     ],
 )
 def test_what_is_missing_is_said(pack, world, set_of, method, more, message):
     with pytest.raises(part(pack, "klora_core.errors").KLoraError, match=message):
         run(pack, world, set_of(1.0, 1.0), {"method": method}, **more)
+
+
+def test_a_training_of_no_steps_is_refused(pack, world, set_of):
+    with pytest.raises(part(pack, "klora_core.errors").KLoraError, match="^Give steps 1 or more: steps is 0"):
+        teach(pack, world, set_of(1.0, 1.0), steps=0)
+
+
+@pytest.mark.parametrize("method", ["taught", "calibrated"])
+def test_prompts_with_hooks_are_refused(pack, world, set_of, method):
+    given = {"prompt": PROMPT, "prompts": prompts(*PAIR), "latents": good_latents(world, *PAIR, 1)}
+    with pytest.raises(part(pack, "klora_core.errors").KLoraError, match="^Connect .* without hooks: "):
+        part(pack, "nodes").KLoRATrainMerge.execute(
+            world, Hooked(), set_of(1.0, 1.0), {"method": method}, **given
+        )
 
 
 def test_a_fused_model_is_refused(pack, world, set_of):

@@ -54,12 +54,3 @@ def latents_of(temp):
 def learned_latent(temp, seed):
     """The kept latents of a noise."""
     return [latent for name, latent in latents_of(temp).items() if name.endswith(f"-{seed}")]
-
-
-def left_on(model):
-    network = model.model
-    return [
-        name
-        for name, module in network.named_modules()
-        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__
-    ] + [name for name, p in network.named_parameters() if p.requires_grad or p.grad is not None]

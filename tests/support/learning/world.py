@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.hooks
 import comfy.sd
 from safetensors.torch import load_file
 from torch import Tensor
@@ -26,6 +27,19 @@ def prompts(*names: str) -> str:
     return "\n".join(TRIGGERS[name] for name in names)
 
 
+class Hooked(Words):
+    """Words whose prompts have hooks, as a CLIP gives them behind Set CLIP Hooks."""
+
+    def encode_from_tokens_scheduled(self, tokens: str) -> list:
+        return hooked(super().encode_from_tokens_scheduled(tokens))
+
+
+def hooked(condition: list) -> list:
+    """CONDITIONING with a hook."""
+    hook = comfy.hooks.create_hook_lora(lora={}, strength_model=1.0, strength_clip=0.0)
+    return [[encoded, {**more, "hooks": hook}] for encoded, more in condition]
+
+
 def good_latents(model: Any, subject: str, style: str, count: int) -> dict[str, Tensor]:
     """Pictures of the subject in the style, as the redundant LoRAs make them, as LATENT."""
     for lora in loras("redundant", subject, style):
@@ -34,4 +48,24 @@ def good_latents(model: Any, subject: str, style: str, count: int) -> dict[str, 
     return {"samples": model.model.process_latent_out(made)}
 
 
-__all__ = ["TRIGGERS", "Words", "good_latents", "load_model", "loras", "prompts"]
+def left_on(model: Any) -> list[str]:
+    """What a learning forgot to take off: hooks, replaced forwards, gradients."""
+    network = model.model
+    return [
+        name
+        for name, module in network.named_modules()
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__
+    ] + [name for name, p in network.named_parameters() if p.requires_grad or p.grad is not None]
+
+
+__all__ = [
+    "TRIGGERS",
+    "Hooked",
+    "Words",
+    "good_latents",
+    "hooked",
+    "left_on",
+    "load_model",
+    "loras",
+    "prompts",
+]

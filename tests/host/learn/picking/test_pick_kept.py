@@ -6,9 +6,11 @@ import gc
 import importlib
 import os
 import shutil
+from dataclasses import replace
 
 import comfy.model_management
 import pytest
+import torch
 
 from tests.support.host.nodes import part
 
@@ -24,6 +26,19 @@ def test_names_of_thirty_rounds_are_quick(pack):
     made = job.Job(*nothing, picks.parse_picks("\n".join(lines)), (), (), picks.Recipe(), "name")
     names = {made.name_of(picks.learned_for(number)) for number in range(2, 31)}
     assert len(names) == 29
+
+
+def test_a_lora_tells_the_names_that_its_parts_have_now(run, set_of):
+    """By other names the same files give the same pictures, and what is learned of them says the new ones."""
+    *_, first = run()
+    picks = f"{first['pictures'][0]['line']}\nmore"
+    lora = run(picks)[0]
+    given = set_of()
+    renamed = replace(given[0], name="heron.safetensors"), *given[1:]
+    again = run(picks, set=renamed)[0]
+    assert "heron" in again.metadata["klora_merge"] and "heron" not in lora.metadata["klora_merge"]
+    assert all(torch.equal(lora[key], again[key]) for key in lora)
+    assert [p["image"] for p in run(set=renamed)[-1]["pictures"]] == [p["image"] for p in first["pictures"]]
 
 
 def test_sheets_are_bounded(pack, temp):

@@ -8,7 +8,8 @@ import folder_paths
 import pytest
 import torch
 
-from tests.support.learning.picking import by_core, is_blocked, latents_of, left_on, line_of
+from tests.support.learning.picking import by_core, is_blocked, latents_of, line_of
+from tests.support.learning.world import left_on
 
 STOP = comfy.model_management.InterruptProcessingException
 

@@ -11,7 +11,8 @@ from comfy_extras.nodes_train import SaveLoRA
 
 import nodes as core_nodes
 from tests.support.host.nodes import part
-from tests.support.learning.picking import by_core, file_of, is_blocked, learned_latent, left_on, line_of
+from tests.support.learning.picking import by_core, file_of, is_blocked, learned_latent, line_of
+from tests.support.learning.world import left_on
 
 
 def test_two_rounds_and_what_is_taken(run, world, temp, tmp_path, monkeypatch):

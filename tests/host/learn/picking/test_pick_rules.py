@@ -9,7 +9,7 @@ import torch
 
 from tests.support.host.nodes import part
 from tests.support.learning.picking import PAIR
-from tests.support.learning.world import loras
+from tests.support.learning.world import Hooked, loras
 
 
 def test_all_usual_rules_and_three_loras(run, set_of):
@@ -54,6 +54,7 @@ def test_usual_rules_that_do_not_fit_are_named(run, pack, world):
         ({"picks": 3}, "^Put it in quotation marks: picks must be a text"),
         ({"steps": 0}, "^Give steps 1 or more: steps is 0"),
         ({"pictures": -1}, "^Give pictures 1 or more: pictures is -1"),
+        ({"clip": Hooked()}, "^Connect prompts, or a text encoder, without hooks"),
         ({"seed": 0.5}, "^Give 0: seed must be a whole number"),
         ({"prompt": ""}, "^Write what the pictures show in prompt.*the file of subject LoRA tells none"),
     ],
