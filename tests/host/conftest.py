@@ -129,6 +129,14 @@ def sd15(_sd15: Loaded) -> Loaded:
     return Loaded(_sd15.model.clone(), _sd15.clip.clone(), _sd15.vae)
 
 
+@pytest.fixture(scope="module")
+def pair(_sd15: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A subject's and a style's LoRA for the tiny SD1.5."""
+    from tests.support.host.nodes import unet_pair
+
+    return unet_pair(_sd15.model.model)
+
+
 @pytest.fixture(scope="session")
 def sd15_conds(_whole_sd15: Loaded) -> Conds:
     """Two encoded prompts for the tiny SD1.5."""

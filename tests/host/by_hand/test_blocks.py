@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.support.host.nodes import UNET_LAYERS, baked, compose, merged, part, relative, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, baked, compose, merged, part, relative
 from tests.support.host.reference import random_lora
 
 TEXT = "down: 0, mid: 0.5, up 1-2: -1"
-
-
-@pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 def a_set(pack, *members):

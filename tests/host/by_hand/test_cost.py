@@ -13,11 +13,6 @@ RANK, COUNT = 4, 3
 
 
 @pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
 def loras(_sd15):
     layers = [layer for layer in UNET_LAYERS if ".transformer_blocks." in layer]
     return [random_lora(_sd15.model.model, layers, RANK, seed, scale=0.2) for seed in range(COUNT)]

@@ -12,11 +12,6 @@ from tests.support.host.nodes import baked, compose, fuse, lora_set, merged, par
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
 @pytest.fixture
 def pair(_sd15):
     """Tensors that count what is written into them, as those of our own loader."""

@@ -25,11 +25,6 @@ TOLERANCE = 5e-6
 
 
 @pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
 def loras(_sd15):
     model = _sd15.model.model
     return [

@@ -11,18 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.gates.in_host import MoleOracle, both, trained
-from tests.support.host.nodes import UNET_LAYERS, compose, fuse, lora_set, merged, part, relative, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, compose, fuse, lora_set, merged, part, relative
 from tests.support.host.reference import PREFIX, random_lora
-
-
-@pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support.gates.in_host import ArrowOracle, MoleOracle, both, trained
-from tests.support.host.nodes import compose, relative, unet_pair
+from tests.support.host.nodes import compose, relative
 from tests.support.host.reference import random_lora
 
 TOLERANCE = 1e-4
@@ -18,16 +18,6 @@ FLUX_LAYERS = (
     "single_blocks.1.linear2",
     "img_in",
 )
-
-
-@pytest.fixture(scope="module")
-def _sd15(_narrow_sd15):
-    return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.mark.parametrize(("pool", "total"), [("picture", "N"), ("token", "1")])

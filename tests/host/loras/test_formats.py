@@ -9,15 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core.cli import main
-from tests.support.host.nodes import UNET_LAYERS, fuse, part, relative, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, fuse, part, relative
 from tests.support.host.reference import Reference, random_lora
 
 HEADS = ("to_q", "to_k", "to_v")
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 def kohya(lora):

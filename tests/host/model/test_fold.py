@@ -7,15 +7,10 @@ import comfy.ops
 import pytest
 import torch
 
-from tests.support.host.nodes import baked, fuse, part, relative, unet_pair
+from tests.support.host.nodes import baked, fuse, part, relative
 from tests.support.host.reference import Reference, random_lora
 
 LARGE = 18  # pixels of the latent, cond and uncond together: 648 tokens on layers 128 wide
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ import pytest
 import torch
 
 from klora_core.progress import in_steps
-from tests.support.host.nodes import fuse, part, unet_pair
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
+from tests.support.host.nodes import fuse, part
 
 
 def hooks_on(model) -> int:

@@ -16,11 +16,6 @@ from tests.support.host.reference import random_lora
 VRAM = management.VRAMState
 
 
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
-
-
 @pytest.fixture
 def device(monkeypatch):
     """``device(state, free)``: a device with ``free`` bytes left (a number, or a function), nothing on it."""

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from klora_core import palette, picture, report
 from klora_core.picture.layout import lay_out
-from tests.support.host.nodes import compose, fuse, lora_set, part, relative, unet_pair
+from tests.support.host.nodes import compose, fuse, lora_set, part, relative
 from tests.support.page import sent
 
 RUNS = {
@@ -27,11 +27,6 @@ RUNS = {
     "second segment": {"steps": 8, "start_step": 4},
 }
 MODES = ("auto", "steps", "noise level")
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @dataclass

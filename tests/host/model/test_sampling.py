@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.support.host.nodes import UNET_LAYERS, baked, fuse, relative, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, relative
 from tests.support.host.noise_only import lying
 from tests.support.host.reference import Reference
 
 TOLERANCE = 1e-4
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 def check(found, expected, base, reference):

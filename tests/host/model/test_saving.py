@@ -14,16 +14,11 @@ from comfy_extras.nodes_lora_extract import LoraSave
 from comfy_extras.nodes_model_merging import ModelMergeSimple, ModelSubtract
 from safetensors.torch import load_file
 
-from tests.support.host.nodes import compose, fuse, lora_set, relative, unet_pair
+from tests.support.host.nodes import compose, fuse, lora_set, relative
 
 CHECKPOINT = "this file will not hold the fusion"
 LORA = "a LoRA that is saved of this model will not hold the fusion"
 MERGED = "what another model takes over or subtracts of this one will not hold the fusion"
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture

@@ -12,16 +12,11 @@ from safetensors.torch import save_file
 
 from klora_core import picture, plan_file
 from klora_core.progress import in_steps
-from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part
 from tests.support.host.reference import random_lora
 
 ATTENTION = UNET_LAYERS[0]
 KEYS = (f"diffusion_model.{ATTENTION}.lora_A.weight", f"diffusion_model.{ATTENTION}.lora_B.weight")
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture

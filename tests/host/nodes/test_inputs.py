@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfy_api.latest import io
 
-from tests.support.host.nodes import compose, fuse, lora_set, merged, part, unet_pair
+from tests.support.host.nodes import compose, fuse, lora_set, merged, part
 
 JUNK = {
     "a text": "junk",
@@ -23,11 +23,6 @@ JUNK = {
     "no end": float("inf"),
     "a tensor": torch.ones(2, 2),
 }
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture

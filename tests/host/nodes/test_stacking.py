@@ -7,7 +7,7 @@ import comfy.utils
 import pytest
 import torch
 
-from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, relative, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, baked, fuse, part, relative
 from tests.support.host.reference import Reference, random_lora
 from tools.tiny import model_path
 
@@ -17,11 +17,6 @@ TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def _sd15(_narrow_sd15):
     return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 def test_with_an_ordinary_lora_before_or_after(pack, sd15, sd15_conds, pair, sample):

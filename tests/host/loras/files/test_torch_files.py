@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from klora_core import files
-from tests.support.host.nodes import fuse, part, unet_pair
+from tests.support.host.nodes import fuse, part
 
 R = torch.randn
 LAYER = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q"
@@ -31,11 +31,6 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def load(pack, folder):
     return part(pack, "nodes.loras").load
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.pth", "a.ckpt", "a.pkl", "a.BIN", "caf\udce9.pt"])

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.host.nodes import UNET_LAYERS, unet_pair
+from tests.support.host.nodes import UNET_LAYERS
 from tests.support.host.reference import random_lora
 
 
 @pytest.fixture(scope="module")
 def _sd15(_narrow_sd15):
     return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from klora_core.loras import STYLE, SUBJECT
-from tests.support.host.nodes import UNET_LAYERS, compose, fuse, lora_set, part, unet_pair
+from tests.support.host.nodes import UNET_LAYERS, compose, fuse, lora_set, part
 
 
 class Swept(NamedTuple):
@@ -24,11 +24,6 @@ class Swept(NamedTuple):
 @pytest.fixture(scope="module")
 def _sd15(_narrow_sd15):
     return _narrow_sd15
-
-
-@pytest.fixture(scope="module")
-def pair(_sd15):
-    return unet_pair(_sd15.model.model)
 
 
 def sweep(pack, model, pair, over: Any, **options) -> Swept:
