@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ....klora_core.train.picks import Picture, Rule, course, learned_for, result
+from ....klora_core.train.picks import Pick, Picture, Rule, course, learned_for, result
 from ...host import announce_picture
 from ..prompts import encoded
 from . import telling
@@ -25,8 +25,10 @@ class Round:
     def __init__(self, job: Job, clip: Any, vae: Any, node: str | None, liked: Tensor | None) -> None:
         self._job, self._node, self._liked = job, node, liked
         self._films = Films(vae)
-        self._progress: Progress | None = None
-        self._maker = Maker(job, lambda text: encoded(clip, text), self._told)
+        # It knows nothing of the round: in a circle models would stay after the node, until they are
+        # collected all at once, and the host would lose the one that it has loaded.
+        self._progress = Progress(job.model, job.how.steps)
+        self._maker = Maker(job, lambda text: encoded(clip, text), self._progress)
 
     def outputs(self, shown: Sequence[Picture], whole: int, part: tuple[int, int]) -> io.NodeOutput:
         """The node's outputs for the pictures that are to be shown."""
@@ -35,6 +37,8 @@ class Round:
         hint = telling.hint(job)
         lines += [hint] if hint else []
         rule = self._outcome(rivals)
+        # Picks may have to be made again before they can be learned.
+        self._progress.expect(self._missing(job.picks.picks))
         lora, model = self._given(rule, lines)
         latents, images, pages, made = self._pictures(shown)
         lines += telling.variety(latents)
@@ -93,8 +97,8 @@ class Round:
     ) -> tuple[dict[Rule, dict[int, Tensor]], Any, list[dict[str, Any]], int]:
         """Latents by rule and noise, IMAGE, the page's pictures, and how many had to be made."""
         job = self._job
-        missing = sum(not self._maker.is_kept(p.rule, p.seed) for p in shown)
-        self._progress = Progress(job.model, missing, job.how.steps) if missing else None
+        missing = self._missing(shown)
+        self._progress.expect(missing)
         latents: dict[Rule, dict[int, Tensor]] = {}
         pixels, pages = {}, {}
         # Rule by rule, each with its noises: every other rule is other weights to load.
@@ -110,13 +114,9 @@ class Round:
         images = torch.stack([pixels[picture] for picture in shown]) / 255 if shown else self._instead()
         return latents, images, [pages[picture] for picture in shown], missing
 
+    def _missing(self, pictures: Sequence[Picture | Pick]) -> int:
+        return sum(not self._maker.is_kept(each.rule, each.seed) for each in pictures)
+
     def _instead(self) -> Any:
         """IMAGE where the round has no picture here: those of the user's own, or nothing."""
         return ExecutionBlocker(None) if self._liked is None else self._liked
-
-    def _told(self, step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
-        if self._progress is None:
-            # Picks that have to be made again before they can be learned.
-            gone = sum(not self._maker.is_kept(p.rule, p.seed) for p in self._job.picks.picks)
-            self._progress = Progress(self._job.model, gone, self._job.how.steps)
-        self._progress(step, x0, x, total_steps)

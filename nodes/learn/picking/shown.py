@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import comfy.utils
@@ -57,10 +58,17 @@ def _name_of(vae: Any) -> str:
 class Progress:
     """The host's bar over all steps of the pictures that are missing, with a preview of the one at work."""
 
-    def __init__(self, model: Any, pictures: int, steps: int) -> None:
-        self._bar = comfy.utils.ProgressBar(max(1, pictures * steps))
-        self._preview = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-        self._done = 0
+    def __init__(self, model: Any, steps: int) -> None:
+        self._model, self._steps = model, steps
+        self.expect(0)
+
+    def expect(self, pictures: int) -> None:
+        """A new bar, over so many pictures."""
+        self._bar, self._done = comfy.utils.ProgressBar(max(1, pictures * self._steps)), 0
+
+    @cached_property
+    def _preview(self) -> Any:
+        return latent_preview.get_previewer(self._model.load_device, self._model.model.latent_format)
 
     def __call__(self, step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
         """As a sampler tells of each of its steps."""

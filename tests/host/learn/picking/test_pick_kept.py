@@ -11,6 +11,7 @@ from dataclasses import replace
 import comfy.model_management
 import pytest
 import torch
+from comfy.model_patcher import ModelPatcher
 
 from tests.support.host.nodes import part
 
@@ -68,6 +69,25 @@ def test_what_is_gone_is_made_again_by_the_same_run(pack, temp):
     assert second != first and node.fingerprint_inputs() == second
     shutil.rmtree(temp)
     assert node.fingerprint_inputs() not in (first, second)
+
+
+def on(network):
+    return {id(each) for each in gc.get_objects() if type(each) is ModelPatcher and each.model is network}
+
+
+def test_no_model_waits_for_the_garbage_collector(run, set_of, world):
+    """It takes a model and the one that this was made of at once; the host then loses what it has loaded."""
+    given = set_of(roles=("subject", "style", "other"))
+    short = {"rules": "sum 0.7, K-LoRA s 0", "steps": 1, "learning_steps": 1, "set": given}
+    gc.collect()
+    gc.disable()
+    try:
+        before = on(world.model)
+        line = run(**short)[-1]["pictures"][0]["line"]
+        run(f"{line}\nmore", **short)
+        assert on(world.model) == before
+    finally:
+        gc.enable()
 
 
 def resident():
