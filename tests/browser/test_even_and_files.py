@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.browser.live_page import frames, shot
+from tests.support.browser.live_page import frames, shot, step_back
 
 EVEN = "klora.root().querySelector('.klora-even')"
 BALANCE = "klora.fuse().widgets.find((widget) => widget.name === 'balance')"
@@ -78,10 +78,7 @@ def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
     ran.wait_for_function(f"({shown}) === '{said}'")
     ran.evaluate(changed)
     ran.evaluate(f"() => {{ klora.turn('balance', 0.7); {changed} }}")
-    ran.evaluate("window.before = klora.fuse()")
-    ran.locator("canvas#graph-canvas").focus()
-    ran.keyboard.press("Control+z")
-    ran.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
+    step_back(ran)
     ran.wait_for_function(f"({shown}) === '{said}'")
     ran.evaluate(CHOOSE, "tiny-style-sd15.safetensors")
     ran.wait_for_function(f"({shown}) === ''")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, shot
+from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, shot, step_back
 
 CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 BY_HAND = """() => {
@@ -77,11 +77,7 @@ def test_the_map_makes_room_where_it_has_some(template):
 def test_undo_takes_it_back_and_a_workflow_keeps_it(template):
     click(template)
     for keys, shown in (("Control+z", 0), ("Control+y", ROWS)):
-        template.evaluate("(window.before = klora.fuse(), null)")
-        template.locator("canvas#graph-canvas").focus()
-        template.keyboard.press(keys)
-        template.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
-        template.wait_for_timeout(400)
+        step_back(template, keys)
         assert len(template.evaluate(SHOWN)) == shown, keys
     saved = template.evaluate("klora.saved()")
     load(template, fresh())
