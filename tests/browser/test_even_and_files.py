@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.browser.live_page import frames, shot, step_back
+from tests.support.browser.live_page import frames, shot
+from tests.support.browser.undo import CHANGED, step_back
 
 EVEN = "klora.root().querySelector('.klora-even')"
 BALANCE = "klora.fuse().widgets.find((widget) => widget.name === 'balance')"
@@ -71,13 +72,12 @@ def test_the_loader_says_before_a_run_that_a_file_is_for_another_model(ran):
 
 def test_the_line_on_a_loader_is_the_living_nodes_also_after_undo(ran):
     shown = "[...document.querySelectorAll('.klora-line')].map((line) => line.textContent).join('|')"
-    changed = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
     said = "style: tiny-style-sdxl.safetensors is an SDXL LoRA, the model is SD1.5: "
     said += "choose another LoRA or another model."
     ran.evaluate(CHOOSE, "tiny-style-sdxl.safetensors")
     ran.wait_for_function(f"({shown}) === '{said}'")
-    ran.evaluate(changed)
-    ran.evaluate(f"() => {{ klora.turn('balance', 0.7); {changed} }}")
+    ran.evaluate(CHANGED)
+    ran.evaluate(f"() => {{ klora.turn('balance', 0.7); {CHANGED} }}")
     step_back(ran)
     ran.wait_for_function(f"({shown}) === '{said}'")
     ran.evaluate(CHOOSE, "tiny-style-sd15.safetensors")

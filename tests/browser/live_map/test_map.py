@@ -16,6 +16,7 @@ from tests.support.browser.live_page import (
     show,
     workflow,
 )
+from tests.support.browser.undo import CHANGED
 
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 STATUS = "klora.root().querySelector('.klora-status').innerText"
@@ -87,10 +88,7 @@ def test_schedule_brings_its_own_widgets(ran):
 
 def test_steps_follow_the_sampler(ran):
     ran.evaluate(
-        """(id) => {
-          app.rootGraph.getNodeById(id).widgets[0].value = 11
-          app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
-        }""",
+        f"(id) => {{ app.rootGraph.getNodeById(id).widgets[0].value = 11; {CHANGED} }}",
         STEPS_NODE,
     )
     frames(ran)

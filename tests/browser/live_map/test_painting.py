@@ -17,8 +17,8 @@ from tests.support.browser.live_page import (
     run,
     settle,
     shot,
-    step_back,
 )
+from tests.support.browser.undo import CHANGED, step_back
 from tools.workflows.shipped import path_of
 
 STEPS = 6
@@ -27,7 +27,6 @@ HINT = "klora.root().querySelector('.klora-hint').textContent"
 LINES = "['where', 'when'].map((line) => klora.root().querySelector(`.klora-${line}`).textContent)"
 ROW = """(id) => Object.fromEntries(app.rootGraph.getNodeById(id).widgets
   .filter(({ name }) => ['start', 'end', 'blocks'].includes(name)).map(({ name, value }) => [name, value]))"""
-CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 PLAIN = {"start": 0, "end": 1, "blocks": ""}
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import STEPS_NODE, frames, page, shot, step_back
+from tests.support.browser.live_page import STEPS_NODE, frames, page, shot
+from tests.support.browser.undo import CHANGED, TRACKER, step_back
 
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 HINT = "klora.root().querySelector('.klora-hint').textContent"
-# One change of a person's, as the page's history takes it; it takes none while it still makes a graph anew.
-CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
-DONE = "app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
+DONE = f"{TRACKER}.undoQueue.length"
 
 
 @pytest.fixture(scope="module", params=["classic", "vue"])
@@ -22,9 +21,10 @@ def opened(request, chromium, server):
 
 
 def change(page, act):
+    """A person's change, taken at once: to the page, what comes within 50 ms of another is part of that."""
     before = page.evaluate(DONE)
-    page.evaluate(f"() => {{ {act} }}")
-    page.wait_for_function(f"() => {{ {CHANGED}; return {DONE} > {before} }}")
+    page.evaluate(f"() => {{ {act}; {CHANGED} }}")
+    assert page.evaluate(DONE) == before + 1
     frames(page)
 
 

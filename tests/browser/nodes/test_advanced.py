@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, shot, step_back
+from tests.support.browser.live_page import CLASSIC, FUSE, frames, fresh, load, look_at_fuse, shot
+from tests.support.browser.undo import CHANGED, step_back
 
-CHANGED = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 BY_HAND = """() => {
   app.rootGraph.clear()
   const node = LiteGraph.createNode('KLoRAFuse')

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.support.browser.live_page import frames, press_keys, renewed, run, visit
+from tests.support.browser.live_page import frames, renewed, run, visit
 from tests.support.browser.sheets import LABELS, LOOK, NODE, PICKS, STATUS, TITLE, opened_in, shot
+from tests.support.browser.undo import step_by_keys
 
 ENDS = """async () => {
   const { api } = await import('/scripts/api.js')
@@ -24,10 +25,8 @@ def press_and_wait(page, button):
 
 
 def step(page, keys):
-    """Undo or redo, as a person does it; the page needs a moment to make the graph anew."""
-    page.evaluate(f"window.before = {NODE}")
-    press_keys(page, keys)
-    page.wait_for_function(f"{NODE} && {NODE} !== window.before")
+    """Undo or redo, as a person does it."""
+    step_by_keys(page, keys, NODE)
     # As long as the page needs, however busy the machine is.
     frames(page, 60)
 

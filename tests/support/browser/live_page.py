@@ -264,25 +264,6 @@ def settle(opened):
         opened.wait_for_timeout(250)
 
 
-def press_keys(opened, keys):
-    """Keys together, held as long as a person holds them.
-
-    The page looks at keys in its next frame. Where Control is known there and the other key is up already, it
-    takes that for Control alone, and looks for an edit first, which ends what can be redone.
-    """
-    opened.keyboard.press(keys, delay=100)
-
-
-def step_back(opened, keys="Control+z"):
-    """Undo or redo as a person does it; the page needs a moment to make the graph anew."""
-    opened.evaluate("(window.before = klora.fuse(), null)")
-    opened.locator("canvas#graph-canvas").focus()
-    press_keys(opened, keys)
-    opened.wait_for_function("klora.fuse() && klora.fuse() !== window.before")
-    opened.wait_for_timeout(400)
-    frames(opened)
-
-
 def shot(opened, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
     opened.screenshot(path=SHOTS / f"live-map-{name}-{opened.renderer}.png")
