@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import allow_mutation_on_saved_tensors
+from torch.autograd.graph import saved_tensors_hooks
 
 from ..apply import Swap
 from .layers import Layers
@@ -76,6 +76,8 @@ class Checkpointed:
 
 
 def _through(plain: Callable[..., Any], layers: Layers, anchor: Tensor) -> Callable[..., Any]:
+    worked_in = set[int]()
+
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         shown = layers.shown
         if not torch.is_grad_enabled() or shown is None:
@@ -94,7 +96,7 @@ def _through(plain: Callable[..., Any], layers: Layers, anchor: Tensor) -> Calla
                 form.append(result)
             return result.tensors
 
-        results = _Block.apply(run, anchor, *given.tensors)
+        results = _Block.apply(run, worked_in, anchor, *given.tensors)
         return form.pop().filled(results)
 
     return forward
@@ -104,20 +106,20 @@ class _Block(torch.autograd.Function):
     """``run`` of tensors without a graph; again, with one, when its gradients are asked for."""
 
     @staticmethod
-    def forward(ctx: Any, run: Any, anchor: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.run = run
+    def forward(ctx: Any, run: Any, worked_in: Any, anchor: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.run, ctx.worked_in = run, worked_in
         ctx.save_for_backward(*tensors)
         return run([tensor.clone() for tensor in tensors], again=False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         run, ctx.run = ctx.run, None
-        learns = ctx.needs_input_grad[2:]
+        learns = ctx.needs_input_grad[3:]
         tensors = [
             t.detach().requires_grad_(needed) for t, needed in zip(ctx.saved_tensors, learns, strict=True)
         ]
-        with torch.enable_grad(), allow_mutation_on_saved_tensors():
-            results = run([tensor.clone() for tensor in tensors], again=True)
+        with torch.enable_grad():
+            results = _graph(lambda: run([tensor.clone() for tensor in tensors], again=True), ctx.worked_in)
             pairs = [
                 (result, gradient)
                 for result, gradient in zip(results, gradients, strict=True)
@@ -125,7 +127,43 @@ class _Block(torch.autograd.Function):
             ]
             if pairs:
                 torch.autograd.backward([r for r, _ in pairs], [g for _, g in pairs])
-        return None, None, *(tensor.grad for tensor in tensors)
+        return None, None, None, *(tensor.grad for tensor in tensors)
+
+
+def _graph(run: Callable[[], tuple[Tensor, ...]], worked_in: set[int]) -> tuple[Tensor, ...]:
+    """What ``run`` gives, with a graph whose saved tensors are as they were when they were saved.
+
+    ``worked_in`` has those, by their turn, that are worked in later and so are copied. Which ones that are is
+    only known after a run: where others come to light it is run again.
+    """
+    while True:
+        saved = _Saved(frozenset(worked_in))
+        with saved_tensors_hooks(saved.save, lambda held: held):
+            results = run()
+        others = saved.worked_in()
+        if not others:
+            return results
+        # Never two graphs of a block at a time.
+        del results
+        worked_in |= others
+
+
+class _Saved:
+    """The tensors that a graph saves, in turn; of ``copied`` ones a copy."""
+
+    def __init__(self, copied: frozenset[int]) -> None:
+        self._copied = copied
+        self._held: list[tuple[Tensor, int]] = []
+
+    def save(self, tensor: Tensor) -> Tensor:
+        held = tensor.clone() if len(self._held) in self._copied else tensor
+        self._held.append((held, held._version))
+        return held
+
+    def worked_in(self) -> set[int]:
+        """The turns of those that were worked in since they were saved; asked once, for it lets go of all."""
+        held, self._held = self._held, []
+        return {turn for turn, (tensor, version) in enumerate(held) if tensor._version != version}
 
 
 class _Tree:
@@ -141,7 +179,8 @@ class _Tree:
 
     def filled(self, tensors: Sequence[Tensor], as_it_was: bool = False) -> Any:
         """The same with other tensors; ``as_it_was``: with dictionaries as they were in the beginning."""
-        return _put(self._was if as_it_was else self._value, iter(tensors), iter(self._wanted))
+        value = _copied(self._was) if as_it_was else self._value
+        return _put(value, iter(tensors), iter(self._wanted))
 
 
 def _leaves(value: Any) -> Iterator[Tensor]:

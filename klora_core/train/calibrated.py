@@ -91,9 +91,10 @@ class Seen:
     def of(self, slot: Slot) -> Change:
         """The LoRA's own change, where it has one."""
         found = self._factors.slots[slot]
-        down = torch.cat([own.down for own in found if own is not None])
+        there = [each for each in found if each is not None]
+        down = torch.cat([each.down for each in there])
         own = found[self._lora]
-        none = down.new_zeros(self._factors.heights[slot], len(down))
+        none = down.new_zeros(len(there[0].up), len(down))
 
         def change(module: Any, x: Tensor) -> Tensor:
             # Of a layer in groups no z is known: it stays the plain sum.

@@ -5,6 +5,7 @@ Run by the host's interpreter (`make test-host`). Under any other interpreter no
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from types import ModuleType
@@ -47,6 +48,17 @@ else:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that share the server come first, in one worker: each worker would start one of its own."""
+    items.sort(key=lambda item: "served" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_collection_finish() -> None:
+    """What the host and the tests are made of stays: no collection of garbage goes through it again."""
+    gc.collect()
+    gc.freeze()
+
+
 class Loaded(NamedTuple):
     """What CheckpointLoaderSimple hands out."""
 
@@ -64,7 +76,7 @@ class Conds(NamedTuple):
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory) -> Iterator[Any]:
-    """A real server with every tiny family, for shipped workflows."""
+    """A real server with every tiny family, for shipped workflows and graphs by hand; one for all tests."""
     from tests.support.host.shipped_runs import serving_all
 
     with serving_all(tmp_path_factory.mktemp("loras")) as server:

@@ -200,6 +200,42 @@ def test_blocks_that_run_again_have_the_gradients_of_blocks_that_do_not(learned)
     assert any(float(grad.abs().max()) > 1e-2 for grad in plain[:8])
 
 
+class Plain(Residual):
+    """The same in new tensors."""
+
+    def forward(self, x, notes, pair, gate):
+        notes["runs"] = notes.get("runs", 0) + 1
+        x = x + self.one(self.norm(x)) * notes.get("scale", 1.0)
+        x = x + torch.tanh(self.two(x)) + pair[0] + gate.scale
+        return x, {"kept": x * 2, "none": None}
+
+
+def test_which_tensors_are_worked_in_is_found_out_once():
+    """A third run of a block, of the first step alone, where it works in what its graph has saved."""
+    torch.manual_seed(0)
+    net, runs, grads = Network().requires_grad_(False), [], []
+    plain = copy.deepcopy(net)
+    plain.blocks = nn.ModuleList([Plain() for _ in range(3)]).requires_grad_(False)
+    plain.load_state_dict(net.state_dict())
+    slots = {Slot(f"blocks.{i}.{name}"): (8, 8) for i in range(3) for name in ("one", "two")}
+    for model in (net, plain):
+        model.blocks[1].one.register_forward_pre_hook(lambda *_: runs.append(1))
+        changes, x = Pairs(slots), torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+        with Layers(model, heights(slots), here) as layers, Checkpointed(model, layers):
+            counts = []
+            for _ in range(3):
+                runs.clear()
+                with layers.showing(changes):
+                    found, _ = model(x)
+                found.square().sum().backward()
+                counts.append(len(runs))
+        assert counts == ([3, 2, 2] if model is net else [2, 2, 2])
+        grads.append([tensor.grad for tensor in changes.tensors])
+    for one, other in zip(*grads, strict=True):
+        assert torch.allclose(one, other, atol=1e-6 + 1e-5 * float(other.abs().max()))
+    assert all(float(grad.abs().max()) > 1e-3 for grad in grads[0])
+
+
 def test_which_modules_are_blocks():
     """The innermost rows that hold nearly all; no sequence of single layers."""
     net = Network()

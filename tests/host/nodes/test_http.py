@@ -15,17 +15,13 @@ from tests.support.host import http_graphs
 from tests.support.host.http_graphs import fused_image
 from tools.host.find import REPO
 from tools.host.server import PromptRefused, Server
-from tools.serving import serving
 
 SUBJECT, STYLE = "tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    broken = tmp_path_factory.mktemp("loras")
-    http_graphs.write_broken_loras(broken)
-    with serving("sd15", "sdxl", "flux", loras=broken) as running:
-        yield running
+@pytest.fixture
+def server(served):
+    return served
 
 
 def _picture(server: Server, run, node: str) -> Image.Image:

@@ -9,11 +9,15 @@ from torch import Tensor
 
 from tests.support.families.inputs import FAMILIES
 from tests.support.families.nets import patcher
+from tools.tiny.architectures import SD15_UNET, SDXL_UNET
+
+# UNets with each kind of their layers, and no deeper than that: every step runs each block three times.
+_SHALLOW = {"sd15": SD15_UNET | {"model_channels": 32}, "sdxl": SDXL_UNET | {"model_channels": 64}}
 
 
 def loadable(family: str, dtype: torch.dtype = torch.float32) -> Any:
     """A ModelPatcher of a family's network that tells how it is made."""
-    made = patcher(family, dtype)
+    made = patcher(family, dtype, **_SHALLOW.get(family, {}))
     made.cached_patcher_init = (_again, (family, dtype))
     return made
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from tests.support.host.http_graphs import write_broken_loras
 from tools.host.api_format import to_api
 from tools.host.server import Run, Server
 from tools.serving import serving
@@ -26,9 +27,10 @@ README_LORAS = {"my_dog.safetensors": "subject", "my_style.safetensors": "style"
 
 @contextlib.contextmanager
 def serving_all(folder: Path) -> Iterator[Server]:
-    """A server with every tiny family; in `folder` the LoRAs that only a workflow or the README names."""
+    """A server with every tiny family; in `folder` LoRAs that only workflows, README or tests name."""
     families = ("sd15", "sdxl", "flux", "zimage", "wan", "refiner", "toy")
     loras.write_lightning(folder)
+    write_broken_loras(folder)
     loras.ensure(["sd15"])
     for name, role in README_LORAS.items():
         (folder / name).symlink_to(model_path("loras", f"tiny-{role}-sd15.safetensors"))
