@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -62,8 +63,13 @@ def run(pack, model, given, method, **more):
     return part(pack, "nodes").KLoRATrainMerge.execute(model, Words(), given, method, **more).result
 
 
+@functools.cache
+def good(model, count):
+    return good_latents(model, *PAIR, count)
+
+
 def teach(pack, model, given, steps=8, values=None, **more):
-    more = {"prompt": PROMPT, "latents": good_latents(model, *PAIR, 2), **more}
+    more = {"prompt": PROMPT, "latents": good(model, 2), **more}
     return run(pack, model, given, {"method": "taught", "steps": steps, **(values or {})}, **more)
 
 
@@ -184,7 +190,7 @@ def test_memory_is_back_after_ten_trainings(pack, world, set_of):
     given = set_of(1.0, 1.0)
 
     def train(seed):
-        latents = good_latents(world, *PAIR, 1)
+        latents = good(world, 1)
         method = {"method": "taught", "steps": 1}
         run(pack, world, given, method, prompt=PROMPT, latents=latents, seed=seed)
 
@@ -255,7 +261,7 @@ def test_a_training_of_no_steps_is_refused(pack, world, set_of):
 
 @pytest.mark.parametrize("method", ["taught", "calibrated"])
 def test_prompts_with_hooks_are_refused(pack, world, set_of, method):
-    given = {"prompt": PROMPT, "prompts": prompts(*PAIR), "latents": good_latents(world, *PAIR, 1)}
+    given = {"prompt": PROMPT, "prompts": prompts(*PAIR), "latents": good(world, 1)}
     with pytest.raises(part(pack, "klora_core.errors").KLoraError, match="^Connect .* without hooks: "):
         part(pack, "nodes").KLoRATrainMerge.execute(
             world, Hooked(), set_of(1.0, 1.0), {"method": method}, **given
@@ -268,7 +274,7 @@ def test_a_fused_model_is_refused(pack, world, set_of):
     with pytest.raises(
         part(pack, "klora_core.errors").KLoraError, match="^Connect the model from before K-LoRA"
     ):
-        teach(pack, fused, set_of(1.0, 1.0), latents=good_latents(world, *PAIR, 1))
+        teach(pack, fused, set_of(1.0, 1.0), latents=good(world, 1))
 
 
 def test_a_lora_that_is_off_is_named(pack, world, set_of):

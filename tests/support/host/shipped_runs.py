@@ -23,6 +23,10 @@ TEST_NODES = Path(__file__).parent / "nodes_for_tests"
 STEPS, SIDE = 4, 64
 README_LORAS = {"my_dog.safetensors": "subject", "my_style.safetensors": "style"}
 """The files that the README's script names."""
+_CHECKPOINTS = {
+    "tiny-refiner.safetensors": "KLoRATestTinyRefiner",
+    "tiny-sdxl.safetensors": "KLoRATestTinySDXL",
+}
 
 
 @contextlib.contextmanager
@@ -54,7 +58,7 @@ def _stand_in(kind: str, inputs: dict[str, Any]) -> str:
         return "KLoRATestTinyWanText" if inputs["type"] == "wan" else "KLoRATestTinyZImageText"
     if inputs.get("unet_name") == "tiny-zimage.safetensors":
         return "KLoRATestTinyZImage"
-    return "KLoRATestTinyRefiner" if inputs.get("ckpt_name") == "tiny-refiner.safetensors" else kind
+    return _CHECKPOINTS.get(str(inputs.get("ckpt_name")), kind)
 
 
 def api(server: Server, name: str) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .flux_text import TinyFluxText
+from .sdxl import TinySDXL
 from .two_parts import TinyRefiner, TinyWanText, Words
 from .z_image import TinyZImage, TinyZImageText, load_model
 
 
 class _Extension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TinyFluxText, TinyZImage, TinyZImageText, TinyWanText, TinyRefiner]
+        return [TinyFluxText, TinyZImage, TinyZImageText, TinyWanText, TinyRefiner, TinySDXL]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
