@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 
@@ -23,13 +24,20 @@ EULER = comfy.samplers.sampler_object("euler")
 PICTURE = torch.full((1, 4, 4, 4), 0.5)
 
 
+@functools.cache
+def noises(model):
+    """Shares of a run that are done, from its end on, and the noise at each."""
+    grid = [0.0, *((i + 0.5) / 1000 for i in range(1000)), 1.0]
+    sampling = SAMPLINGS[model]
+    return grid[::-1], [float(sampling.percent_to_sigma(min(max(x, 1e-6), 1 - 1e-6))) for x in grid][::-1]
+
+
 @pytest.mark.parametrize("model", SAMPLINGS)
 @pytest.mark.parametrize("scheduler", comfy.samplers.SCHEDULER_NAMES)
 def test_every_schedule_is_counted_as_the_paper_counts(pack, scheduler, model):
     """x = (i + 1/2) / T at full denoise of an empty latent; by noise level the share that is done."""
     sampling = SAMPLINGS[model]
-    grid = [0.0, *((i + 0.5) / 1000 for i in range(1000)), 1.0]
-    rising = [float(sampling.percent_to_sigma(min(max(x, 1e-6), 1 - 1e-6))) for x in grid][::-1]
+    done, rising = noises(model)
     for count in COUNTS:
         sigmas = schedule(sampling, scheduler, count)
         if bool(sigmas.isnan().any()):
@@ -45,7 +53,7 @@ def test_every_schedule_is_counted_as_the_paper_counts(pack, scheduler, model):
             if mode == STEPS:
                 assert x == [(i + 0.5) / steps for i in range(steps)]
             else:
-                wanted = np.interp(sigmas[:-1].double().numpy(), rising, grid[::-1])
+                wanted = np.interp(sigmas[:-1].double().numpy(), rising, done)
                 assert x == pytest.approx(wanted, abs=2e-3)
 
 

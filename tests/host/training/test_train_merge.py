@@ -44,7 +44,8 @@ def _temp(tmp_path):
 
 @pytest.fixture(scope="module")
 def world():
-    return load_model()
+    yield load_model()
+    good.cache_clear()
 
 
 @pytest.fixture

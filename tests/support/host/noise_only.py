@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -34,6 +36,11 @@ def _shifted(shift: float) -> Any:
 SAMPLINGS = {"sd": _SD(), "flux": _Flux(), "wan": _shifted(8.0)}
 
 
+@functools.cache
+def _levels(noise_levels: Callable[..., Any], sampling: Any) -> Any:
+    return noise_levels(sampling.percent_to_sigma)
+
+
 class Counted(NamedTuple):
     """Of a run: (sigma the model was told, moment) by evaluation, how progress was counted, its columns."""
 
@@ -55,7 +62,7 @@ def counted(
     """
     asked, clocks = part(pack, "nodes.model.asked"), part(pack, "klora_core.apply")
     progresses = part(pack, "klora_core.progress")
-    levels = progresses.noise_levels(sampling.percent_to_sigma)
+    levels = _levels(progresses.noise_levels, sampling)
     torch.manual_seed(1)
     noise = torch.randn(1, 4, 4, 4)
     latent = torch.zeros_like(noise) if latent is None else latent

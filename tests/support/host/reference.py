@@ -81,9 +81,7 @@ class Reference:
         if layer not in self._scores:
             (ours, rank_ours), (theirs, rank_theirs) = self.subject[layer], self.style[layer]
             k = min(rank_ours * rank_theirs, ours.numel())
-            self._scores[layer] = [
-                float(d.abs().flatten().sort(descending=True).values[:k].sum()) for d in (ours, theirs)
-            ]
+            self._scores[layer] = [float(d.abs().flatten().topk(k).values.sum()) for d in (ours, theirs)]
         return self._scores[layer]
 
     def subject_wins(self, layer, x):
