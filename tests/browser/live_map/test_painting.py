@@ -13,7 +13,6 @@ from tests.support.browser.live_page import (
     load,
     look_at_fuse,
     nothing_drawn,
-    page,
     run,
     settle,
     shot,
@@ -56,23 +55,21 @@ def by_hand():
     return graph
 
 
-@pytest.fixture(scope="module", params=["classic", "vue"])
-def opened(request, chromium, server):
-    with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
-        it.renderer = request.param
-        it.graph = by_hand()
-        load(it, it.graph)
-        nothing_drawn(it)
-        run(it)
-        it.evaluate("klora.plan().then(({ slots }) => { klora.slots = slots })")
-        yield it
-        assert it.problems == []
+@pytest.fixture(scope="module")
+def graph(opened):
+    """The workflow, which has run in the page."""
+    graph = by_hand()
+    load(opened, graph)
+    nothing_drawn(opened)
+    run(opened)
+    opened.evaluate("klora.plan().then(({ slots }) => { klora.slots = slots })")
+    return graph
 
 
 @pytest.fixture
-def map_(opened):
+def map_(opened, graph):
     """The page with the map of the run, rows as they ran, and nothing painted."""
-    load(opened, opened.graph)
+    load(opened, graph)
     settle(opened)
     look_at_fuse(opened)
     settle(opened)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser.live_page import STEPS_NODE, frames, page, shot
+from tests.support.browser.live_page import STEPS_NODE, frames, shot
 from tests.support.browser.undo import CHANGED, TRACKER, step_back
 
 SHARE = "klora.root().querySelector('.klora-share').innerText"
 HINT = "klora.root().querySelector('.klora-hint').textContent"
 DONE = f"{TRACKER}.undoQueue.length"
-
-
-@pytest.fixture(scope="module", params=["classic", "vue"])
-def opened(request, chromium, server):
-    """A page of its own: the one that all share has taken back and loaded too much by now."""
-    with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
-        it.renderer = request.param
-        yield it
 
 
 def change(page, act):
