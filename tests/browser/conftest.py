@@ -36,6 +36,12 @@ def server():
 
 
 @pytest.fixture(scope="session")
+def info(server):
+    """Every node's definition."""
+    return server.object_info()
+
+
+@pytest.fixture(scope="session")
 def chromium(server):
     from tests.support.browser.live_page import browser
 

@@ -51,12 +51,12 @@ QUEUED = "app.graphToPrompt().then(({ output }) => output)"
 OLD = json.loads((REPO / "tests" / "browser" / "saved_by_0_1.json").read_text())
 
 
-def test_agrees_with_the_editor(opened, server):
+def test_agrees_with_the_editor(opened, info):
     opened.evaluate(BUILD)
     opened.wait_for_timeout(300)
     saved = opened.evaluate("klora.saved()")
     theirs = opened.evaluate(QUEUED)
-    ours = to_api(saved, server.object_info())
+    ours = to_api(saved, info)
     assert {"LoraLoader", "Note", "Reroute", "PrimitiveNode"} <= {node["type"] for node in saved["nodes"]}
     assert what_runs(ours) == what_runs(theirs)
     fuse = next(node["inputs"] for node in ours.values() if node["class_type"] == "KLoRAFuse")

@@ -49,8 +49,8 @@ SOCKETS = """() => {
 }"""
 
 
-def test_the_file_is_what_the_tool_writes_and_what_the_host_lists(server):
-    assert json.loads(PATH.read_text(encoding="utf-8")) == build(HostNodes(server.object_info()))
+def test_the_file_is_what_the_tool_writes_and_what_the_host_lists(server, info):
+    assert json.loads(PATH.read_text(encoding="utf-8")) == build(HostNodes(info))
     listed = [entry for entry in server.get("/global_subgraphs").values() if "k-lora" in str(entry["info"])]
     assert [entry["name"] for entry in listed] == [NAME]
 

@@ -47,8 +47,8 @@ def schema_inputs(groups: dict, prefix: str = "") -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("language", ["en", "ja", "zh"])
-def test_every_input_and_output_is_translated(server, language):
-    english, told, info = locale("en"), locale(language), server.object_info()
+def test_every_input_and_output_is_translated(info, language):
+    english, told = locale("en"), locale(language)
     ours = {name: node for name, node in info.items() if name.startswith("KLoRA")}
     assert told.keys() == ours.keys()
     for name, node in ours.items():
@@ -60,8 +60,7 @@ def test_every_input_and_output_is_translated(server, language):
             assert "tooltip" in text or "tooltip" not in english[name]["inputs"][key], (name, key)
 
 
-def test_english_says_what_the_nodes_say(server):
-    info = server.object_info()
+def test_english_says_what_the_nodes_say(info):
     for name, told in locale("en").items():
         assert told["display_name"] == info[name]["display_name"]
         assert told["description"] == info[name]["description"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.test_templates import OPEN, WINDOWS
+from tests.browser.test_templates import OPEN, WINDOWS, check_readable
 from tests.support.browser.live_page import SHOTS, fresh, load, renewed, run
 from tools.host.api_format import to_api
 from tools.workflows.shipped import IN_API_FORMAT, SHIPPED, api_path_of, path_of
@@ -45,9 +45,12 @@ FIT = """() => {
 }"""
 
 
+WINDOW = (1500, 920)
+
+
 @pytest.fixture(scope="module")
 def opened(window):
-    with renewed(window, width=2200):
+    with renewed(window, *WINDOW):
         yield window
 
 
@@ -58,7 +61,7 @@ def shipped(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=WORKFLOWS)
 def name(request, opened):
     """A shipped workflow that is open on the page, for all tests that only look at it."""
-    load(opened, shipped(request.param))
+    opened.look = opened.evaluate(OPEN, [shipped(request.param), request.param])
     return request.param
 
 
@@ -82,14 +85,21 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def test_loads_complete(opened, server, name):
+def test_opens_readable(opened, name):
+    if opened.renderer == "classic":
+        check_readable(opened, opened.look, name, WINDOW)
+    else:
+        assert opened.look["zoom"] >= WINDOWS[WINDOW]
+
+
+def test_loads_complete(opened, info, name):
     workflow = shipped(name)
     nodes = opened.evaluate(NODES)
     assert [node["type"] for node in nodes if not node["known"]] == []
     assert len(nodes) == len(workflow["nodes"])
     prompt = opened.evaluate("app.graphToPrompt().then(({ output }) => output)")
     assert {key: node["inputs"] for key, node in prompt.items()} == {
-        key: node["inputs"] for key, node in to_api(workflow, server.object_info()).items()
+        key: node["inputs"] for key, node in to_api(workflow, info).items()
     }
     if name in IN_API_FORMAT:
         assert prompt == json.loads(api_path_of(name).read_text(encoding="utf-8"))
@@ -129,18 +139,6 @@ def check_layout(opened: Any) -> list[dict[str, Any]]:
 def _corners(bounding: list[float]) -> tuple[float, float, float, float]:
     x, y, width, height = bounding
     return x, y, x + width, y + height
-
-
-def test_nodes_2_0_opens_them_as_readable(opened):
-    """A plain one, and one with many collapsed nodes: all templates are as high as there is room."""
-    if opened.renderer == "classic":
-        pytest.skip("test_templates looks at all of them there")
-    window = (1500, 920)
-    before = opened.viewport_size
-    opened.set_viewport_size({"width": window[0], "height": window[1]})
-    for name in ("k-lora-sd15", "k-lora-methods"):
-        assert opened.evaluate(OPEN, [shipped(name), name])["zoom"] >= WINDOWS[window], name
-    opened.set_viewport_size(before)
 
 
 def test_runs_from_the_page(opened):

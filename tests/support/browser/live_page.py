@@ -27,7 +27,7 @@ STEPS = 6
 _TINY = {
     "CheckpointLoaderSimple": ["tiny-sd15.safetensors"],
     "KLoRALoadPair": ["tiny-subject-sd15.safetensors", "tiny-style-sd15.safetensors"],
-    "EmptyLatentImage": [64, 64, 1],
+    "EmptyLatentImage": [32, 32, 1],
 }
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,
