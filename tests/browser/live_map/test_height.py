@@ -46,18 +46,6 @@ def test_folding_is_remembered_by_the_workflow(ran):
     assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(before, abs=2)
 
 
-def test_map_survives_a_page_reload(ran, server):
-    """Also in another browser: where requests are routed, this one's own cache answers none."""
-    saved, asked = ran.evaluate("klora.saved()"), []
-    ran.route("**/klora/sets/*", lambda route: asked.append(route.request.url) or route.continue_())
-    visit(ran, server)
-    load(ran, saved)
-    ran.wait_for_function("klora.root()?.dataset.draws > 0")
-    assert f"{len(ran.slots)} slots" in ran.evaluate(STATUS)
-    assert len(asked) == 1
-    ran.unroute("**/klora/sets/*")
-
-
 def test_the_node_keeps_its_height_where_nothing_ran(ran):
     saved = ran.evaluate("klora.saved()")
     stranger = copy.deepcopy(saved)
@@ -68,23 +56,36 @@ def test_the_node_keeps_its_height_where_nothing_ran(ran):
     assert ran.evaluate("klora.fuse().size[1]") == pytest.approx(high, abs=2)
 
 
-def test_rerun_from_the_cache_shows_the_map_in_a_new_page(chromium, server, opened):
-    if not server.object_info()["KLoRAFuse"].get("has_intermediate_output"):
-        pytest.skip("KLoRAFuse does not ask the server to send its cached output again")
+def test_the_map_survives_a_page_reload_and_comes_with_a_rerun_from_the_cache(ran, server, info):
+    """As in another browser, too: where requests are routed, this one's own cache answers none."""
     graph = fresh(STEPS)
-    load(opened, graph)
-    run(opened)
-    visit(opened, server)
+    load(ran, graph)
+    run(ran)
+    load(ran, ran.graph)
+    settle(ran)
+    saved, asked = ran.evaluate("klora.saved()"), []
+    # The page keeps what is open, a moment after each change.
+    ran.wait_for_timeout(1500)
+    ran.route("**/klora/sets/*", lambda route: asked.append(route.request.url) or route.continue_())
+    visit(ran, server)
     # The page brings back what was open, in its own time: only then is another workflow the last to load.
-    opened.wait_for_function("app.rootGraph.nodes.length > 5")
-    settle(opened)
-    # Another workflow to the page, the same inputs to the server.
+    ran.wait_for_function("app.rootGraph.nodes.length > 5")
+    settle(ran)
+    load(ran, saved)
+    ran.wait_for_function("klora.root()?.dataset.draws > 0")
+    assert f"{len(ran.slots)} slots" in ran.evaluate(STATUS)
+    assert len(asked) == 1
+    ran.unroute("**/klora/sets/*")
+
+    if not info["KLoRAFuse"].get("has_intermediate_output"):
+        pytest.skip("KLoRAFuse does not ask the server to send its cached output again")
+    # What ran before the reload: another workflow to the page, the same inputs to the server.
     graph["id"] = str(uuid.uuid4())
     graph["nodes"] = [
         {**node, "widgets_values": [1, *node["widgets_values"][1:]]} if node["type"] == "KSampler" else node
         for node in graph["nodes"]
     ]
-    load(opened, graph)
-    nothing_drawn(opened)
-    run(opened)
-    opened.wait_for_function("klora.root()?.dataset.draws > 0")
+    load(ran, graph)
+    nothing_drawn(ran)
+    run(ran)
+    ran.wait_for_function("klora.root()?.dataset.draws > 0")

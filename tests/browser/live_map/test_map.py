@@ -99,10 +99,12 @@ def test_current_step_is_marked_while_sampling(opened):
     load(opened, fresh(STEPS))
     run(opened)
     opened.wait_for_function("klora.root()?.dataset.draws > 0")
-    # Enough steps that a busy machine has some left when the page knows whose prompt it is.
+    # Enough steps, and long ones, that a busy machine has some left when the page knows whose prompt it is.
     opened.evaluate(
         """(steps) => {
           app.rootGraph.getNodeById(steps).widgets[0].value = 30
+          const size = app.rootGraph.nodes.find((node) => node.type === 'EmptyLatentImage').widgets
+          size[0].value = size[1].value = 64
           window.marks = []
           new MutationObserver(() => marks.push(klora.root().dataset.column ?? null))
             .observe(klora.root(), { attributes: true, attributeFilter: ['data-column'] })

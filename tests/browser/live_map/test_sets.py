@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.browser.live_page import (
     CLASSIC,
-    STEPS,
     SUBJECT_STRENGTH,
     draws,
     fresh,
@@ -41,7 +40,7 @@ def opened(opened):
             opened.asked.append(request.url)
 
     opened.on("request", note)
-    load(opened, fresh(STEPS))
+    load(opened, fresh(3))
     run(opened)
     settle(opened)
     yield opened
