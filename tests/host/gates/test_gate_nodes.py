@@ -62,6 +62,11 @@ def test_a_run_shows_what_the_gates_were(pack, sd15, sd15_conds, pair, sample, m
 
 
 def test_nothing_is_left_after_runs_that_end_and_runs_that_do_not(pack, sd15, sd15_conds, pair, sample):
+    def own_forwards():
+        return [name for name, module in sd15.model.model.named_modules() if "forward" in vars(module)]
+
+    # Core's bypass, in tests before, leaves the class's own forward on the modules of the shared model.
+    before = own_forwards()
     gate, _ = trained(pack, sd15.model, pair)
     made = compose(pack, sd15.model, both(pack, pair), by_gate(gate))
     plain = sample(sd15.model, *sd15_conds, steps=2)
@@ -76,7 +81,7 @@ def test_nothing_is_left_after_runs_that_end_and_runs_that_do_not(pack, sd15, sd
     with pytest.raises(Stop):
         sample(made.model, *sd15_conds, steps=2, callback=stop)
     assert not any(module._forward_hooks for module in sd15.model.model.modules())
-    assert not any("forward" in vars(module) for module in sd15.model.model.modules())
+    assert own_forwards() == before
     assert torch.equal(sample(sd15.model, *sd15_conds, steps=2), plain)
     assert torch.equal(sample(made.model, *sd15_conds, steps=2), whole)
 
