@@ -165,8 +165,8 @@ def _learned() -> Iterator[str]:
         cells = {pair: cell for (_, pair), cell in first if all(row in cell for row in LEARNED)}
         if not cells:
             continue
-        held_out = sum(not pair.tuning for pair in cells)
-        yield f"{world.capitalize()} LoRAs, {len(cells)} pairs, {held_out} of them held out:\n"
+        tuning = sum(pair.tuning for pair in cells)
+        yield f"{world.capitalize()} LoRAs, {tuning} tuning and {len(cells) - tuning} held-out pairs:\n"
         yield "| | subject | style | **both** | " + " | ".join(f"minus {row}" for row in BESIDE) + " |"
         yield "|---|" + "---|" * (3 + len(BESIDE))
         for row in (*BESIDE, *LEARNED):
