@@ -120,6 +120,8 @@ def page(
     opened.on("console", lambda line: hear(line))
     opened.add_init_script(HELPERS)
     visit(opened, server)
+    # The page's own first workflow: on a busy machine it comes after all else, and would come upon a test's.
+    opened.wait_for_function("app.rootGraph.nodes.length > 0")
     yield opened
     context.close()
 
