@@ -16,7 +16,7 @@ from .. import dials
 from ..composing import LoraSet, Member
 from ..host import known_model
 from ..inputs import checked
-from ..loras import LoraStateDict, load
+from ..loras import LoraStateDict, load, read
 from . import library, meaning
 from .category import CATEGORY
 
@@ -24,7 +24,10 @@ _FILTER = (
     "Folders or files, comma-separated: characters, sdxl/people, *cat*. With it, only these files can be {}; "
     "empty: those that their folder, name or text says are, and those of which nothing tells it."
 )
-_NO_BASE = "The model's base is not known here: no LoRA was left out for having been made for another."
+_NO_BASE = (
+    "The model's base is not known here: whether a LoRA was made for it was looked at, by its layers, in "
+    "those alone that were to be picked."
+)
 
 
 class KLoRAPickLoras(io.ComfyNode):
@@ -115,11 +118,11 @@ class KLoRAPickLoras(io.ComfyNode):
         texts = {entry.name: entry.texts for entry in entries}
         cosines = meaning.to_prompt(clip, prompt, texts) if clip is not None else {}
         hits = ranked(entries, prompt, cosines)
-        members, picked, broken = _loaded(hits, places, strength)
+        members, picked, unfit = _loaded(hits, places, strength, model, clip)
         if not picked:
-            raise nothing(entries, clip is not None)
-        for name, reason in broken.items():
-            left.setdefault(reason, []).append(name)
+            raise next(iter(unfit.values()), nothing(entries, clip is not None))
+        for name, error in unfit.items():
+            left.setdefault(error.in_list, []).append(name)
         notes = [_NO_BASE] if model is not None and not known_model(model) else []
         report = told(prompt, entries, hits, picked, places, left, clip is not None, notes)
         return io.NodeOutput(members, report)
@@ -174,23 +177,28 @@ def _selected(what: str, parts: tuple[str, ...], names: list[str]) -> list[str]:
 
 
 def _loaded(
-    hits: Sequence[Hit], places: Mapping[str, int], strength: float
-) -> tuple[tuple[Member, ...], tuple[Pick, ...], dict[str, str]]:
-    """The LoRAs that were picked, and of those that can't be loaded the reason by name.
+    hits: Sequence[Hit], places: Mapping[str, int], strength: float, model: Any | None, clip: Any | None
+) -> tuple[tuple[Member, ...], tuple[Pick, ...], dict[str, KLoraError]]:
+    """The LoRAs that were picked, and of those that can't be loaded, or used on ``model``, the error
+    by name.
 
     Where one can't, the next in rank takes its place.
     """
     tensors: dict[str, LoraStateDict] = {}
-    broken: dict[str, str] = {}
+    unfit: dict[str, KLoraError] = {}
     while True:
-        picked = picks([hit for hit in hits if hit.entry.name not in broken], places, strength)
+        picked = picks([hit for hit in hits if hit.entry.name not in unfit], places, strength)
         missing = [pick.hit.entry.name for pick in picked if pick.hit.entry.name not in tensors]
         if not missing:
             break
         for name in missing:
             try:
-                tensors[name] = load(name)
+                lora = load(name)
+                if model is not None:
+                    # A file tells of its base, if at all, by names that others may have too.
+                    read(lora, lora.file, model, clip)
+                tensors[name] = lora
             except KLoraError as error:
-                broken[name] = error.in_list
+                unfit[name] = error
     loras = [(tensors[pick.hit.entry.name], pick) for pick in picked]
-    return tuple(Member(lora, lora.file, pick.role, pick.strength) for lora, pick in loras), picked, broken
+    return tuple(Member(lora, lora.file, pick.role, pick.strength) for lora, pick in loras), picked, unfit

@@ -233,6 +233,17 @@ def test_where_a_file_can_t_be_loaded_the_next_in_rank_takes_its_place(folder, p
     assert "Left out, LoRA file" in report and report.endswith("a inkwash.pt.")
 
 
+def test_where_no_layer_of_a_file_is_the_models_the_next_in_rank_takes_its_place(folder, pick, sd15):
+    """Its header tells of no base, as those of the toy model's LoRAs."""
+    toy = {f"transformer.transformer_blocks.0.attn.to_q.lora_{x}.weight": torch.ones(4, 4) for x in "AB"}
+    save_file(toy, folder.root / "a toy.safetensors", says("ohwx cat"))
+    assert chosen(pick("an ohwx cat", styles=0)[0])[0][0] == "a toy.safetensors"
+    members, report = pick("an ohwx cat", styles=0, model=sd15.model)
+    assert chosen(members) == [CAT] and "toy.safetensors: none of its 1 layers exists in this" in report
+    with pytest.raises(ValueError, match="^Choose another LoRA.* toy.safetensors: none of its 1 layers"):
+        pick("an ohwx cat", styles=0, model=sd15.model, subject_files="*toy*")
+
+
 def test_an_interrupt_while_files_are_read(pack, folder, pick, monkeypatch):
     def stop():
         raise comfy.model_management.InterruptProcessingException
