@@ -31,7 +31,7 @@ ORDER = (
     "by hand: one, then the other", "by hand: style from half on", "NP-LoRA", "Magnitude prune",
     "TIES", "DARE", "DARE-TIES", "KnOTS", "LoRA-LEGO", RULE,
 )  # fmt: skip
-LEARNED = ("ZipLoRA", "calibrated", "MoLE gate", "taught by four picks")
+LEARNING = ("ZipLoRA", "calibrated", "MoLE gate", "taught by four picks")
 BESIDE = ("sum .5", "sum 1", "K-LoRA s", "K-LoRA s*")
 COMPARISONS = (
     ("K-LoRA s", "s by chance"),
@@ -162,14 +162,14 @@ def _learned() -> Iterator[str]:
     yield "`world/quality/run.py`. The last columns are differences of both; errors are over pairs here.\n"
     for world in WORLDS:
         first = Results(world, 1.0, 1).cells.items()
-        cells = {pair: cell for (_, pair), cell in first if all(row in cell for row in LEARNED)}
+        cells = {pair: cell for (_, pair), cell in first if all(row in cell for row in LEARNING)}
         if not cells:
             continue
         tuning = sum(pair.tuning for pair in cells)
         yield f"{world.capitalize()} LoRAs, {tuning} tuning and {len(cells) - tuning} held-out pairs:\n"
         yield "| | subject | style | **both** | " + " | ".join(f"minus {row}" for row in BESIDE) + " |"
         yield "|---|" + "---|" * (3 + len(BESIDE))
-        for row in (*BESIDE, *LEARNED):
+        for row in (*BESIDE, *LEARNING):
             values = [estimate([of(c[row]) for c in cells.values()]) for of in (subject, style, harmonic)]
             others = [
                 estimate([harmonic(c[row]) - harmonic(c[other]) for c in cells.values()]) for other in BESIDE

@@ -144,6 +144,7 @@ def test_a_stroke_is_one_step_of_undo(map_):
     step_back(map_)
     assert row(map_) == PLAIN and map_.evaluate(HINT) == ""
     step_back(map_, "Control+y")
+    assert row(map_) == {**PLAIN, "blocks": "up: 0"} and map_.evaluate(HINT) == "not yet run"
     step_back(map_, "Control+y")
     assert row(map_) == painted and map_.evaluate(HINT) == "not yet run"
 

@@ -88,7 +88,7 @@ def percent(sampling, sigma):
 
 @pytest.mark.parametrize(
     ("order", "expected", "steps"),
-    [("paper", "0011220", 7), ("code", "0001122001", 10), ("code", "00011", 5)],
+    [("paper", "001122001122", 12), ("code", "000112200112", 12), ("code", "00011", 5)],
 )
 def test_switch_equals_core_s_hooks_with_keyframes(
     pack, sd15, sd15_conds, loras, sample, order, expected, steps
@@ -136,7 +136,7 @@ class Counted:
 @pytest.mark.parametrize(
     ("method", "passes"), [("K-LoRA", 1), ("LoRA Switch", 1), ("LoRA Composite", 3), ("CMLoRA", 3)]
 )
-@pytest.mark.parametrize(("sampler", "calls"), [("euler", 2), ("heun", 3), ("dpmpp_2m", 2)])
+@pytest.mark.parametrize(("sampler", "calls"), [("euler", 3), ("heun", 5), ("dpmpp_2m", 3)])
 def test_exactly_n_model_calls_an_evaluation(
     pack, sd15, sd15_conds, loras, sample, monkeypatch, method, passes, sampler, calls
 ):
@@ -144,7 +144,7 @@ def test_exactly_n_model_calls_an_evaluation(
     model = compose(pack, sd15.model, a_set(pack, loras), method).model
     for cfg, batch in ((4.0, 2), (1.0, 1)):
         counted.sizes.clear()
-        run(sample, model, sd15_conds, steps=2, cfg=cfg, sampler_name=sampler)
+        run(sample, model, sd15_conds, steps=3, cfg=cfg, sampler_name=sampler)
         assert counted.sizes == [batch] * (passes * calls), "cond and uncond go together"
 
 

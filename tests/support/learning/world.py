@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from typing import Any
 
 import comfy.hooks
@@ -58,6 +60,13 @@ def left_on(model: Any) -> list[str]:
     ] + [name for name, p in network.named_parameters() if p.requires_grad or p.grad is not None]
 
 
+def resident() -> float:
+    """MiB of this process, on systems that tell."""
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 __all__ = [
     "TRIGGERS",
     "Hooked",
@@ -68,4 +77,5 @@ __all__ = [
     "load_model",
     "loras",
     "prompts",
+    "resident",
 ]

@@ -14,6 +14,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from tests.support.host.nodes import part
+from tests.support.learning.world import resident
 
 
 def test_names_of_thirty_rounds_are_quick(pack):
@@ -88,12 +89,6 @@ def test_no_model_waits_for_the_garbage_collector(run, set_of, world):
         assert on(world.model) == before
     finally:
         gc.enable()
-
-
-def resident():
-    gc.collect()
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system does not tell")
