@@ -98,7 +98,7 @@ test-host: $(READY)
 
 test-browser: $(READY)
 	@$(PY) -m tools.host.lane browser
-	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q tests/browser
+	@KLORA_FRONTEND=$(FRONTEND) $(PY) -m pytest -q -n 2 --dist loadgroup tests/browser
 
 test-clicks: $(READY)
 	@$(PY) -m tools.host.lane browser

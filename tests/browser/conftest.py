@@ -1,4 +1,4 @@
-"""The browser lane: one real server with the pack, a tiny SD1.5 and a tiny SDXL, one Chromium, for all tests.
+"""The browser lane: a real server with the pack, a tiny SD1.5 and a tiny SDXL, and a Chromium a process.
 
 KLORA_FRONTEND=newest runs all of it on the newest page of the package registry in place of the host's.
 """
@@ -22,6 +22,13 @@ from tools.host import front_end
 from tools.host.lane import missing
 
 _WHY_NOT = missing("browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of processes side by side (`--dist loadgroup`) each has a renderer's page; other tests go by file."""
+    for item in items:
+        renderer = item.callspec.params.get("window") if hasattr(item, "callspec") else None
+        item.add_marker(pytest.mark.xdist_group(renderer or item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +58,7 @@ def chromium(server):
 
 @pytest.fixture(scope="session", params=["classic", "vue"])
 def window(request, chromium, server):
-    """The page of a renderer: one for all tests, which run in it first, and then in the other's."""
+    """The page of a renderer: one for all its tests."""
     with page(chromium, server, VueNodes__Enabled=request.param == "vue") as it:
         it.renderer = request.param
         yield it

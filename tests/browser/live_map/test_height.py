@@ -16,10 +16,10 @@ from tests.support.browser.live_page import (
     fresh,
     load,
     nothing_drawn,
+    reload,
     run,
     settle,
     shot,
-    visit,
 )
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
@@ -64,12 +64,8 @@ def test_the_map_survives_a_page_reload_and_comes_with_a_rerun_from_the_cache(ra
     load(ran, ran.graph)
     settle(ran)
     saved, asked = ran.evaluate("klora.saved()"), []
-    # The page keeps what is open, a moment after each change.
-    ran.wait_for_timeout(1500)
     ran.route("**/klora/sets/*", lambda route: asked.append(route.request.url) or route.continue_())
-    visit(ran, server)
-    # The page brings back what was open, in its own time: only then is another workflow the last to load.
-    ran.wait_for_function("app.rootGraph.nodes.length > 5")
+    reload(ran, server)
     settle(ran)
     load(ran, saved)
     ran.wait_for_function("klora.root()?.dataset.draws > 0")

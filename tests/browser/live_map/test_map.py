@@ -200,7 +200,8 @@ def test_wheel_and_middle_button_reach_the_canvas(ran):
 def test_layers_that_did_not_run_are_named_until_another_run_begins(ran):
     tell = """async ([kind, detail]) => {
       const { api } = await import('/scripts/api.js')
-      api.dispatchEvent(new CustomEvent(kind, { detail: { node: String(klora.fuse().id), ...detail } }))
+      const whose = { node: String(klora.fuse().id), prompt: 'none' }
+      api.dispatchEvent(new CustomEvent(kind, { detail: { ...whose, ...detail } }))
     }"""
     line = "klora.root().querySelector('.klora-warning').textContent"
     layers = ["layers.0.feed_forward.w1", "layers.0.feed_forward.w2"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.browser.live_page import CLASSIC, fresh, load, nothing_drawn, settle, visit
+from tests.support.browser.live_page import CLASSIC, fresh, load, nothing_drawn, reload, settle
 
 QUEUED = "import('/scripts/api.js').then(({ api }) => api.getQueue()).then(({ Running }) => Running.length)"
 STOP = "import('/scripts/api.js').then(({ api }) => api.interrupt())"
@@ -14,9 +14,7 @@ def test_a_page_reloaded_during_a_run_gets_its_map_while_it_runs(opened, server)
     nothing_drawn(opened)
     opened.evaluate("app.queuePrompt(0, 1)")
     opened.wait_for_function("klora.runs.length > 0")
-    # The page keeps what was opened when it comes to rest.
-    opened.wait_for_timeout(1500)
-    visit(opened, server)
+    reload(opened, server)
     settle(opened)
     assert opened.evaluate(QUEUED) == 1, "it is still running"
     assert opened.evaluate("klora.root().dataset.columns") == "run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.support.browser.live_page import frames, renewed, run, visit
+from tests.support.browser.live_page import frames, reload, renewed, run
 from tests.support.browser.sheets import LABELS, LOOK, NODE, PICKS, STATUS, TITLE, opened_in, shot
 from tests.support.browser.undo import step_by_keys
 
@@ -78,9 +78,8 @@ def test_pick_learn_undo_reload_pick_again_and_take(window, server):
         assert all(", picked, by sum " in label for label in page.evaluate(LABELS))
         step(page, "Control+y")
         assert page.evaluate(PICKS) == f"{both}\nmore" and page.evaluate(TITLE).startswith("Round 2")
-        page.wait_for_timeout(1500)
 
-        visit(page, server)
+        reload(page, server)
         page.wait_for_function(f"{NODE} && {LABELS}.length === 4")
         assert page.evaluate(TITLE).startswith("Round 2: learned from 2 pictures")
         page.evaluate(LOOK)

@@ -78,6 +78,8 @@ def test_pictures_come_one_by_one_and_a_run_that_stops_says_so(sheet):
     sheet.evaluate(ARRIVE, [{**pictures[at], "seed": at, "line": f"1, new, {at}, {at + 1}"} for at in (5, 2)])
     # None of the server's runs: stopped from the first frame on, and both pictures are there.
     sheet.wait_for_function(f"{STATUS} === 'stopped at 2 of 8, Run goes on'")
+    # Late: of the picture that the cell had before.
+    sheet.evaluate("document.querySelector('.klora-cell img').dispatchEvent(new Event('error'))")
     labels = sheet.evaluate(LABELS)
     assert labels[0] == "picture 1, not made yet"
     assert [label.endswith("not made yet") for label in labels] == [at not in (5, 2) for at in range(8)]

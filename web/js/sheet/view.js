@@ -159,8 +159,9 @@ export class SheetView {
       root.removeAttribute('data-gone')
       if (url) image.src = url
       else image.removeAttribute('src')
-      // By then more may have been picked.
+      // Also of the picture before, while this one is not there or on its way. By then more may have been picked.
       image.onerror = () => {
+        if (!url || !image.complete) return
         root.setAttribute('data-gone', '')
         root.setAttribute('aria-label', this.#labelOf(at))
       }
