@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tests.support.browser.live_page import frames, reload, renewed, run
+from tests.support.browser.live_page import frames, queue, reload, renewed, run
 from tests.support.browser.sheets import LABELS, LOOK, NODE, PICKS, STATUS, TITLE, opened_in, shot
 from tests.support.browser.undo import step_by_keys
 
-ENDS = """async () => {
-  const { api } = await import('/scripts/api.js')
-  window.ended = null
-  for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
-    api.addEventListener(kind, ({ detail }) => (window.ended ??= [kind, detail]), { once: true })
-}"""
-
 
 def press_and_wait(page, button):
-    page.evaluate(ENDS)
-    page.locator(button).click()
-    page.wait_for_function("window.ended", timeout=300_000)
-    assert page.evaluate("ended[0]") == "execution_success", page.evaluate("ended")
+    queue(page, page.locator(button).click)
     page.wait_for_timeout(500)
 
 

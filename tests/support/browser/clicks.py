@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .live_page import queue
+
 HOSTS_PICTURES = re.compile(r"/templates/.*\.(webp|png|jpg|mp3|mp4|webm)")
 _RUN_SECONDS = 300
 WIDGET = """([id, name]) => {
@@ -27,12 +29,6 @@ UNMET = """() => app.rootGraph.nodes.flatMap((node) => (node.widgets ?? [])
   .filter((widget) => widget.options?.values?.length && !widget.options.values.includes(widget.value))
   .map((widget) => [node.id, widget.name, String(widget.value)]))"""
 """Lists whose value is none of their entries: node, widget and value."""
-LISTEN = """async () => {
-  const { api } = await import('/scripts/api.js')
-  klora.ended = null
-  for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
-    api.addEventListener(kind, ({ detail }) => { klora.ended = { kind, detail } }, { once: true })
-}"""
 WRONG = """() => [
   ...Object.entries(app.lastNodeErrors ?? {}).map((one) => JSON.stringify(one)),
   ...(app.lastExecutionError ? [JSON.stringify(app.lastExecutionError)] : []),
@@ -112,13 +108,8 @@ def entry(opened: Any, text: str) -> Any:
 
 def press_run(opened: Any) -> None:
     """Press Run and wait for the run's end, which must be a good one."""
-    opened.evaluate(LISTEN)
-    opened.get_by_test_id("queue-button").click()
-    opened.wait_for_function(
-        "klora.ended || Object.keys(app.lastNodeErrors ?? {}).length", timeout=_RUN_SECONDS * 1000
-    )
+    queue(opened, opened.get_by_test_id("queue-button").click, _RUN_SECONDS)
     assert opened.evaluate(WRONG) == []
-    assert opened.evaluate("klora.ended.kind") == "execution_success"
 
 
 def drop(opened: Any, text: str, name: str) -> None:

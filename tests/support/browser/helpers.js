@@ -22,6 +22,25 @@ window.klora = {
     const { api } = await import('/scripts/api.js')
     klora.runs = []
     api.addEventListener('klora.run', ({ detail }) => klora.runs.push(detail))
+    klora.prompts = []
+    const ends = {}
+    const { queuePrompt } = api
+    api.queuePrompt = async (...asked) => {
+      try {
+        const answer = await queuePrompt.apply(api, asked)
+        klora.prompts.push(answer.prompt_id)
+        return answer
+      } catch (error) {
+        const id = `refused ${klora.prompts.length}`
+        ends[id] = { kind: 'refused', detail: error.response ?? String(error) }
+        klora.prompts.push(id)
+        throw error
+      }
+    }
+    for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+      api.addEventListener(kind, ({ detail }) => (ends[detail.prompt_id] ??= { kind, detail }))
+    // Its own: on a busy machine the end of one before may be heard of later.
+    klora.ended = () => ends[klora.prompts.at(-1)]
   },
   async show(document) {
     const { api } = await import('/scripts/api.js')

@@ -177,20 +177,18 @@ def load(opened: Any, graph: dict[str, Any]) -> None:
 
 
 def run(opened: Any) -> None:
-    """Queue the graph and wait for the run's end."""
-    opened.evaluate(
-        """async () => {
-          const { api } = await import('/scripts/api.js')
-          const ended = new Promise((done) => {
-            for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
-              api.addEventListener(kind, ({ detail }) => done({ kind, detail }), { once: true })
-          })
-          if (!(await app.queuePrompt(0, 1))) throw new Error('the server refused the prompt')
-          const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no end in 360 s')), 360_000))
-          const { kind, detail } = await Promise.race([ended, late])
-          if (kind !== 'execution_success') throw new Error(`${kind}: ${JSON.stringify(detail)}`)
-        }"""
-    )
+    """Queue the graph and wait for the run's end, which must be a good one."""
+    queue(opened, lambda: opened.evaluate("app.queuePrompt(0, 1)"))
+
+
+def queue(opened: Any, act: Callable[[], object], within: float = 360) -> None:
+    """Do what queues a prompt and wait for its end, so many seconds; an error where that is no good one."""
+    before = opened.evaluate("klora.prompts.length")
+    act()
+    opened.wait_for_function(f"klora.prompts.length > {before} && klora.ended()", timeout=within * 1000)
+    ended = opened.evaluate("klora.ended()")
+    if ended["kind"] != "execution_success":
+        raise AssertionError(f"{ended['kind']}: {json.dumps(ended['detail'])}")
 
 
 def go_into_subgraph(opened: Any) -> None:
