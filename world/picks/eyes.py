@@ -1,0 +1,86 @@
+"""What fewer picks, more picks and an eye that errs teach; in the host's interpreter.
+
+    python -m world.picks.eyes WORKERS PAIRS [TRAININGS]     after world.picks.run, whose sheets it picks from; resumes
+
+The protocol, written down before the first run. All is as in ``run``, but one round alone, and the picks:
+the best 1, 2, 8 or 16 pictures of the sheet that ``run`` kept, and four of which each is, with a chance of one
+fifth, any picture of the sheet in the place of its own. Round 2 has the noises that it has there, so that a
+number of picks is compared with four on the same noises, pair by pair. The errors' seed is the cell's name.
+GOAL. None but to know: how many picks are enough, and what a careless eye costs.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+from typing import Any
+
+import torch.multiprocessing as mp
+
+from ..pairs import PAIRS
+from ..quality.cells import Cell
+from ..training.claims import claim
+from .run import PICKS, PICTURES, RESULTS, SETS, Hand, path_of, spread, todo
+
+COUNTS = (1, 2, 8, 16)
+ERRS, CHANCE = "errs", 0.2
+ARMS = (*map(str, COUNTS), ERRS)
+
+
+def picks_of(first: list[dict[str, Any]], arm: str, name: str) -> str:
+    """The lines that this eye picks of a sheet; `name` is the cell's."""
+    best = sorted(first, key=lambda picture: -picture["both"])
+    if arm != ERRS:
+        return "".join(f"{picture['line']}\n" for picture in best[: int(arm)])
+    lots = random.Random(name)
+    others = iter(lots.sample(best[PICKS:], PICKS))
+    errs = (lots.random() < CHANCE for _ in range(PICKS))
+    chosen = (next(others) if wrong else picture for wrong, picture in zip(errs, best, strict=False))
+    return "".join(f"{picture['line']}\n" for picture in chosen)
+
+
+def found_of(cell: Cell) -> dict[str, Any]:
+    """Round 2 of every eye that was measured on a cell."""
+    path = RESULTS / "eyes" / path_of(cell).name
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _work(_: int, cells: list[Cell]) -> None:
+    from ..quality.run import Measure
+
+    measure = Measure()
+    import folder_paths  # the host's, which Measure has entered
+
+    for cell in cells:
+        path, found = RESULTS / "eyes" / path_of(cell).name, found_of(cell)
+        if set(found) == set(ARMS) or not path_of(cell).exists() or not claim(RESULTS / "claims" / f"eyes-{path.stem}"):
+            continue
+        path.parent.mkdir(exist_ok=True)
+        first, seed = json.loads(path_of(cell).read_text())["first"], 100_000 + 10_000 * PAIRS.index(cell.pair)
+        for arm in ARMS:
+            if arm in found:
+                continue
+            with tempfile.TemporaryDirectory() as temp:
+                folder_paths.set_temp_directory(temp)
+                picks = picks_of(first, arm, path.stem)
+                shown = Hand(cell, measure).show(f"{picks}more\n", seed, PICTURES // 2)
+            found[arm] = {
+                "second": [{k: v for k, v in picture.items() if k != "pixels"} for picture in shown],
+                "spread": spread(shown),
+            }
+            path.write_text(json.dumps(found, indent=1))
+        sys.stdout.write(f"eyes {path.stem}\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure what is missing with some processes of one thread each."""
+    workers, pairs = int(sys.argv[1]), SETS[sys.argv[2]]
+    trainings = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    mp.spawn(_work, args=(todo(pairs, trainings),), nprocs=workers)
+
+
+if __name__ == "__main__":
+    main()
