@@ -1,6 +1,6 @@
 """What fewer picks, more picks and an eye that errs teach; in the host's interpreter.
 
-    python -m world.picks.eyes WORKERS PAIRS [TRAININGS]     after world.picks.run, whose sheets it picks from; resumes
+    python -m world.picks.eyes WORKERS PAIRS [TRAININGS]     picks from the sheets of world.picks.run; resumes
 
 The protocol, written down before the first run. All is as in ``run``, but one round alone, and the picks:
 the best 1, 2, 8 or 16 pictures of the sheet that ``run`` kept, and four of which each is, with a chance of one
@@ -15,6 +15,7 @@ import json
 import random
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch.multiprocessing as mp
@@ -41,10 +42,14 @@ def picks_of(first: list[dict[str, Any]], arm: str, name: str) -> str:
     return "".join(f"{picture['line']}\n" for picture in chosen)
 
 
+def kept(cell: Cell) -> Path:
+    """Where its results are."""
+    return RESULTS / "eyes" / path_of(cell).name
+
+
 def found_of(cell: Cell) -> dict[str, Any]:
     """Round 2 of every eye that was measured on a cell."""
-    path = RESULTS / "eyes" / path_of(cell).name
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    return dict(json.loads(kept(cell).read_text())) if kept(cell).exists() else {}
 
 
 def _work(_: int, cells: list[Cell]) -> None:
@@ -54,11 +59,15 @@ def _work(_: int, cells: list[Cell]) -> None:
     import folder_paths  # the host's, which Measure has entered
 
     for cell in cells:
-        path, found = RESULTS / "eyes" / path_of(cell).name, found_of(cell)
-        if set(found) == set(ARMS) or not path_of(cell).exists() or not claim(RESULTS / "claims" / f"eyes-{path.stem}"):
+        path, found = kept(cell), found_of(cell)
+        done = set(found) == set(ARMS) or not path_of(cell).exists()
+        if done or not claim(RESULTS / "claims" / f"eyes-{path.stem}"):
             continue
         path.parent.mkdir(exist_ok=True)
-        first, seed = json.loads(path_of(cell).read_text())["first"], 100_000 + 10_000 * PAIRS.index(cell.pair)
+        first, seed = (
+            json.loads(path_of(cell).read_text())["first"],
+            100_000 + 10_000 * PAIRS.index(cell.pair),
+        )
         for arm in ARMS:
             if arm in found:
                 continue
