@@ -3,9 +3,10 @@
     python -m world.picks.eyes WORKERS PAIRS [TRAININGS]     picks from the sheets of world.picks.run; resumes
 
 The protocol, written down before the first run. All is as in ``run``, but one round alone, and the picks:
-the best 1, 2, 8 or 16 pictures of the sheet that ``run`` kept, and four of which each is, with a chance of one
-fifth, any picture of the sheet in the place of its own. Round 2 has the noises that it has there, so that a
-number of picks is compared with four on the same noises, pair by pair. The errors' seed is the cell's name.
+the best 1, 2, 8 or 16 pictures of the sheet that ``run`` kept, and four of which each is, with a chance of
+one fifth, any other picture of the sheet in the place of its own. Round 2 has the noises that it has there,
+so that a number of picks is compared with four on the same noises, pair by pair. The errors' seed is the
+cell's name.
 GOAL. None but to know: how many picks are enough, and what a careless eye costs.
 """
 
@@ -20,10 +21,9 @@ from typing import Any
 
 import torch.multiprocessing as mp
 
-from ..pairs import PAIRS
 from ..quality.cells import Cell
 from ..training.claims import claim
-from .run import PICKS, PICTURES, RESULTS, SETS, Hand, path_of, spread, todo
+from .run import PICKS, PICTURES, RESULTS, SETS, Hand, path_of, seed_of, spread, todo
 
 COUNTS = (1, 2, 8, 16)
 ERRS, CHANCE = "errs", 0.2
@@ -64,17 +64,14 @@ def _work(_: int, cells: list[Cell]) -> None:
         if done or not claim(RESULTS / "claims" / f"eyes-{path.stem}"):
             continue
         path.parent.mkdir(exist_ok=True)
-        first, seed = (
-            json.loads(path_of(cell).read_text())["first"],
-            100_000 + 10_000 * PAIRS.index(cell.pair),
-        )
+        first = json.loads(path_of(cell).read_text())["first"]
         for arm in ARMS:
             if arm in found:
                 continue
             with tempfile.TemporaryDirectory() as temp:
                 folder_paths.set_temp_directory(temp)
                 picks = picks_of(first, arm, path.stem)
-                shown = Hand(cell, measure).show(f"{picks}more\n", seed, PICTURES // 2)
+                shown = Hand(cell, measure).show(f"{picks}more\n", seed_of(cell), PICTURES // 2)
             found[arm] = {
                 "second": [{k: v for k, v in picture.items() if k != "pixels"} for picture in shown],
                 "spread": spread(shown),

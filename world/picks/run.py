@@ -55,6 +55,11 @@ def path_of(cell: Cell) -> Path:
     return RESULTS / cell.path.name
 
 
+def seed_of(cell: Cell) -> int:
+    """The noise seed of a cell's first sheet: of no other table."""
+    return 100_000 + 10_000 * PAIRS.index(cell.pair)
+
+
 class Hand:
     """The node on one cell, and the judge that looks at what it shows."""
 
@@ -142,7 +147,7 @@ def _work(_: int, todo: list[Cell]) -> None:
             continue
         with tempfile.TemporaryDirectory() as temp:
             folder_paths.set_temp_directory(temp)
-            hand, seed = Hand(cell, measure), 100_000 + 10_000 * PAIRS.index(cell.pair)
+            hand, seed = Hand(cell, measure), seed_of(cell)
             found = {**(found or measured(hand, seed)), "alone": hand.alone(seed)}
         path.write_text(json.dumps(found, indent=1))
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} picks {path.stem} {found['cpu']} s\n")
