@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..places import REPO
-from ..quality.cells import WORLDS
+from ..quality.cells import WORLDS, Cell
 from ..quality.stats import Estimate, estimate
+from .eyes import ARMS, found_of
 from .run import PICKS, PICTURES, SETS, path_of, todo
 
 OUT = REPO / "bench" / "PICKS.md"
@@ -27,6 +28,15 @@ error over pairs. The best rule of each pair, in hindsight, has the best of thir
 more than it would have on others. A judge is no person: it picks by what is measured here.
 """
 TITLES = {"five": "Five tuning pairs, one of each style", "held-out": "Held-out pairs, run once"}
+
+_NAMES = (
+    "the best one",
+    "the best 2",
+    "the best 4",
+    "the best 8",
+    "the best 16",
+    "4, a fifth of them at random",
+)
 
 
 def by_rule(shown: list[dict[str, Any]]) -> dict[str, float]:
@@ -67,16 +77,44 @@ def section(world: str, cells: list[dict[str, Any]], names: list[str]) -> Iterat
         ahead = estimate(list(learned - np.array(found[other])))
         yield f"- learned in one round, minus {other}: {ahead}, ahead on {(learned > found[other]).sum()}"
         yield f"  of {len(learned)} pairs"
-    own = np.array([cell["spread"]["learned 2"] for cell in cells])
-    rule = [next(v for k, v in cell["spread"].items() if k != "learned 2") for cell in cells]
-    for what, others in (
-        ("the picked rule's", rule),
-        ("the subject LoRA's alone", [c["alone"] for c in cells]),
+    for what, shares in (
+        ("the picked rule's", [share(cell["spread"]) for cell in cells]),
+        ("the subject LoRA's alone", [cell["spread"]["learned 2"] / cell["alone"] for cell in cells]),
     ):
-        shares = list(own / np.array(others))
         yield f"- variety, of {what}: {estimate(shares)}; lowest {min(shares):.2f}"
     cpu = np.mean([cell["cpu"] for cell in cells])
     yield f"- all that was measured of a pair took {cpu:.0f} s of one core\n"
+
+
+def eyes(cells: list[Cell]) -> Iterator[str]:
+    """What other numbers of picks taught, and an eye that errs, on the pairs where all of it was measured."""
+    cells = [cell for cell in cells if set(found_of(cell)) == set(ARMS)]
+    if not cells:
+        return
+    worlds = [world for world in WORLDS if any(cell.world == world for cell in cells)]
+    counts = [sum(cell.world == world for cell in cells) for world in worlds]
+    yield f"### Other eyes, one round: {' and '.join(map(str, counts))} of these pairs\n"
+    heads = (f"{world}: **both** | minus four picks | variety, of the picked rule's" for world in worlds)
+    yield f"| picked | {' | '.join(heads)} |"
+    yield "|---|" + "---|" * 3 * len(worlds)
+    for arm, name in zip((*ARMS[:2], "4", *ARMS[2:]), _NAMES, strict=True):
+        row = (by_eye([cell for cell in cells if cell.world == world], arm) for world in worlds)
+        yield f"| {name} | " + " | ".join(str(each) for world in row for each in world) + " |"
+    yield "\nThe protocol is the head of `world/picks/eyes.py`.\n"
+
+
+def by_eye(cells: list[Cell], arm: str) -> tuple[Estimate | str, ...]:
+    """Joint score of what one eye taught, the same less four picks', and its variety; over pairs."""
+    four = [json.loads(path_of(cell).read_text()) for cell in cells]
+    seen = four if arm == str(PICKS) else [found_of(cell)[arm] for cell in cells]
+    own, theirs = ([by_rule(each["second"])["learned 2"] for each in which] for which in (seen, four))
+    ahead = "" if seen is four else estimate([a - b for a, b in zip(own, theirs, strict=True)])
+    return estimate(own), ahead, estimate([share(each["spread"]) for each in seen])
+
+
+def share(spread: dict[str, float]) -> float:
+    """How varied what was learned is, of the rule's beside it."""
+    return spread["learned 2"] / next(value for rule, value in spread.items() if rule != "learned 2")
 
 
 def main() -> None:
@@ -94,6 +132,7 @@ def main() -> None:
             lines += section(
                 world, [json.loads(path_of(c).read_text()) for c in own], [c.pair.name for c in own]
             )
+        lines += eyes(cells)
     OUT.write_text("\n".join(lines).rstrip() + "\n")
     sys.stdout.write(f"{OUT.relative_to(REPO)}\n")
 
