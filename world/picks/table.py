@@ -6,14 +6,17 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..places import REPO
 from ..quality.cells import WORLDS, Cell
 from ..quality.stats import Estimate, estimate
-from .eyes import ARMS, found_of
+from .eyes import ARMS, ERRS, found_of
+from .figure import PICKED, panel, write
 from .run import PICKS, PICTURES, SETS, path_of, todo
 
 OUT = REPO / "bench" / "PICKS.md"
@@ -28,15 +31,8 @@ error over pairs. The best rule of each pair, in hindsight, has the best of thir
 more than it would have on others. A judge is no person: it picks by what is measured here.
 """
 TITLES = {"five": "Five tuning pairs, one of each style", "held-out": "Held-out pairs, run once"}
-
-_NAMES = (
-    "the best one",
-    "the best 2",
-    "the best 4",
-    "the best 8",
-    "the best 16",
-    "4, a fifth of them at random",
-)
+_BY_COUNT = (*map(str, PICKED), ERRS)
+_NAMES = (*(f"the best {count}" for count in PICKED), "4, a fifth of them at random")
 
 
 def by_rule(shown: list[dict[str, Any]]) -> dict[str, float]:
@@ -86,24 +82,32 @@ def section(world: str, cells: list[dict[str, Any]], names: list[str]) -> Iterat
     yield f"- all that was measured of a pair took {cpu:.0f} s of one core\n"
 
 
-def eyes(cells: list[Cell]) -> Iterator[str]:
+def eyes(cells: list[Cell], figure: Path) -> Iterator[str]:
     """What other numbers of picks taught, and an eye that errs, on the pairs where all of it was measured."""
-    cells = [cell for cell in cells if set(found_of(cell)) == set(ARMS)]
-    if not cells:
+    by_world = {w: [c for c in cells if c.world == w and set(found_of(c)) == set(ARMS)] for w in WORLDS}
+    if not all(by_world.values()):
         return
-    worlds = [world for world in WORLDS if any(cell.world == world for cell in cells)]
-    counts = [sum(cell.world == world for cell in cells) for world in worlds]
-    yield f"### Other eyes, one round: {' and '.join(map(str, counts))} of these pairs\n"
-    heads = (f"{world}: **both** | minus four picks | variety, of the picked rule's" for world in worlds)
+    found = {world: [by_eye(own, arm) for arm in _BY_COUNT] for world, own in by_world.items()}
+    write(figure, [_panel(world, own, found[world]) for world, own in by_world.items()])
+    yield f"### Other eyes, one round: {' and '.join(str(len(each)) for each in by_world.values())} pairs\n"
+    heads = (f"{world}: **both** | minus four picks | variety, of the picked rule's" for world in WORLDS)
     yield f"| picked | {' | '.join(heads)} |"
-    yield "|---|" + "---|" * 3 * len(worlds)
-    for arm, name in zip((*ARMS[:2], "4", *ARMS[2:]), _NAMES, strict=True):
-        row = (by_eye([cell for cell in cells if cell.world == world], arm) for world in worlds)
-        yield f"| {name} | " + " | ".join(str(each) for world in row for each in world) + " |"
-    yield "\nThe protocol is the head of `world/picks/eyes.py`.\n"
+    yield "|---|" + "---|" * 3 * len(WORLDS)
+    for i, name in enumerate(_NAMES):
+        yield f"| {name} | " + " | ".join(str(each) for world in WORLDS for each in found[world][i]) + " |"
+    yield f"\n![Score against picks](figures/{figure.name})\n"
+    yield "The protocol is the head of `world/picks/eyes.py`; bars and ± are standard errors over pairs.\n"
 
 
-def by_eye(cells: list[Cell], arm: str) -> tuple[Estimate | str, ...]:
+def _panel(world: str, cells: list[Cell], found: list[tuple[Any, ...]]) -> Image.Image:
+    rules = list(rows([json.loads(path_of(cell).read_text()) for cell in cells]))[:2]
+    *learned, errs = (both for both, *_ in found)
+    return panel(
+        f"{world} LoRAs, {len(cells)} pairs", learned, errs, [(name, estimate(each)) for name, each in rules]
+    )
+
+
+def by_eye(cells: list[Cell], arm: str) -> tuple[Any, ...]:
     """Joint score of what one eye taught, the same less four picks', and its variety; over pairs."""
     four = [json.loads(path_of(cell).read_text()) for cell in cells]
     seen = four if arm == str(PICKS) else [found_of(cell)[arm] for cell in cells]
@@ -132,7 +136,7 @@ def main() -> None:
             lines += section(
                 world, [json.loads(path_of(c).read_text()) for c in own], [c.pair.name for c in own]
             )
-        lines += eyes(cells)
+        lines += eyes(cells, OUT.parent / "figures" / f"picks-{name}.png")
     OUT.write_text("\n".join(lines).rstrip() + "\n")
     sys.stdout.write(f"{OUT.relative_to(REPO)}\n")
 
