@@ -15,7 +15,7 @@ from PIL import Image
 from ..places import REPO
 from ..quality.cells import WORLDS, Cell
 from ..quality.stats import Estimate, estimate
-from .eyes import ARMS, ERRS, found_of
+from .eyes import ARMS, ERRS, found_of, kept, picks_of
 from .figure import PICKED, panel, write
 from .run import PICKS, PICTURES, SETS, path_of, todo
 
@@ -95,7 +95,13 @@ def eyes(cells: list[Cell], figure: Path) -> Iterator[str]:
     yield "|---|" + "---|" * 3 * len(WORLDS)
     for i, name in enumerate(_NAMES):
         yield f"| {name} | " + " | ".join(str(each) for world in WORLDS for each in found[world][i]) + " |"
-    yield f"\n![Score against picks](figures/{figure.name})\n"
+    told = [by_mistake(cell) for own in by_world.values() for cell in own]
+    wrong, cost = sum(count for count, _ in told), sum(lost for _, lost in told)
+    yield f"\nOf the last row's {PICKS * len(told)} picks {wrong} were random ones: {cost / wrong:.2f} each."
+    if len(told) < len(cells):
+        yield "The pairs are those that were reached, in the order of `world/pairs.py`."
+    yield ""
+    yield f"![Score against picks](figures/{figure.name})\n"
     yield "The protocol is the head of `world/picks/eyes.py`; bars and ± are standard errors over pairs.\n"
 
 
@@ -114,6 +120,16 @@ def by_eye(cells: list[Cell], arm: str) -> tuple[Any, ...]:
     own, theirs = ([by_rule(each["second"])["learned 2"] for each in which] for which in (seen, four))
     ahead = "" if seen is four else estimate([a - b for a, b in zip(own, theirs, strict=True)])
     return estimate(own), ahead, estimate([share(each["spread"]) for each in seen])
+
+
+def by_mistake(cell: Cell) -> tuple[int, float]:
+    """How many of the erring eye's picks are none of the best four, and what they changed."""
+    first = json.loads(path_of(cell).read_text())
+    best, its = (
+        set(picks_of(first["first"], arm, kept(cell).stem).splitlines()) for arm in (str(PICKS), ERRS)
+    )
+    four, errs = (by_rule(each)["learned 2"] for each in (first["second"], found_of(cell)[ERRS]["second"]))
+    return len(its - best), errs - four
 
 
 def share(spread: dict[str, float]) -> float:
