@@ -61,7 +61,7 @@ fast: $(READY)
 	if [ -n "$(ROOM)" ]; then paths="$$($(PY) -m tools.rooms $(ROOM))" || exit; fi; \
 	$(PY) -m pytest -q -m "not slow" $(if $(WORKERS),-n $(WORKERS) --dist worksteal) $$paths
 
-# The fast lane first: it ends here where it fails. No other lane keeps two cores busy, so they run side by side; the
+# The fast lane first: it ends here where it fails. The others wait much, for pages, servers and starts, so they run side by side; the
 # models that two of them use are made first. The slow tests of the core come last: they always run, so pytest's
 # closing line ends it all.
 test: $(READY)

@@ -30,7 +30,7 @@ TRY_PICKING = f"""# Pick and learn, on any computer
 
 {_TOY_FILES}
 1. Run: a sheet of skulls in neon by many rules, in a minute or two.
-2. Pick the pictures you like: four good ones.
+2. Pick only pictures that you would keep: one is enough, four vary more.
 3. *learn and show more*: what was learned beside the best rule. Pick again.
 4. *take it*: the LoRA is saved in the output folder.
 

@@ -59,7 +59,7 @@ _PICK = """# Pick and learn
 
 **Then, on the node**
 
-1. Pick the pictures you like: four good ones.
+1. Pick only pictures that you would keep: one is enough, four vary more.
 2. *learn and show more*: what was learned beside the best rule.
 3. *take it*: the LoRA is saved in the output folder.
 

@@ -19,11 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch.multiprocessing as mp
-
 from ..quality.cells import Cell
 from ..training.claims import claim
-from .run import PICKS, PICTURES, RESULTS, SETS, Hand, path_of, seed_of, spread, todo
+from .run import PICKS, PICTURES, RESULTS, Hand, path_of, seed_of, spawn, spread, without_pixels
 
 COUNTS = (1, 2, 8, 16)
 ERRS, CHANCE = "errs", 0.2
@@ -64,29 +62,19 @@ def _work(_: int, cells: list[Cell]) -> None:
         if done or not claim(RESULTS / "claims" / f"eyes-{path.stem}"):
             continue
         path.parent.mkdir(exist_ok=True)
-        first = json.loads(path_of(cell).read_text())["first"]
+        first, hand = json.loads(path_of(cell).read_text())["first"], Hand(cell, measure)
         for arm in ARMS:
             if arm in found:
                 continue
             with tempfile.TemporaryDirectory() as temp:
                 folder_paths.set_temp_directory(temp)
                 picks = picks_of(first, arm, path.stem)
-                shown = Hand(cell, measure).show(f"{picks}more\n", seed_of(cell), PICTURES // 2)
-            found[arm] = {
-                "second": [{k: v for k, v in picture.items() if k != "pixels"} for picture in shown],
-                "spread": spread(shown),
-            }
+                shown = hand.show(f"{picks}more\n", seed_of(cell), PICTURES // 2)
+            found[arm] = {"second": without_pixels(shown), "spread": spread(shown)}
             path.write_text(json.dumps(found, indent=1))
         sys.stdout.write(f"eyes {path.stem}\n")
         sys.stdout.flush()
 
 
-def main() -> None:
-    """Measure what is missing with some processes of one thread each."""
-    workers, pairs = int(sys.argv[1]), SETS[sys.argv[2]]
-    trainings = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-    mp.spawn(_work, args=(todo(pairs, trainings),), nprocs=workers)
-
-
 if __name__ == "__main__":
-    main()
+    spawn(_work)

@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,11 @@ def spread(shown: list[dict[str, Any]]) -> dict[str, float]:
     return {rule: float(torch.pdist(torch.stack(each)).mean()) for rule, each in by_rule.items()}
 
 
+def without_pixels(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What of a round is kept."""
+    return [{key: value for key, value in picture.items() if key != "pixels"} for picture in shown]
+
+
 def measured(hand: Hand, seed: int) -> dict[str, Any]:
     """Three rounds of one cell."""
     began = time.process_time()
@@ -130,17 +136,17 @@ def measured(hand: Hand, seed: int) -> dict[str, Any]:
     taken = hand.show(more + "take\n", seed, PICTURES)[0]["taken"]
     found = {"taken": taken, "spread": spread(second), "cpu": round(time.process_time() - began, 1)}
     for name, shown in (("first", first), ("second", second), ("rules", rules), ("third", third)):
-        found[name] = [{k: v for k, v in picture.items() if k != "pixels"} for picture in shown]
+        found[name] = without_pixels(shown)
     return found
 
 
-def _work(_: int, todo: list[Cell]) -> None:
+def _work(_: int, cells: list[Cell]) -> None:
     from ..quality.run import Measure
 
     measure = Measure()
     import folder_paths  # the host's, which Measure has entered
 
-    for cell in todo:
+    for cell in cells:
         path = path_of(cell)
         found = json.loads(path.read_text()) if path.exists() else {}
         if "alone" in found or not claim(RESULTS / "claims" / cell.path.stem):
@@ -160,12 +166,12 @@ def todo(pairs: tuple[Pair, ...], trainings: int) -> list[Cell]:
     return [cell for cell in every if trained(cell)]
 
 
-def main() -> None:
-    """Measure what is missing with some processes of one thread each."""
+def spawn(work: Callable[[int, list[Cell]], None]) -> None:
+    """Have the cells that the command line names worked on by some processes of one thread each."""
     workers, pairs = int(sys.argv[1]), SETS[sys.argv[2]]
     trainings = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    mp.spawn(_work, args=(todo(pairs, trainings),), nprocs=workers)
+    mp.spawn(work, args=(todo(pairs, trainings),), nprocs=workers)
 
 
 if __name__ == "__main__":
-    main()
+    spawn(_work)

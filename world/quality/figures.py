@@ -7,16 +7,14 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from ..places import REPO
 from .cells import WORLDS
+from .plot import CURVE, FRONT, GREY, INK, MARGIN, SIDE, SINGLE, Plot, save
 from .stats import Scores, style, subject
 from .sweeps import CURVES, RESULTS, Point, points, sweep_cells
 
 FOLDER = REPO / "bench" / "figures"
-SIDE, MARGIN = 330, 46
-INK, GREY, FRONT, CURVE = "black", (170, 170, 170), (214, 120, 20), (20, 90, 180)
 
 Spot = tuple[float, float]
 
@@ -46,50 +44,39 @@ def front(found: list[Spot]) -> list[Spot]:
     return sorted(set(best))
 
 
-def panel(world: str, curve: str) -> Image.Image:
+def panel(world: str, curve: str) -> Plot:
     """One world's plot."""
-    image = Image.new("RGB", (SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), "white")
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(12)
+    plot = Plot(f"{curve}: {world} LoRAs, {len(measured(world))} tuning pairs", "style", "subject")
     found = spots(world)
 
     def at(spot: Spot) -> Spot:
-        return MARGIN + spot[0] * SIDE, MARGIN + (1 - spot[1]) * SIDE
+        return MARGIN + spot[0] * SIDE, plot.y(spot[1])
 
     for i in range(6):
-        x, y = at((i / 5, i / 5))
-        pen.line([(x, MARGIN), (x, MARGIN + SIDE)], (235, 235, 235))
-        pen.line([(MARGIN, y), (MARGIN + SIDE, y)], (235, 235, 235))
-        pen.text((x - 8, MARGIN + SIDE + 4), f"{i / 5:.1f}", INK, font)
-        pen.text((MARGIN - 24, y - 7), f"{i / 5:.1f}", INK, font)
-    pen.rectangle([at((0, 1)), at((1, 0))], outline=INK)
-    pen.text((MARGIN + SIDE / 2 - 20, MARGIN + SIDE + 22), "subject", INK, font)
-    pen.text((4, MARGIN - 20), "style", INK, font)
-    pen.text((MARGIN + 40, 8), f"{curve}: {world} LoRAs, {len(measured(world))} tuning pairs", INK, font)
-    pen.line([at(s) for s in front(list(found.values()))], FRONT, 3)
+        plot.tick(at((i / 5, 0))[0], f"{i / 5:.1f}", line=0 < i < 5)
+    plot.pen.line([at(s) for s in front(list(found.values()))], FRONT, 3)
     for name, colour in (("sum", GREY), (curve, CURVE)):
         line = [(Point(name, v), found[Point(name, v).key]) for v in CURVES[name]]
         if name != "gamma":
-            pen.line([at(s) for _, s in line], colour, 2)
+            plot.pen.line([at(s) for _, s in line], colour, 2)
         for point, spot in line:
             x, y = at(spot)
-            pen.ellipse([(x - 3, y - 3), (x + 3, y + 3)], fill=colour)
-            pen.text((x + 5, y - 6), point.value, colour if name == "sum" else INK, font)
-    pen.text((MARGIN + 6, MARGIN + SIDE - 34), "orange: front of all points of all controls", FRONT, font)
-    pen.text((MARGIN + 6, MARGIN + SIDE - 18), "grey: plain sum at that strength", (120, 120, 120), font)
-    return image
+            plot.pen.ellipse([(x - 3, y - 3), (x + 3, y + 3)], fill=colour)
+            plot.text((x + 5, y - 6), point.value, colour if name == "sum" else INK)
+    plot.legend(
+        [
+            ("orange: front of all points of all controls", FRONT),
+            ("grey: plain sum at that strength", SINGLE),
+        ]
+    )
+    return plot
 
 
 def main() -> None:
     """Write a figure for every control."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for curve in CURVES:
-        if curve == "sum":
-            continue
-        panels = [panel(world, curve) for world in WORLDS]
-        image = Image.new("RGB", (sum(p.width for p in panels), panels[0].height))
-        for i, part in enumerate(panels):
-            image.paste(part, (i * part.width, 0))
-        image.save(FOLDER / f"quality-{curve}.png", optimize=True)
+        if curve != "sum":
+            save(FOLDER / f"quality-{curve}.png", [panel(world, curve) for world in WORLDS])
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from tests.support.browser.live_page import (
     fresh,
     load,
     nothing_drawn,
-    reload,
     run,
     settle,
     shot,
 )
+from tests.support.browser.undo import reload
 
 STATUS = "klora.root().querySelector('.klora-status').innerText"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.browser.live_page import CLASSIC, fresh, load, nothing_drawn, reload, settle
+from tests.support.browser.live_page import CLASSIC, fresh, load, nothing_drawn, settle
+from tests.support.browser.undo import reload
 
 QUEUED = "import('/scripts/api.js').then(({ api }) => api.getQueue()).then(({ Running }) => Running.length)"
 STOP = "import('/scripts/api.js').then(({ api }) => api.interrupt())"

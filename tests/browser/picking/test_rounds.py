@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tests.support.browser.live_page import frames, queue, reload, renewed, run
+from tests.support.browser.live_page import frames, queue, renewed, run
 from tests.support.browser.sheets import LABELS, LOOK, NODE, PICKS, STATUS, TITLE, opened_in, shot
-from tests.support.browser.undo import step_by_keys
+from tests.support.browser.undo import reload, step_by_keys
 
 
 def press_and_wait(page, button):
-    queue(page, page.locator(button).click)
+    queue(page, page.locator(button).click, 300)
     page.wait_for_timeout(500)
 
 

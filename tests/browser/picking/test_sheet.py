@@ -19,6 +19,8 @@ ARRIVE = f"""async (pictures) => {{
 }}"""
 
 SWITCH = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+LATE = "document.querySelector('.klora-cell img').dispatchEvent(new Event('error'))"
+"""Of the picture that the cell had before."""
 
 
 @pytest.fixture
@@ -73,13 +75,26 @@ def test_a_picture_that_is_gone_says_so_and_hints_are_shown(sheet):
     assert sheet.locator(".klora-sheet .klora-hint").inner_text() == "Nothing is picked yet."
 
 
+def test_a_picture_on_its_way_is_not_gone_for_the_one_before(sheet):
+    held = []
+    sheet.route("**/view?*slow*", lambda route: held.append(route))
+    told = document(1)
+    told["pictures"][0]["image"]["filename"] = "slow.png"
+    send(sheet, told)
+    sheet.wait_for_timeout(300)
+    sheet.evaluate(LATE)
+    assert len(held) == 1 and "not kept" not in sheet.evaluate(LABELS)[0]
+    held[0].abort()
+    sheet.wait_for_function(f"{LABELS}[0].endsWith('not kept: Run again')")
+    sheet.unroute("**/view?*slow*")
+
+
 def test_pictures_come_one_by_one_and_a_run_that_stops_says_so(sheet):
     pictures = document(8)["pictures"]
     sheet.evaluate(ARRIVE, [{**pictures[at], "seed": at, "line": f"1, new, {at}, {at + 1}"} for at in (5, 2)])
     # None of the server's runs: stopped from the first frame on, and both pictures are there.
     sheet.wait_for_function(f"{STATUS} === 'stopped at 2 of 8, Run goes on'")
-    # Late: of the picture that the cell had before.
-    sheet.evaluate("document.querySelector('.klora-cell img').dispatchEvent(new Event('error'))")
+    sheet.evaluate(LATE)
     labels = sheet.evaluate(LABELS)
     assert labels[0] == "picture 1, not made yet"
     assert [label.endswith("not made yet") for label in labels] == [at not in (5, 2) for at in range(8)]

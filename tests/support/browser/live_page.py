@@ -135,19 +135,6 @@ def visit(opened: Any, server: Server) -> None:
     opened.evaluate("klora.listen()")
 
 
-def reload(opened: Any, server: Server) -> None:
-    """Reload the page with what is open: it keeps a workflow that a person changed, a moment after that."""
-    opened.evaluate(
-        """() => {
-          app.rootGraph.nodes[0].pos[0] += 10
-          app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
-        }"""
-    )
-    opened.wait_for_timeout(1500)
-    visit(opened, server)
-    opened.wait_for_function("app.rootGraph.nodes.length > 5")
-
-
 @contextlib.contextmanager
 def renewed(opened: Any, width: int = 1500, height: int = 1000) -> Iterator[None]:
     """The page as new, without the time: an empty workflow alone, in a window of that size."""

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from .live_page import frames
+from typing import Any
+
+from tools.host.server import Server
+
+from .live_page import frames, visit
 
 TRACKER = "app.extensionManager.workflow.activeWorkflow.changeTracker"
 """The page's history of a workflow: what undo takes back."""
 CHANGED = f"{TRACKER}.captureCanvasState()"
 """Lets it look for a change, as it does whenever a person lets go of the mouse."""
+
+
+def reload(opened: Any, server: Server) -> None:
+    """Reload the page with what is open: it keeps a workflow that a person changed, a moment after that."""
+    opened.evaluate(f"() => {{ app.rootGraph.nodes[0].pos[0] += 10; {CHANGED} }}")
+    opened.wait_for_timeout(1500)
+    visit(opened, server)
+    opened.wait_for_function("app.rootGraph.nodes.length > 5")
 
 
 def press_keys(opened, keys):

@@ -159,7 +159,7 @@ export class SheetView {
       root.removeAttribute('data-gone')
       if (url) image.src = url
       else image.removeAttribute('src')
-      // Also of the picture before, while this one is not there or on its way. By then more may have been picked.
+      // Late, it is of the picture before. By then more may have been picked.
       image.onerror = () => {
         if (!url || !image.complete) return
         root.setAttribute('data-gone', '')
